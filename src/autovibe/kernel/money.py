@@ -1,0 +1,60 @@
+"""Money: exact decimals in Canadian dollars, never floats."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Final
+
+from autovibe.kernel.errors import InvalidArgumentError
+
+ZERO: Final = Decimal(0)
+_SIX_PLACES: Final = Decimal("0.000001")
+_AMOUNT: Final = re.compile(r"^\s*\$?\s*(?P<number>\d{1,9}(?:\.\d{1,6})?)\s*(?P<currency>[A-Za-z]{3})?\s*$")
+
+
+def round_up(amount: Decimal) -> Decimal:
+    """Round up to 6 decimals, the scale of every money column (decision D3)."""
+    return amount.quantize(_SIX_PLACES, rounding=ROUND_CEILING)
+
+
+def parse_decimal(text: str, what: str) -> Decimal:
+    """Parse a plain non-negative decimal with at most 6 decimals and 9 digits before them.
+
+    Raises:
+        InvalidArgumentError: anything else, exponents and signs included.
+    """
+    match = _AMOUNT.match(text)
+    if match is None or match["currency"]:
+        msg = f"{text!r} is not a valid {what}; write a number such as 2 or 2.50."
+        raise InvalidArgumentError(msg, what=what, value=text)
+    try:
+        return Decimal(match["number"])
+    except InvalidOperation:  # pragma: no cover - the pattern admits only decimals
+        raise InvalidArgumentError(f"{text!r} is not a number.", what=what, value=text) from None
+
+
+def parse_amount(text: str) -> tuple[Decimal, str]:
+    """Parse an amount such as `2.00CAD`, `2 USD`, `2` (CAD).
+
+    Returns:
+        The amount and its currency, `CAD` or `USD`.
+
+    Raises:
+        InvalidArgumentError: malformed, or another currency.
+    """
+    match = _AMOUNT.match(text)
+    currency = (match["currency"] or "CAD").upper() if match else ""
+    if match is None or currency not in {"CAD", "USD"}:
+        msg = f"{text!r} is not an amount of money; write for example 2.00CAD or 1.50USD."
+        raise InvalidArgumentError(msg, what="amount", value=text)
+    return Decimal(match["number"]), currency
+
+
+def to_text(amount: Decimal) -> str:
+    """Write a decimal plainly: no exponent, at least two decimals, no trailing zeros beyond them."""
+    text = f"{amount:f}"
+    if "." not in text:
+        return f"{text}.00"
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
