@@ -1,0 +1,54 @@
+"""The shapes of a service method, as `operations.invoke()` calls it.
+
+Read and write operations are methods `(tx, ctx, request) -> response` of a service, named as the
+rpc in snake_case. A long operation is an attribute of that name holding a `LongOperation`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.kernel.context import CallContext
+
+RequestT = TypeVar("RequestT", bound=Message, contravariant=True)
+PlanT = TypeVar("PlanT")
+OutcomeT = TypeVar("OutcomeT")
+ResponseT = TypeVar("ResponseT", bound=Message, covariant=True)
+
+
+class LongOperation(Protocol[RequestT, PlanT, OutcomeT, ResponseT]):
+    """Work that may not happen inside a transaction: prepare, act, record.
+
+    `prepare` decides from a consistent view what is to be done, `act` does it outside any
+    transaction, `record` writes what came of it. Each may be followed by a crash: `act` leaves
+    either nothing, or something that a repeat or a sweep finds.
+    """
+
+    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT) -> PlanT:
+        """Check the request and gather all that `act` needs."""
+        ...
+
+    async def act(self, ctx: CallContext, plan: PlanT) -> OutcomeT:
+        """Do the work; no transaction is open."""
+        ...
+
+    async def record(
+        self, tx: WriteTx, ctx: CallContext, plan: PlanT, outcome: OutcomeT
+    ) -> ResponseT:
+        """Write the outcome and return the response."""
+        ...
+
+
+class LongRead(Protocol[RequestT, PlanT, ResponseT]):
+    """A long operation that records nothing: the result of `act` is the response."""
+
+    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT) -> PlanT:
+        """Check the request and gather all that `act` needs."""
+        ...
+
+    async def act(self, ctx: CallContext, plan: PlanT) -> ResponseT:
+        """Do the work and return the response; no transaction is open."""
+        ...

@@ -1,0 +1,301 @@
+"""What each service offers: the local and the remote twin have these shapes.
+
+Generated from proto/ by tools/generate.py; do not edit.
+"""
+
+from typing import Protocol
+
+from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import identity_pb2
+from autovibe.v1 import machines_pb2
+from autovibe.v1 import metering_pb2
+from autovibe.v1 import projects_pb2
+from autovibe.v1 import work_pb2
+
+
+class CheckpointService(Protocol):
+    """Checkpoints of all projects."""
+
+    async def import_directory(
+        self, request: checkpoints_pb2.ImportDirectoryRequest, /
+    ) -> checkpoints_pb2.ImportDirectoryResponse:
+        """Import a directory as it is now; an unchanged tree re-uses its checkpoint."""
+        ...
+
+    async def scan_secrets(
+        self, request: checkpoints_pb2.ScanSecretsRequest, /
+    ) -> checkpoints_pb2.ScanSecretsResponse:
+        """Find ignored and untracked files of a directory that look like secrets."""
+        ...
+
+    async def get_checkpoint(
+        self, request: checkpoints_pb2.GetCheckpointRequest, /
+    ) -> checkpoints_pb2.Checkpoint:
+        """Get one checkpoint."""
+        ...
+
+    async def list_checkpoints(
+        self, request: checkpoints_pb2.ListCheckpointsRequest, /
+    ) -> checkpoints_pb2.ListCheckpointsResponse:
+        """List checkpoints, the newest first."""
+        ...
+
+    async def list_checkpoint_files(
+        self, request: checkpoints_pb2.ListCheckpointFilesRequest, /
+    ) -> checkpoints_pb2.ListCheckpointFilesResponse:
+        """List the files of a checkpoint."""
+        ...
+
+    async def diff_checkpoints(
+        self, request: checkpoints_pb2.DiffCheckpointsRequest, /
+    ) -> checkpoints_pb2.DiffCheckpointsResponse:
+        """Compare two checkpoints."""
+        ...
+
+    async def verify_checkpoint(
+        self, request: checkpoints_pb2.VerifyCheckpointRequest, /
+    ) -> checkpoints_pb2.VerifyCheckpointResponse:
+        """Read every object of a checkpoint back and hash it again."""
+        ...
+
+    async def restore_checkpoint(
+        self, request: checkpoints_pb2.RestoreCheckpointRequest, /
+    ) -> checkpoints_pb2.RestoreCheckpointResponse:
+        """Write a checkpoint's files into an empty directory on the server's host."""
+        ...
+
+    async def record_checkpoint(
+        self, request: checkpoints_pb2.RecordCheckpointRequest, /
+    ) -> checkpoints_pb2.Checkpoint:
+        """Insert the row of a snapshot that is durable in the store."""
+        ...
+
+
+class IdentityService(Protocol):
+    """Instances and tokens."""
+
+    async def register_instance(
+        self, request: identity_pb2.RegisterInstanceRequest, /
+    ) -> identity_pb2.Instance:
+        """Record that a control-plane process has started."""
+        ...
+
+    async def heartbeat_instance(
+        self, request: identity_pb2.HeartbeatInstanceRequest, /
+    ) -> identity_pb2.Instance:
+        """Record that an instance lives."""
+        ...
+
+    async def remove_instance(
+        self, request: identity_pb2.RemoveInstanceRequest, /
+    ) -> identity_pb2.RemoveInstanceResponse:
+        """Forget an instance that has ended in order."""
+        ...
+
+    async def list_instances(
+        self, request: identity_pb2.ListInstancesRequest, /
+    ) -> identity_pb2.ListInstancesResponse:
+        """List instances, the oldest first."""
+        ...
+
+    async def issue_token(
+        self, request: identity_pb2.IssueTokenRequest, /
+    ) -> identity_pb2.IssueTokenResponse:
+        """Make a token; the secret is in this answer only."""
+        ...
+
+    async def revoke_token(
+        self, request: identity_pb2.RevokeTokenRequest, /
+    ) -> identity_pb2.RevokeTokenResponse:
+        """Revoke a token."""
+        ...
+
+    async def authenticate_token(
+        self, request: identity_pb2.AuthenticateTokenRequest, /
+    ) -> identity_pb2.AuthenticateTokenResponse:
+        """Find who a token belongs to."""
+        ...
+
+
+class MachineService(Protocol):
+    """Machines of all projects."""
+
+    async def get_machine(
+        self, request: machines_pb2.GetMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Get one machine."""
+        ...
+
+    async def list_machines(
+        self, request: machines_pb2.ListMachinesRequest, /
+    ) -> machines_pb2.ListMachinesResponse:
+        """List machines, the newest first."""
+        ...
+
+    async def create_machine(
+        self, request: machines_pb2.CreateMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Record a machine that is about to be started."""
+        ...
+
+    async def update_machine(
+        self, request: machines_pb2.UpdateMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Move a machine to another status and record what is known of it."""
+        ...
+
+
+class MeteringService(Protocol):
+    """The ledger. Amounts are plain decimals with at most 6 places; money is in CAD."""
+
+    async def set_budget(
+        self, request: metering_pb2.SetBudgetRequest, /
+    ) -> metering_pb2.Budget:
+        """Set what a project, or one task, may use of a resource in a period."""
+        ...
+
+    async def list_budgets(
+        self, request: metering_pb2.ListBudgetsRequest, /
+    ) -> metering_pb2.ListBudgetsResponse:
+        """List the budgets of the current periods."""
+        ...
+
+    async def get_usage(
+        self, request: metering_pb2.GetUsageRequest, /
+    ) -> metering_pb2.UsageReport:
+        """Sum up what was used."""
+        ...
+
+    async def get_exchange_rate(
+        self, request: metering_pb2.GetExchangeRateRequest, /
+    ) -> metering_pb2.ExchangeRate:
+        """Get the exchange rate in force."""
+        ...
+
+    async def reserve_many(
+        self, request: metering_pb2.ReserveManyRequest, /
+    ) -> metering_pb2.ReserveManyResponse:
+        """Hold the worst case of several calls; one verdict each, given after commit."""
+        ...
+
+    async def settle_many(
+        self, request: metering_pb2.SettleManyRequest, /
+    ) -> metering_pb2.SettleManyResponse:
+        """Settle or release holds; one verdict each, given after commit."""
+        ...
+
+    async def recover_reservations(
+        self, request: metering_pb2.RecoverReservationsRequest, /
+    ) -> metering_pb2.RecoverReservationsResponse:
+        """Settle or release what a dead instance left, by rule: never forwarded is released, forwarded is settled at the full hold and marked uncertain."""
+        ...
+
+
+class ProjectService(Protocol):
+    """Projects of one control plane."""
+
+    async def create_project(
+        self, request: projects_pb2.CreateProjectRequest, /
+    ) -> projects_pb2.Project:
+        """Create a project."""
+        ...
+
+    async def get_project(
+        self, request: projects_pb2.GetProjectRequest, /
+    ) -> projects_pb2.Project:
+        """Get one project by id or name."""
+        ...
+
+    async def list_projects(
+        self, request: projects_pb2.ListProjectsRequest, /
+    ) -> projects_pb2.ListProjectsResponse:
+        """List projects by name."""
+        ...
+
+    async def ensure_project(
+        self, request: projects_pb2.EnsureProjectRequest, /
+    ) -> projects_pb2.EnsureProjectResponse:
+        """Find the project of a directory or of a name, or create it."""
+        ...
+
+
+class WorkService(Protocol):
+    """Tasks and how they are done."""
+
+    async def create_task(
+        self, request: work_pb2.CreateTaskRequest, /
+    ) -> work_pb2.Task:
+        """Create a task, and queue it when start is set."""
+        ...
+
+    async def get_task(
+        self, request: work_pb2.GetTaskRequest, /
+    ) -> work_pb2.Task:
+        """Get one task."""
+        ...
+
+    async def list_tasks(
+        self, request: work_pb2.ListTasksRequest, /
+    ) -> work_pb2.ListTasksResponse:
+        """List tasks, the newest first."""
+        ...
+
+    async def get_task_result(
+        self, request: work_pb2.GetTaskResultRequest, /
+    ) -> work_pb2.TaskResult:
+        """Sum up what a task came to."""
+        ...
+
+    async def pause_task(
+        self, request: work_pb2.PauseTaskRequest, /
+    ) -> work_pb2.Task:
+        """Stop a task that runs: checkpoint it and leave it resumable."""
+        ...
+
+    async def apply_task(
+        self, request: work_pb2.ApplyTaskRequest, /
+    ) -> work_pb2.ApplyTaskResponse:
+        """Put the result of a task on a new branch of its repository."""
+        ...
+
+    async def list_task_logs(
+        self, request: work_pb2.ListTaskLogsRequest, /
+    ) -> work_pb2.ListTaskLogsResponse:
+        """List what was logged for a task, in order."""
+        ...
+
+    async def ensure_worker(
+        self, request: work_pb2.EnsureWorkerRequest, /
+    ) -> work_pb2.Worker:
+        """Register a worker, or find it by name."""
+        ...
+
+    async def claim_work_order(
+        self, request: work_pb2.ClaimWorkOrderRequest, /
+    ) -> work_pb2.ClaimWorkOrderResponse:
+        """Claim the next order that a worker may do."""
+        ...
+
+    async def heartbeat_work_order(
+        self, request: work_pb2.HeartbeatWorkOrderRequest, /
+    ) -> work_pb2.HeartbeatWorkOrderResponse:
+        """Prolong a lease."""
+        ...
+
+    async def attach_machine(
+        self, request: work_pb2.AttachMachineRequest, /
+    ) -> work_pb2.Execution:
+        """Record which machine does an execution."""
+        ...
+
+    async def finish_execution(
+        self, request: work_pb2.FinishExecutionRequest, /
+    ) -> work_pb2.Task:
+        """Record how an execution ended, and move order, assignment, task and worker with it."""
+        ...
+
+    async def append_execution_logs(
+        self, request: work_pb2.AppendExecutionLogsRequest, /
+    ) -> work_pb2.AppendExecutionLogsResponse:
+        """Append log lines; the caller gives their numbers."""
+        ...

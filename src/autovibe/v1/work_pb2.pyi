@@ -1,0 +1,450 @@
+import datetime
+
+from autovibe.v1 import checkpoints_pb2 as _checkpoints_pb2
+from autovibe.v1 import options_pb2 as _options_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Task(_message.Message):
+    __slots__ = ("id", "project_id", "title", "description", "task_type", "permission_level", "priority", "status", "block_reason", "repository_url", "branch_name", "issue_number", "pr_number", "context", "metadata", "created_by", "assigned_to", "parent_task_id", "base_checkpoint_id", "result_checkpoint_id", "started_at", "completed_at", "created_at", "updated_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_REASON_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_URL_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_NAME_FIELD_NUMBER: _ClassVar[int]
+    ISSUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PR_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_TO_FIELD_NUMBER: _ClassVar[int]
+    PARENT_TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    project_id: str
+    title: str
+    description: str
+    task_type: str
+    permission_level: str
+    priority: str
+    status: str
+    block_reason: str
+    repository_url: str
+    branch_name: str
+    issue_number: int
+    pr_number: int
+    context: TaskContext
+    metadata: _struct_pb2.Struct
+    created_by: str
+    assigned_to: str
+    parent_task_id: str
+    base_checkpoint_id: str
+    result_checkpoint_id: str
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class TaskContext(_message.Message):
+    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ARGS_FIELD_NUMBER: _ClassVar[int]
+    REPO_PATH_FIELD_NUMBER: _ClassVar[int]
+    HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_FIELD_NUMBER: _ClassVar[int]
+    TRUST_AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    model: str
+    isolation: str
+    timeout_s: int
+    agent_args: _containers.RepeatedScalarFieldContainer[str]
+    repo_path: str
+    head_commit: str
+    dirty: bool
+    trust_agent: bool
+    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ...) -> None: ...
+
+class WorkOrderPayload(_message.Message):
+    __slots__ = ("context", "prompt", "base_checkpoint_id")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    context: TaskContext
+    prompt: str
+    base_checkpoint_id: str
+    def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., prompt: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ...) -> None: ...
+
+class CreateTaskRequest(_message.Message):
+    __slots__ = ("project", "title", "description", "task_type", "permission_level", "priority", "context", "budget", "base_checkpoint_id", "start", "metadata")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    title: str
+    description: str
+    task_type: str
+    permission_level: str
+    priority: str
+    context: TaskContext
+    budget: str
+    base_checkpoint_id: str
+    start: bool
+    metadata: _struct_pb2.Struct
+    def __init__(self, project: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., budget: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., start: _Optional[bool] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class GetTaskRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+
+class ListTasksRequest(_message.Message):
+    __slots__ = ("project", "statuses", "page_size", "page_token")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    statuses: _containers.RepeatedScalarFieldContainer[str]
+    page_size: int
+    page_token: str
+    def __init__(self, project: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTasksResponse(_message.Message):
+    __slots__ = ("tasks", "next_page_token")
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[Task]
+    next_page_token: str
+    def __init__(self, tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetTaskResultRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+
+class TaskResult(_message.Message):
+    __slots__ = ("task_id", "execution_id", "machine_id", "project_id", "status", "base_checkpoint_id", "result_checkpoint_id", "checkpoint_count", "cost_cad", "api_calls", "duration_s", "files_changed", "error", "summary", "budget_cad", "project_name", "verified")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    API_CALLS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    FILES_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_CAD_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    execution_id: str
+    machine_id: str
+    project_id: str
+    status: str
+    base_checkpoint_id: str
+    result_checkpoint_id: str
+    checkpoint_count: int
+    cost_cad: str
+    api_calls: int
+    duration_s: float
+    files_changed: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.FileChange]
+    error: TaskError
+    summary: str
+    budget_cad: str
+    project_name: str
+    verified: bool
+    def __init__(self, task_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., status: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., cost_cad: _Optional[str] = ..., api_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., files_changed: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., summary: _Optional[str] = ..., budget_cad: _Optional[str] = ..., project_name: _Optional[str] = ..., verified: _Optional[bool] = ...) -> None: ...
+
+class TaskError(_message.Message):
+    __slots__ = ("reason", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class PauseTaskRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+
+class ApplyTaskRequest(_message.Message):
+    __slots__ = ("task_id", "branch", "include_ignored")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_IGNORED_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    branch: str
+    include_ignored: bool
+    def __init__(self, task_id: _Optional[str] = ..., branch: _Optional[str] = ..., include_ignored: _Optional[bool] = ...) -> None: ...
+
+class ApplyTaskResponse(_message.Message):
+    __slots__ = ("branch", "commit", "parent_commit", "files", "ignored")
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    branch: str
+    commit: str
+    parent_commit: str
+    files: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.FileChange]
+    ignored: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., parent_commit: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListTaskLogsRequest(_message.Message):
+    __slots__ = ("task_id", "cursor", "page_size")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    cursor: str
+    page_size: int
+    def __init__(self, task_id: _Optional[str] = ..., cursor: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class ListTaskLogsResponse(_message.Message):
+    __slots__ = ("entries", "next_cursor", "ended")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[LogEntry]
+    next_cursor: str
+    ended: bool
+    def __init__(self, entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., next_cursor: _Optional[str] = ..., ended: _Optional[bool] = ...) -> None: ...
+
+class LogEntry(_message.Message):
+    __slots__ = ("execution_id", "seq", "level", "message", "event", "logged_at")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_AT_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    seq: int
+    level: str
+    message: str
+    event: LogEvent
+    logged_at: _timestamp_pb2.Timestamp
+    def __init__(self, execution_id: _Optional[str] = ..., seq: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ..., event: _Optional[_Union[LogEvent, _Mapping]] = ..., logged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class LogEvent(_message.Message):
+    __slots__ = ("kind", "details")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    details: _struct_pb2.Struct
+    def __init__(self, kind: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_TASKS_FIELD_NUMBER: _ClassVar[int]
+    LAST_HEARTBEAT_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    worker_type: str
+    status: str
+    max_concurrent_tasks: int
+    last_heartbeat_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Execution(_message.Message):
+    __slots__ = ("id", "task_id", "worker_id", "work_order_id", "machine_id", "result_checkpoint_id", "attempt", "correlation_id", "status", "exit_code", "lease_generation", "metrics", "started_at", "completed_at", "duration_seconds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    task_id: str
+    worker_id: str
+    work_order_id: str
+    machine_id: str
+    result_checkpoint_id: str
+    attempt: int
+    correlation_id: str
+    status: str
+    exit_code: int
+    lease_generation: int
+    metrics: ExecutionMetrics
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    duration_seconds: int
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ...) -> None: ...
+
+class ExecutionMetrics(_message.Message):
+    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary")
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_CALLS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    CPU_S_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    stop_reason: str
+    message: str
+    checkpoints: int
+    model_calls: int
+    duration_s: float
+    cpu_s: float
+    memory_peak_bytes: int
+    summary: str
+    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class EnsureWorkerRequest(_message.Message):
+    __slots__ = ("name", "worker_type", "max_concurrent_tasks")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_TASKS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    worker_type: str
+    max_concurrent_tasks: int
+    def __init__(self, name: _Optional[str] = ..., worker_type: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ...) -> None: ...
+
+class ClaimWorkOrderRequest(_message.Message):
+    __slots__ = ("worker_id", "instance_id", "queue_name", "task_id", "lease_s")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    instance_id: str
+    queue_name: str
+    task_id: str
+    lease_s: int
+    def __init__(self, worker_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., queue_name: _Optional[str] = ..., task_id: _Optional[str] = ..., lease_s: _Optional[int] = ...) -> None: ...
+
+class ClaimWorkOrderResponse(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: ClaimedOrder
+    def __init__(self, order: _Optional[_Union[ClaimedOrder, _Mapping]] = ...) -> None: ...
+
+class ClaimedOrder(_message.Message):
+    __slots__ = ("work_order_id", "lease_generation", "task", "execution", "payload", "timeout_s", "lease_expires_at")
+    WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    LEASE_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    work_order_id: str
+    lease_generation: int
+    task: Task
+    execution: Execution
+    payload: WorkOrderPayload
+    timeout_s: int
+    lease_expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., execution: _Optional[_Union[Execution, _Mapping]] = ..., payload: _Optional[_Union[WorkOrderPayload, _Mapping]] = ..., timeout_s: _Optional[int] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class HeartbeatWorkOrderRequest(_message.Message):
+    __slots__ = ("work_order_id", "lease_generation", "lease_s")
+    WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    work_order_id: str
+    lease_generation: int
+    lease_s: int
+    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., lease_s: _Optional[int] = ...) -> None: ...
+
+class HeartbeatWorkOrderResponse(_message.Message):
+    __slots__ = ("lease_expires_at",)
+    LEASE_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    lease_expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AttachMachineRequest(_message.Message):
+    __slots__ = ("execution_id", "lease_generation", "machine_id")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    lease_generation: int
+    machine_id: str
+    def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., machine_id: _Optional[str] = ...) -> None: ...
+
+class FinishExecutionRequest(_message.Message):
+    __slots__ = ("execution_id", "lease_generation", "outcome", "exit_code", "result_checkpoint_id", "metrics")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    lease_generation: int
+    outcome: str
+    exit_code: int
+    result_checkpoint_id: str
+    metrics: ExecutionMetrics
+    def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., outcome: _Optional[str] = ..., exit_code: _Optional[int] = ..., result_checkpoint_id: _Optional[str] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ...) -> None: ...
+
+class AppendExecutionLogsRequest(_message.Message):
+    __slots__ = ("execution_id", "lease_generation", "entries")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    lease_generation: int
+    entries: _containers.RepeatedCompositeFieldContainer[LogEntry]
+    def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ...) -> None: ...
+
+class AppendExecutionLogsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
