@@ -13,13 +13,13 @@ from google.protobuf.message import Message
 from autovibe.db import ReadTx, WriteTx
 from autovibe.kernel.context import CallContext
 
-RequestT = TypeVar("RequestT", bound=Message, contravariant=True)
+RequestT_contra = TypeVar("RequestT_contra", bound=Message, contravariant=True)
 PlanT = TypeVar("PlanT")
 OutcomeT = TypeVar("OutcomeT")
-ResponseT = TypeVar("ResponseT", bound=Message, covariant=True)
+ResponseT_co = TypeVar("ResponseT_co", bound=Message, covariant=True)
 
 
-class LongOperation(Protocol[RequestT, PlanT, OutcomeT, ResponseT]):
+class LongOperation(Protocol[RequestT_contra, PlanT, OutcomeT, ResponseT_co]):
     """Work that may not happen inside a transaction: prepare, act, record.
 
     `prepare` decides from a consistent view what is to be done, `act` does it outside any
@@ -27,7 +27,7 @@ class LongOperation(Protocol[RequestT, PlanT, OutcomeT, ResponseT]):
     either nothing, or something that a repeat or a sweep finds.
     """
 
-    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT) -> PlanT:
+    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT_contra) -> PlanT:
         """Check the request and gather all that `act` needs."""
         ...
 
@@ -37,18 +37,18 @@ class LongOperation(Protocol[RequestT, PlanT, OutcomeT, ResponseT]):
 
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: PlanT, outcome: OutcomeT
-    ) -> ResponseT:
+    ) -> ResponseT_co:
         """Write the outcome and return the response."""
         ...
 
 
-class LongRead(Protocol[RequestT, PlanT, ResponseT]):
+class LongRead(Protocol[RequestT_contra, PlanT, ResponseT_co]):
     """A long operation that records nothing: the result of `act` is the response."""
 
-    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT) -> PlanT:
+    async def prepare(self, tx: ReadTx, ctx: CallContext, request: RequestT_contra) -> PlanT:
         """Check the request and gather all that `act` needs."""
         ...
 
-    async def act(self, ctx: CallContext, plan: PlanT) -> ResponseT:
+    async def act(self, ctx: CallContext, plan: PlanT) -> ResponseT_co:
         """Do the work and return the response; no transaction is open."""
         ...

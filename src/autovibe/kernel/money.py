@@ -10,7 +10,9 @@ from autovibe.kernel.errors import InvalidArgumentError
 
 ZERO: Final = Decimal(0)
 _SIX_PLACES: Final = Decimal("0.000001")
-_AMOUNT: Final = re.compile(r"^\s*\$?\s*(?P<number>\d{1,9}(?:\.\d{1,6})?)\s*(?P<currency>[A-Za-z]{3})?\s*$")
+_AMOUNT: Final = re.compile(
+    r"^\s*\$?\s*(?P<number>\d{1,9}(?:\.\d{1,6})?)\s*(?P<currency>[A-Za-z]{3})?\s*$"
+)
 
 
 def round_up(amount: Decimal) -> Decimal:
@@ -52,7 +54,7 @@ def parse_amount(text: str) -> tuple[Decimal, str]:
 
 
 def to_text(amount: Decimal) -> str:
-    """Write a decimal plainly: no exponent, at least two decimals, no trailing zeros beyond them."""
+    """Write a decimal plainly: no exponent, two decimals or as many as it has."""
     text = f"{amount:f}"
     if "." not in text:
         return f"{text}.00"

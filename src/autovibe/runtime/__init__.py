@@ -1,1 +1,1 @@
-""""""
+"""What runs: workers, machines, checkpoints while an agent works."""

@@ -1,1 +1,1 @@
-""""""
+"""Translations of the operations into protocols; no rule lives here."""

@@ -9,7 +9,9 @@ from typing import Literal, Protocol, TypeAlias
 
 from autovibe.domains.machines.driver import Bind
 
-EventKind: TypeAlias = Literal["reasoning", "message", "command", "file_edit", "tool", "tool_result", "retry", "notice"]
+EventKind: TypeAlias = Literal[
+    "reasoning", "message", "command", "file_edit", "tool", "tool_result", "retry", "notice"
+]
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ class MachineSpec:
 
     `workspace` and `home` are host directories that belong to this machine alone. They appear as
     `/workspace` and `/home/agent` where the driver has its own root, else under their host paths;
-    `Machine.workspace_inside` and `.home_inside` say which.
-    `{workspace}`, `{home}` and `{port}` in `argv` and in the values of `env` are replaced by the driver.
+    `Machine.workspace_inside` and `.home_inside` say which. The driver replaces
+    `{workspace}`, `{home}` and `{port}` in `argv` and in the values of `env`.
     """
 
     machine_id: str
@@ -139,7 +139,10 @@ class Machine(Protocol):
         ...
 
     async def destroy(self) -> None:
-        """End every process and release listener, cgroups and scratch files; directories stay. Idempotent."""
+        """End every process and release listener, cgroups and scratch files; idempotent.
+
+        The directories of the spec stay.
+        """
         ...
 
     async def usage(self) -> Usage:
@@ -180,5 +183,8 @@ class MachineDriver(Protocol):
         ...
 
     async def end_leftover(self, vm_id: str, pid: int | None) -> bool:
-        """End what a dead control-plane process left of a machine. Returns whether anything was there."""
+        """End what a dead control-plane process left of a machine.
+
+        Returns whether anything was there.
+        """
         ...

@@ -1,0 +1,1 @@
+"""Machines: their rows, and the contracts of drivers and agents."""

@@ -1,0 +1,222 @@
+"""Settings: `AUTOVIBE_*` variables over `$AUTOVIBE_HOME/config.toml` over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, cast
+
+from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
+from autovibe.kernel.money import parse_decimal
+
+PROVIDERS: Final = ("anthropic", "openai", "gemini")
+_DEFAULT_URLS: Final = {
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com",
+    "gemini": "https://generativelanguage.googleapis.com",
+}
+_KEY_FALLBACKS: Final = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "openai": ("OPENAI_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+}
+HTTP_PORT: Final = 8420
+GRPC_PORT: Final = 8421
+_SECTIONS: Final = {
+    "": {"database_url", "server", "token"},
+    "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
+    "rates": {"max_age_days"},
+    "sandbox": {"ro"},
+    "up": {"host", "http_port", "grpc_port"},
+    "upstream": set(PROVIDERS),
+}
+
+
+class HomeUnusableError(AutovibeError):
+    """The home directory cannot be made or written."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "HOME_UNUSABLE"
+
+
+@dataclass(frozen=True)
+class UpstreamSettings:
+    """Where a provider's API is (base without `/v1`), and the key for it; no key, no calls."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a person may set."""
+
+    home: Path
+    database_url: str
+    server: str | None = None
+    token: str | None = field(default=None, repr=False)
+    upstreams: Mapping[str, UpstreamSettings] = field(default_factory=dict[str, UpstreamSettings])
+    default_task_budget: Decimal | None = Decimal(5)
+    """Cap in CAD of a run without a budget; `None` (written "unlimited") means no cap."""
+    task_timeout_s: int = 3600
+    memory_mb: int = 4096
+    cpus: float = 2.0
+    processes: int = 512
+    rates_max_age_days: int | None = None
+    sandbox_ro: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    http_port: int = HTTP_PORT
+    grpc_port: int = GRPC_PORT
+
+    @property
+    def store_path(self) -> Path:
+        """Directory of the checkpoint store."""
+        return self.home / "store"
+
+    @property
+    def machines_path(self) -> Path:
+        """Directory under which each machine has its own."""
+        return self.home / "machines"
+
+    @property
+    def run_path(self) -> Path:
+        """Directory of instance locks."""
+        return self.home / "run"
+
+    @property
+    def server_file(self) -> Path:
+        """Where a running `autovibe up` says how to reach it."""
+        return self.home / "server.json"
+
+    @property
+    def token_file(self) -> Path:
+        """Where a running `autovibe up` leaves the owner's token."""
+        return self.home / "token"
+
+
+def load_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
+    """Read settings; provider keys are removed from the environment (decision C5).
+
+    Raises:
+        InvalidArgumentError: a value is malformed, or `config.toml` has an unknown name.
+    """
+    env = os.environ if environment is None else environment
+    home = Path(env.get("AUTOVIBE_HOME") or Path(env.get("HOME") or "~").expanduser() / ".autovibe")
+    home = home.expanduser().absolute()
+    config = _read_config(home / "config.toml")
+    limits = _table(config, "limits")
+    up = _table(config, "up")
+    return Settings(
+        home=home,
+        database_url=env.get("AUTOVIBE_DATABASE_URL")
+        or _text(config, "database_url")
+        or f"sqlite:///{home / 'autovibe.db'}",
+        server=env.get("AUTOVIBE_SERVER") or _text(config, "server"),
+        token=env.get("AUTOVIBE_TOKEN") or _text(config, "token"),
+        upstreams=_upstreams(env, _table(config, "upstream")),
+        default_task_budget=_task_budget(limits.get("default_task_budget", "5")),
+        task_timeout_s=_integer(limits, "task_timeout", 3600),
+        memory_mb=_integer(limits, "memory_mb", 4096),
+        cpus=float(cast("float", limits.get("cpus", 2.0))),
+        processes=_integer(limits, "processes", 512),
+        rates_max_age_days=_integer(_table(config, "rates"), "max_age_days", 0) or None,
+        sandbox_ro=tuple(
+            Path(str(item))
+            for item in cast("list[object]", _table(config, "sandbox").get("ro", []))
+        ),
+        host=str(up.get("host", "127.0.0.1")),
+        http_port=_integer(up, "http_port", HTTP_PORT),
+        grpc_port=_integer(up, "grpc_port", GRPC_PORT),
+    )
+
+
+def ensure_home(settings: Settings) -> None:
+    """Make the home directory, readable by its owner only (decision C13).
+
+    Raises:
+        HomeUnusableError: it cannot be made or written.
+    """
+    try:
+        for path in (settings.home, settings.machines_path, settings.run_path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if settings.home.stat().st_mode & 0o077:
+            settings.home.chmod(0o700)
+    except OSError as error:
+        raise HomeUnusableError(
+            f"Cannot use {settings.home} ({error.strerror}); set AUTOVIBE_HOME to a directory that "
+            "you may write.",
+            path=str(settings.home),
+        ) from error
+    if not os.access(settings.home, os.W_OK | os.X_OK):
+        raise HomeUnusableError(
+            f"{settings.home} is read-only; set AUTOVIBE_HOME to a directory that you may write.",
+            path=str(settings.home),
+        )
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        config = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidArgumentError(f"{path} cannot be read: {error}. Mend or remove it.") from error
+    for section, value in config.items():
+        if isinstance(value, dict):
+            known = _SECTIONS.get(section)
+            names = set(cast("dict[str, object]", value))
+        else:
+            known = _SECTIONS[""]
+            names = {section}
+        unknown = names - known if known is not None else names | {section}
+        if unknown:
+            name = min(unknown)
+            raise InvalidArgumentError(
+                f"{path} has an unknown setting {name!r}; remove it.", name=name
+            )
+    return config
+
+
+def _table(config: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = config.get(name, {})
+    if not isinstance(value, dict):
+        raise InvalidArgumentError(f"[{name}] in config.toml must be a table.", name=name)
+    return cast("dict[str, object]", value)
+
+
+def _text(config: Mapping[str, object], name: str) -> str | None:
+    value = config.get(name)
+    return str(value) if value is not None else None
+
+
+def _integer(table: Mapping[str, object], name: str, default: int) -> int:
+    value = table.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidArgumentError(f"{name} in config.toml must be a whole number.", name=name)
+    return value
+
+
+def _task_budget(value: object) -> Decimal | None:
+    if value == "unlimited":
+        return None
+    return parse_decimal(str(value), "default_task_budget")
+
+
+def _upstreams(
+    env: MutableMapping[str, str], table: Mapping[str, object]
+) -> dict[str, UpstreamSettings]:
+    upstreams: dict[str, UpstreamSettings] = {}
+    for provider in PROVIDERS:
+        own = _table(table, provider)
+        prefix = f"AUTOVIBE_UPSTREAM_{provider.upper()}"
+        url = env.get(f"{prefix}_URL") or _text(own, "url") or _DEFAULT_URLS[provider]
+        key = env.pop(f"{prefix}_KEY", None)
+        for name in _KEY_FALLBACKS[provider]:
+            fallback = env.pop(name, None)
+            key = key or fallback
+        upstreams[provider] = UpstreamSettings(url.rstrip("/"), key or _text(own, "key"))
+    return upstreams
