@@ -1,1 +1,1 @@
-""""""
+"""What autovibe ships for tests, benchmarks and the demo: a scripted model, conformance kits."""
