@@ -1,0 +1,170 @@
+"""Reading and writing a user's git repository without obeying anything that stands in it.
+
+Every command runs without hooks, file-system monitors, system configuration, pagers and prompts
+(decision B10). Nothing here touches an index or a work tree of the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+_SAFE_OPTIONS: Final = (
+    "--no-pager",
+    "--no-optional-locks",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.protectHFS=true",
+    "-c",
+    "core.protectNTFS=true",
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "protocol.allow=never",
+)
+_KEPT_VARIABLES: Final = (
+    "HOME",
+    "PATH",
+    "XDG_CONFIG_HOME",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+)
+_NOT_FOUND_EXIT: Final = 128
+
+
+class GitFailedError(AutovibeError):
+    """A git command failed for a reason that nobody expected."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "GIT_FAILED"
+
+
+@dataclass(frozen=True)
+class GitOutput:
+    """What a git command printed."""
+
+    status: int
+    out: bytes
+    err: str
+
+
+async def git(
+    directory: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> GitOutput:
+    """Run one git command in a directory.
+
+    Args:
+        directory: where to run it.
+        arguments: sub-command and its arguments.
+        stdin: given on standard input.
+        environment: added to the few variables that are passed on.
+        check: raise when the exit status is not zero.
+
+    Raises:
+        GitFailedError: git is not installed, or failed and `check` is set.
+    """
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *_SAFE_OPTIONS,
+            *arguments,
+            cwd=directory,
+            env={**kept, **quiet, **(environment or {})},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except FileNotFoundError:
+        raise GitFailedError("git is not installed; install it and try again.") from None
+    out, err = await process.communicate(stdin)
+    status = process.returncode or 0
+    message = err.decode(errors="replace").strip()
+    if check and status != 0:
+        raise GitFailedError(
+            f"git {arguments[0]} failed in {directory}: {message or f'exit status {status}'}.",
+            command=arguments[0],
+        )
+    return GitOutput(status, out, message)
+
+
+@dataclass(frozen=True)
+class WorkTree:
+    """What git says about a directory at import.
+
+    `prefix` is the directory's path below the top level, "" or ending in a slash. `head_commit` is
+    empty before the first commit. `dirty_paths` are relative to the directory, deleted ones too;
+    ignored files are not among them.
+    """
+
+    top_level: Path
+    prefix: str
+    head_commit: str
+    dirty_paths: Sequence[str] = field(default_factory=tuple[str, ...])
+
+
+async def find_work_tree(directory: Path) -> WorkTree | None:
+    """Return what git says about a directory, `None` outside a work tree."""
+    where = await git(directory, "rev-parse", "--show-toplevel", "--show-prefix", check=False)
+    if where.status != 0:
+        return None
+    lines = os.fsdecode(where.out).split("\n")
+    if not lines[0]:
+        return None
+    head = await git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False)
+    status = await git(
+        directory,
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=all",
+        "--",
+        ".",
+    )
+    prefix = lines[1] if len(lines) > 1 else ""
+    dirty = tuple(
+        os.fsdecode(record[3:]).removeprefix(prefix)
+        for record in status.out.split(b"\0")
+        if len(record) > 3
+    )
+    head_commit = head.out.decode().strip() if head.status == 0 else ""
+    return WorkTree(Path(lines[0]), prefix, head_commit, dirty)
+
+
+async def untracked_paths(directory: Path) -> list[str]:
+    """List the untracked files of a directory, ignored ones included, relative to it."""
+    listing = await git(directory, "ls-files", "--others", "-z", "--", ".")
+    return [os.fsdecode(path) for path in listing.out.split(b"\0") if path]
+
+
+async def ignored_paths(directory: Path, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths that the repository ignores; tracked ones never are."""
+    if not paths:
+        return set()
+    given = b"\0".join(os.fsencode(path) for path in paths) + b"\0"
+    # Exit status 1 means that none is ignored.
+    answer = await git(directory, "check-ignore", "-z", "--stdin", stdin=given, check=False)
+    if answer.status >= _NOT_FOUND_EXIT:
+        raise GitFailedError(f"git check-ignore failed in {directory}: {answer.err}.")
+    return {os.fsdecode(path) for path in answer.out.split(b"\0") if path}

@@ -1,0 +1,82 @@
+"""Errors of the work domain."""
+
+from __future__ import annotations
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+
+class TaskNotFoundError(AutovibeError):
+    """No task has this id."""
+
+    code = Code.NOT_FOUND
+    reason = "TASK_NOT_FOUND"
+
+
+class WorkerNotFoundError(AutovibeError):
+    """No worker has this id."""
+
+    code = Code.NOT_FOUND
+    reason = "WORKER_NOT_FOUND"
+
+
+class InvalidTransitionError(AutovibeError):
+    """A task, order, assignment or execution may not go from its status to the wanted one."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "INVALID_TRANSITION"
+
+
+class TaskNotRunningError(AutovibeError):
+    """The task is not being worked on by this control plane."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_NOT_RUNNING"
+
+
+class LeaseLostError(AutovibeError):
+    """A report came under a lease that has since passed to another."""
+
+    code = Code.ABORTED
+    reason = "LEASE_LOST"
+
+
+class ApprovalGateOpenError(AutovibeError):
+    """The agent's own permission gate does not fail closed, so it may not do supervised work."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "APPROVAL_GATE_OPEN"
+
+
+class NothingToApplyError(AutovibeError):
+    """The result of the task does not differ from its base."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "NOTHING_TO_APPLY"
+
+
+class BranchExistsError(AutovibeError):
+    """A branch of this name exists, or the name is not one for a branch."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "BRANCH_EXISTS"
+
+
+class NotARepositoryError(AutovibeError):
+    """The directory of the task is no git repository (any more)."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "NOT_A_REPOSITORY"
+
+
+class BaseCommitMissingError(AutovibeError):
+    """The commit that was HEAD at import is not in the repository."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "BASE_COMMIT_MISSING"
+
+
+class UnsafePathsError(AutovibeError):
+    """The result holds paths that must not be written into a repository."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "UNSAFE_PATHS"
