@@ -190,5 +190,9 @@ def _unanswered_call(messages: list[JsonObject]) -> str | None:
 
 
 def conversation_key(request: ModelRequest, index: int) -> str:
-    """Return what is equal for the retries of one request and differs for anything else."""
-    return f"{index}:{json.dumps(request.messages, sort_keys=True)}"
+    """Return what retries of one turn have in common, in a resumed session too.
+
+    Agents name their session in `metadata.user_id`; others are told apart by their prompt.
+    """
+    user = as_text(as_object(request.body.get("metadata")).get("user_id"))
+    return json.dumps([index, user, request.prompt])
