@@ -1,0 +1,119 @@
+"""What happens around each model call of a machine: checkpoint, log line, running totals."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Final
+
+from autovibe.domains.metering import ArrivedCall
+from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.money import ZERO, to_text
+from autovibe.runtime.checkpointer import Checkpointer
+from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.v1 import metering_pb2, services
+
+_WAITING_REASONS: Final = frozenset({"BUDGET_HELD"})
+
+
+class CallReporter:
+    """Implements `metering.CallObserver` for one machine.
+
+    `refusal` is the reason and message of the newest refused call, forgotten when a later one is
+    settled. `refused_for_good` is set once a call was refused that no waiting can help.
+    """
+
+    def __init__(
+        self,
+        checkpointer: Checkpointer,
+        metering: services.MeteringService,
+        log: ExecutionLog,
+        project_id: str,
+        task_id: str,
+    ) -> None:
+        """Report the calls of the machine that the checkpointer belongs to."""
+        self._checkpointer = checkpointer
+        self._metering = metering
+        self._log = log
+        self._project_id = project_id
+        self._task_id = task_id
+        self.calls = 0
+        self.refusal: tuple[str, str] | None = None
+        self.refused_for_good = asyncio.Event()
+
+    async def arrived(self, call: ArrivedCall) -> None:
+        """Checkpoint what the tools have done before the agent hears the next answer."""
+        if call.follows_tool_result:
+            await self._checkpointer.before_response(call.tool_use_ids)
+
+    async def settled(self, call: ArrivedCall, settlement: metering_pb2.Settlement) -> None:
+        """Log what a call has cost and what is left."""
+        if settlement.outcome != "released":
+            self.calls += 1
+            self.refusal = None
+            self._checkpointer.last_settled_call_id = settlement.id
+        cost = _amount(settlement, "money")
+        spent, cap = await self._spent_and_cap()
+        usage = settlement.raw_usage
+        self._log.write(
+            "call",
+            f"{call.model}: {to_text(cost)} CAD",
+            level="INFO" if settlement.outcome == "settled" else "WARNING",
+            request_id=settlement.id,
+            model=call.model,
+            status=settlement.outcome,
+            cost_cad=to_text(cost),
+            spent_cad=spent,
+            budget_cad=cap,
+            input_tokens=_number(usage, "input_tokens"),
+            output_tokens=_number(usage, "output_tokens"),
+            cache_read_tokens=_number(usage, "cache_read_input_tokens"),
+            duration_ms=settlement.duration_ms,
+            upstream_status=settlement.upstream_status,
+            clamped_max_tokens=call.clamped_max_tokens,
+        )
+
+    async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
+        """Log a refusal; one that cannot be waited out ends the task."""
+        self.refusal = (verdict.reason, verdict.message)
+        self._log.write(
+            "call",
+            verdict.message,
+            level="WARNING",
+            request_id=verdict.id,
+            model=call.model,
+            status="refused",
+            cost_cad="0.00",
+            reason=verdict.reason,
+            message=verdict.message,
+        )
+        if verdict.reason not in _WAITING_REASONS:
+            self.refused_for_good.set()
+
+    async def _spent_and_cap(self) -> tuple[str, str]:
+        """Return what the task has spent and its cap, as text; "" where there is none."""
+        try:
+            answer = await self._metering.list_budgets(
+                metering_pb2.ListBudgetsRequest(project=self._project_id, task_id=self._task_id)
+            )
+        except AutovibeError:
+            return "", ""
+        for budget in answer.budgets:
+            if budget.task_id == self._task_id and budget.resource_type == "money":
+                return budget.used_amount, budget.allocated_amount
+        return "", ""
+
+
+def _amount(settlement: metering_pb2.Settlement, resource_type: str) -> Decimal:
+    found = (
+        Decimal(item.amount) for item in settlement.amounts if item.resource_type == resource_type
+    )
+    return sum(found, ZERO)
+
+
+def _number(usage: metering_pb2.Settlement | object, name: str) -> float | None:
+    try:
+        value = usage[name]  # type: ignore[index]  # a Struct indexes like a mapping
+    except (KeyError, ValueError, TypeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,297 @@
+"""Making checkpoints of a machine: while its agent works, and when it has ended (decision B6)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from google.protobuf import struct_pb2, timestamp_pb2
+
+from autovibe.domains.machines.agent import AgentAdapter
+from autovibe.domains.machines.driver import Machine
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.ids import new_id
+from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.store import Change, CheckpointStore, Snapshot, StatCache
+from autovibe.v1 import checkpoints_pb2, services
+
+TRANSCRIPT_WAIT_S: Final = 0.3
+READ_LIMIT_S: Final = 2.0
+_TRANSCRIPT_POLL_S: Final = 0.01
+_MANIFEST_LIMIT: Final = 10_000
+_SHOWN_PATHS: Final = 5
+
+Consistency = Literal["exact", "fuzzy_tree", "conversation_behind"]
+Kind = Literal["automatic", "manual", "final"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a machine stands in the tree of checkpoints."""
+
+    checkpoint_id: str
+    root: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose checkpoints these are."""
+
+    project_id: str
+    machine_id: str
+    work_order_id: str
+    lease_generation: int
+    hypervisor: str
+    vm_id: str
+    session_id: str
+    workspace: Path
+    home: Path
+
+
+@dataclass
+class Checkpointer:
+    """Makes the checkpoints of one machine, one at a time.
+
+    `position` is the newest recorded checkpoint. `error` is set when one could not be made: the
+    machine is then to be stopped, because work beyond it could be lost.
+    """
+
+    store: CheckpointStore
+    checkpoints: services.CheckpointService
+    machine: Machine
+    adapter: AgentAdapter
+    log: ExecutionLog
+    clock: Clock
+    scope: Scope
+    position: Position
+    cache: StatCache
+    count: int = 0
+    last_settled_call_id: str = ""
+    error: str | None = None
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _next: asyncio.Task[None] | None = None
+    _recording: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    async def before_response(self, tool_use_ids: Sequence[str]) -> None:
+        """Make an automatic checkpoint; returns when the tree has been read.
+
+        A request that arrives while one is being made joins the next.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._automatic(tool_use_ids), name="checkpoint")
+        await asyncio.shield(self._next)
+
+    async def _automatic(self, tool_use_ids: Sequence[str]) -> None:
+        deadline = self.clock.monotonic() + READ_LIMIT_S
+        behind = not await self._transcript_settled(tool_use_ids)
+        await self._busy.acquire()
+        # From here on a further request starts the next checkpoint.
+        self._next = None
+        handed_over = False
+        try:
+            snapshot, fuzzy, started = await self._read_frozen(deadline)
+            consistency: Consistency = "exact"
+            if behind:
+                consistency = "conversation_behind"
+            if fuzzy or snapshot.torn:
+                consistency = "fuzzy_tree"
+            task = asyncio.create_task(
+                self._record_and_release(snapshot, "automatic", consistency, started),
+                name="checkpoint-record",
+            )
+            self._recording.add(task)
+            task.add_done_callback(self._recording.discard)
+            handed_over = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, work beyond here is not safe
+            self._fail(error)
+        finally:
+            if not handed_over:
+                self._busy.release()
+
+    async def _transcript_settled(self, tool_use_ids: Sequence[str]) -> bool:
+        """Wait until the conversation on disk holds these tool calls, 300 ms at most."""
+        deadline = self.clock.monotonic() + TRANSCRIPT_WAIT_S
+        while not await asyncio.to_thread(
+            self.adapter.transcript_holds, self.scope.home, self.scope.session_id, tool_use_ids
+        ):
+            if self.clock.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_TRANSCRIPT_POLL_S)
+        return True
+
+    async def _read_frozen(self, deadline: float) -> tuple[Snapshot, bool, float]:
+        """Snapshot the machine while it stands still.
+
+        Returns:
+            The snapshot, whether the machine had to be let go before it was read, and when the
+            freeze began.
+        """
+        loop = asyncio.get_running_loop()
+        started = self.clock.monotonic()
+        read = asyncio.Event()
+        await self.machine.freeze()
+        try:
+            work = asyncio.create_task(
+                asyncio.to_thread(self._snapshot, lambda: loop.call_soon_threadsafe(read.set))
+            )
+            work.add_done_callback(lambda _: read.set())
+            fuzzy = False
+            try:
+                await asyncio.wait_for(read.wait(), max(0.0, deadline - self.clock.monotonic()))
+            except TimeoutError:
+                fuzzy = True
+        finally:
+            await self.machine.thaw()
+        return await work, fuzzy, started
+
+    def _snapshot(self, on_read: object) -> Snapshot:
+        assert callable(on_read)
+        return self.store.snapshot(
+            {"workspace": self.scope.workspace, "home": self.scope.home},
+            cache=self.cache,
+            on_read=on_read,
+        )
+
+    async def _record_and_release(
+        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float
+    ) -> None:
+        try:
+            await self._record(snapshot, kind, consistency, started)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+        finally:
+            self._busy.release()
+
+    async def final(self, kind: Kind = "final") -> checkpoints_pb2.Checkpoint:
+        """Make a checkpoint of a machine whose processes have ended.
+
+        Raises:
+            AutovibeError: the store or the database refused it.
+        """
+        while self._recording:
+            await asyncio.gather(*self._recording)
+        async with self._busy:
+            started = self.clock.monotonic()
+            snapshot = await asyncio.to_thread(self._snapshot, lambda: None)
+            return await self._record(snapshot, kind, "exact", started)
+
+    async def _record(
+        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float
+    ) -> checkpoints_pb2.Checkpoint:
+        """Make the reference durable, verify what is new, and insert the row (decision E2)."""
+        checkpoint_id = str(new_id())
+        parent = self.position
+        changes, verified = await asyncio.to_thread(
+            self._make_durable, checkpoint_id, parent.root, snapshot
+        )
+        request = checkpoints_pb2.RecordCheckpointRequest(
+            id=checkpoint_id,
+            project_id=self.scope.project_id,
+            parent_checkpoint_id=parent.checkpoint_id,
+            creating_machine_id=self.scope.machine_id,
+            checkpoint_type=kind,
+            hypervisor=self.scope.hypervisor,
+            vm_id=self.scope.vm_id,
+            creation_context="model_call" if kind == "automatic" else kind,
+            size_bytes=snapshot.total_bytes,
+            stored_bytes=snapshot.stored_bytes,
+            original_bytes=snapshot.read_bytes,
+            manifest_root=snapshot.root,
+            manifest_file_count=snapshot.file_count,
+            file_manifest=manifest(changes, parent.checkpoint_id),
+            agent_session_id=self.scope.session_id,
+            last_settled_call_id=self.last_settled_call_id,
+            consistency=consistency,
+            metadata=_metadata(snapshot),
+            verified=verified,
+            work_order_id=self.scope.work_order_id,
+            lease_generation=self.scope.lease_generation,
+        )
+        recorded = await self.checkpoints.record_checkpoint(request)
+        self.position = Position(checkpoint_id, snapshot.root)
+        self.count += 1
+        self._tell(recorded, changes, self.clock.monotonic() - started)
+        return recorded
+
+    def _make_durable(
+        self, checkpoint_id: str, parent_root: str, snapshot: Snapshot
+    ) -> tuple[list[Change], bool]:
+        self.store.write_ref(f"checkpoints/{checkpoint_id}", snapshot.root)
+        changes = self.store.diff(parent_root, snapshot.root)
+        return changes, self.store.verify(snapshot.root, objects=snapshot.new_objects).ok
+
+    def _tell(
+        self, recorded: checkpoints_pb2.Checkpoint, changes: Sequence[Change], duration_s: float
+    ) -> None:
+        paths = [
+            change.path.removeprefix("workspace/")
+            for change in changes
+            if change.path.startswith("workspace/")
+            and not change.path.startswith("workspace/.git/")
+        ]
+        self.log.write(
+            "checkpoint",
+            f"Checkpoint {recorded.id[:8]} ({recorded.checkpoint_type})",
+            level="INFO" if recorded.verification_status == "verified" else "ERROR",
+            checkpoint_id=recorded.id,
+            checkpoint_type=recorded.checkpoint_type,
+            files_changed=len(paths),
+            changed_paths=paths[:_SHOWN_PATHS],
+            file_count=recorded.manifest_file_count,
+            stored_bytes=recorded.stored_bytes,
+            consistency=recorded.consistency,
+            duration_ms=round(duration_s * 1000),
+            verified=recorded.verification_status == "verified",
+        )
+
+    def _fail(self, error: Exception) -> None:
+        self.error = f"A checkpoint could not be made ({error}); the machine was stopped."
+        self.log.write("notice", self.error, level="ERROR")
+        self.failed.set()
+
+
+def manifest(changes: Sequence[Change], parent_id: str) -> checkpoints_pb2.FileManifest:
+    """Return what changed against the parent, cut at 10,000 entries (schema.md, section 2)."""
+    message = checkpoints_pb2.FileManifest(relative_to=parent_id)
+    for change in changes[:_MANIFEST_LIMIT]:
+        path = _text(change.path)
+        if change.new is None:
+            message.deleted.append(path)
+            continue
+        modified = timestamp_pb2.Timestamp()
+        modified.FromNanoseconds(change.new.mtime_ns)
+        message.files.append(
+            checkpoints_pb2.ManifestFile(
+                path=path,
+                size=change.new.size,
+                sha256=change.new.sha256 or "",
+                modified_at=modified,
+            )
+        )
+    message.truncated = len(changes) > _MANIFEST_LIMIT
+    return message
+
+
+def _metadata(snapshot: Snapshot) -> struct_pb2.Struct | None:
+    told = {"torn": snapshot.torn, "special": snapshot.special, "excluded": snapshot.excluded}
+    kept = {name: [_text(path) for path in paths[:100]] for name, paths in told.items() if paths}
+    if not kept:
+        return None
+    struct = struct_pb2.Struct()
+    struct.update(kept)
+    return struct
+
+
+def _text(path: str) -> str:
+    """Return a path as valid text: bytes that are no UTF-8 become escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def new_session_id() -> str:
+    """Return a fresh id for an agent's own session."""
+    return str(uuid.uuid4())

@@ -1,0 +1,445 @@
+"""One execution: an order that was claimed, from its first checkpoint to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from autovibe.domains.machines.agent import AgentAdapter, AgentOutcome, AgentRequest
+from autovibe.domains.machines.driver import (
+    Exit,
+    Limits,
+    Machine,
+    MachineDriver,
+    MachineSpec,
+)
+from autovibe.gateway import MachineBinding, Upstream, build_gateway, serve_listener
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.ids import new_id
+from autovibe.runtime.call_observer import CallReporter
+from autovibe.runtime.checkpointer import Checkpointer, Position, Scope, new_session_id
+from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.runtime.stop import Ending, Facts, decide_ending
+from autovibe.runtime.workplace import Workplace
+from autovibe.store import CheckpointStore, StatCache
+from autovibe.v1 import checkpoints_pb2, machines_pb2, services, work_pb2
+
+LEASE_S: Final = 60
+_STOP_GRACE_S: Final = 5.0
+_REFUSED_GRACE_S: Final = 15.0
+_STDERR_LIMIT: Final = 256 * 1024
+_ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every execution of this process shares."""
+
+    work: services.WorkService
+    machines: services.MachineService
+    checkpoints: services.CheckpointService
+    metering: services.MeteringService
+    store: CheckpointStore
+    adapters: Mapping[str, AgentAdapter]
+    drivers: Mapping[str, MachineDriver]
+    upstreams: Mapping[str, Upstream]
+    http: aiohttp.ClientSession
+    clock: Clock
+    instance_id: str
+    machines_path: Path
+    limits: Limits
+    prices_path: Path | None = None
+
+
+@dataclass
+class Execution:
+    """The state of one running execution; `run()` is its whole life."""
+
+    around: Surroundings
+    order: work_pb2.ClaimedOrder
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _lease_lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Do the order. Whatever happens, the order is finished or its lease is lost."""
+        log = ExecutionLog(
+            self.around.work,
+            self.order.execution.id,
+            self.order.lease_generation,
+            self.around.clock,
+        )
+        heartbeat = asyncio.create_task(self._heartbeat(), name="order-heartbeat")
+        try:
+            await self._run(log)
+        except AutovibeError as error:
+            log.write("notice", error.message, level="ERROR")
+            await self._finish(log, Ending("failed", error.reason, error.message), None, None)
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+            await log.close()
+            self.ended.set()
+
+    async def _run(self, log: ExecutionLog) -> None:
+        around, context = self.around, self.order.payload.context
+        adapter = around.adapters[context.agent]
+        driver = around.drivers[context.isolation]
+        machine_id = str(new_id())
+        workplace = Workplace(around.machines_path / machine_id)
+        log.write(
+            "state",
+            f"Starting {context.agent} in a {driver.name} machine",
+            status="spawning",
+            machine_id=machine_id,
+            isolation=driver.name,
+            agent=context.agent,
+            model=context.model,
+        )
+        await self._create_machine_row(machine_id, driver)
+        kept = False
+        try:
+            async with self._started_machine(machine_id, workplace, adapter, driver, log) as desk:
+                ending, exit_ = await self._work(desk, log)
+            kept = not await self._conclude(desk, ending, exit_, log)
+        except BaseException as error:
+            await self._machine_row(machine_id, status="error", error_message=str(error)[:2000])
+            await self._machine_row(machine_id, status="terminated")
+            raise
+        finally:
+            if kept:
+                log.write("notice", f"The machine's files are kept in {workplace.root}.")
+            else:
+                await asyncio.to_thread(workplace.remove)
+
+    @contextlib.asynccontextmanager
+    async def _started_machine(
+        self,
+        machine_id: str,
+        workplace: Workplace,
+        adapter: AgentAdapter,
+        driver: MachineDriver,
+        log: ExecutionLog,
+    ) -> AsyncGenerator[_Desk]:
+        """Restore, start, and serve the gateway; in the end nothing of the machine runs."""
+        around, order = self.around, self.order
+        base = await around.checkpoints.get_checkpoint(
+            checkpoints_pb2.GetCheckpointRequest(checkpoint_id=order.payload.base_checkpoint_id)
+        )
+        cache = StatCache()
+        await asyncio.to_thread(workplace.prepare, around.store, base.manifest_root, cache)
+        session_id = new_session_id()
+        key = secrets.token_urlsafe(32)
+        launch = adapter.launch(
+            AgentRequest(
+                prompt=order.payload.prompt,
+                model=order.payload.context.model or adapter.default_model,
+                session_id=session_id,
+                resume=False,
+                gateway_url="http://127.0.0.1:{port}",
+                virtual_key=key,
+                settings_dir=workplace.settings,
+                extra_args=tuple(order.payload.context.agent_args),
+                skip_permissions=driver.isolated or order.payload.context.trust_agent,
+            )
+        )
+        machine = await driver.spawn(
+            MachineSpec(
+                machine_id=machine_id,
+                workspace=workplace.workspace,
+                home=workplace.home,
+                argv=launch.argv,
+                env=launch.env,
+                binds=launch.binds,
+                path_prefix=launch.path_prefix,
+                limits=around.limits,
+                stderr_path=workplace.stderr,
+            )
+        )
+        scope = Scope(
+            project_id=order.task.project_id,
+            machine_id=machine_id,
+            work_order_id=order.work_order_id,
+            lease_generation=order.lease_generation,
+            hypervisor=driver.name,
+            vm_id=machine.vm_id,
+            session_id=session_id,
+            workspace=workplace.workspace,
+            home=workplace.home,
+        )
+        checkpointer = Checkpointer(
+            store=around.store,
+            checkpoints=around.checkpoints,
+            machine=machine,
+            adapter=adapter,
+            log=log,
+            clock=around.clock,
+            scope=scope,
+            position=Position(base.id, base.manifest_root),
+            cache=cache,
+        )
+        reporter = CallReporter(
+            checkpointer, around.metering, log, order.task.project_id, order.task.id
+        )
+        gateway = build_gateway(
+            self._binding(machine_id, key),
+            metering=around.metering,
+            upstreams=around.upstreams,
+            observer=reporter,
+            clock=around.clock,
+            session=around.http,
+            prices_path=around.prices_path,
+        )
+        desk = _Desk(machine, adapter, checkpointer, reporter, workplace)
+        server = None
+        try:
+            await self._machine_row(
+                machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
+            )
+            server = await serve_listener(gateway, machine.listener)
+            await self._machine_row(machine_id, status="working")
+            log.write(
+                "state",
+                "Working",
+                status="working",
+                machine_id=machine_id,
+                isolation=driver.name,
+                enforced=[f"{name}: {how}" for name, how in machine.enforced.items()],
+            )
+            yield desk
+        finally:
+            # The processes go first, so that nobody waits for an answer; calls under way are then
+            # drained and settled before the gateway closes.
+            await machine.stop(_STOP_GRACE_S)
+            if server is not None:
+                await server.close()
+            await machine.destroy()
+
+    async def _work(self, desk: _Desk, log: ExecutionLog) -> tuple[Ending, Exit]:
+        """Follow the agent until it ends or has to be stopped; return how it ended."""
+        timed_out = asyncio.Event()
+        reader = desk.adapter.reader()
+
+        async def follow() -> None:
+            async for line in desk.machine.output():
+                for event in reader.feed(line):
+                    log.write(
+                        "agent",
+                        event.text,
+                        event=event.kind,
+                        tool_use_id=event.tool_use_id,
+                    )
+
+        stoppers = {
+            "interrupted": asyncio.create_task(self.interrupted.wait()),
+            "lease": asyncio.create_task(self._lease_lost.wait()),
+            "checkpoint": asyncio.create_task(desk.checkpointer.failed.wait()),
+            "refused": asyncio.create_task(self._refused_for_good(desk)),
+            "deadline": asyncio.create_task(self._deadline(timed_out)),
+        }
+        output = asyncio.create_task(follow(), name="agent-output")
+        try:
+            ended = asyncio.create_task(desk.machine.wait())
+            done, _ = await asyncio.wait(
+                {ended, *stoppers.values()}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ended not in done:
+                log.write("state", "Stopping the agent", status="stopping")
+                await desk.machine.stop(_STOP_GRACE_S)
+            exit_ = await ended
+            await output
+        finally:
+            for task in (*stoppers.values(), output):
+                task.cancel()
+            await asyncio.gather(*stoppers.values(), output, return_exceptions=True)
+        self._write_stderr(desk, log)
+        facts = Facts(
+            agent=reader.outcome(exit_.code),
+            exit=exit_,
+            interrupted=self.interrupted.is_set(),
+            timed_out_after_s=self.order.timeout_s if timed_out.is_set() else None,
+            refusal=desk.reporter.refusal,
+            lease_lost=self._lease_lost.is_set(),
+            checkpoint_error=desk.checkpointer.error,
+        )
+        desk.outcome = facts.agent
+        return decide_ending(facts), exit_
+
+    async def _refused_for_good(self, desk: _Desk) -> None:
+        """Wait until a call was refused and the agent had time to end by itself."""
+        await desk.reporter.refused_for_good.wait()
+        await asyncio.sleep(_REFUSED_GRACE_S)
+
+    async def _deadline(self, timed_out: asyncio.Event) -> None:
+        await asyncio.sleep(self.order.timeout_s)
+        timed_out.set()
+
+    async def _conclude(self, desk: _Desk, ending: Ending, exit_: Exit, log: ExecutionLog) -> bool:
+        """Make the final checkpoint and finish; return whether the files are safe in the store."""
+        machine_id = desk.checkpointer.scope.machine_id
+        final: checkpoints_pb2.Checkpoint | None = None
+        if ending.reason != "LEASE_LOST":
+            await self._machine_row(machine_id, status="checkpointing")
+            try:
+                final = await desk.checkpointer.final()
+            except AutovibeError as error:
+                ending = Ending(
+                    "failed",
+                    "CHECKPOINT_FAILED",
+                    f"The final checkpoint could not be made: {error.message}",
+                )
+        safe = final is not None and final.verification_status == "verified"
+        if final is not None and not safe:
+            ending = Ending(
+                "failed", "VERIFICATION_FAILED", "The final checkpoint could not be read back."
+            )
+        usage = await desk.machine.usage()
+        await self._machine_row(
+            machine_id,
+            status="terminated",
+            error_message=ending.message if ending.outcome == "failed" else "",
+        )
+        metrics = work_pb2.ExecutionMetrics(
+            checkpoints=desk.checkpointer.count,
+            model_calls=desk.reporter.calls,
+            cpu_s=usage.cpu_s,
+            memory_peak_bytes=usage.memory_peak_bytes,
+            summary=desk.outcome.message[:10_000],
+        )
+        await self._finish(log, ending, final, metrics, exit_code=exit_.code)
+        return safe or ending.reason == "LEASE_LOST"
+
+    async def _finish(
+        self,
+        log: ExecutionLog,
+        ending: Ending,
+        final: checkpoints_pb2.Checkpoint | None,
+        metrics: work_pb2.ExecutionMetrics | None,
+        *,
+        exit_code: int = 0,
+    ) -> None:
+        status = {"timeout": "timed_out"}.get(ending.outcome, ending.outcome)
+        log.write(
+            "state",
+            ending.message or "Completed",
+            level="INFO" if ending.outcome == "completed" else "WARNING",
+            status=status,
+            reason=ending.reason,
+            message=ending.message,
+        )
+        await log.flush()
+        if ending.reason == "LEASE_LOST":
+            return
+        metrics = metrics or work_pb2.ExecutionMetrics()
+        metrics.stop_reason = ending.reason
+        metrics.message = ending.message
+        started = self.order.execution.started_at.ToDatetime(self.around.clock.now().tzinfo)
+        metrics.duration_s = (self.around.clock.now() - started).total_seconds()
+        await self.around.work.finish_execution(
+            work_pb2.FinishExecutionRequest(
+                execution_id=self.order.execution.id,
+                lease_generation=self.order.lease_generation,
+                outcome=ending.outcome,
+                exit_code=exit_code,
+                result_checkpoint_id=final.id if final else "",
+                metrics=metrics,
+            )
+        )
+
+    async def _heartbeat(self) -> None:
+        """Prolong the lease; stop the machine when it is lost or cannot be prolonged in time."""
+        clock = self.around.clock
+        last = clock.monotonic()
+        request = work_pb2.HeartbeatWorkOrderRequest(
+            work_order_id=self.order.work_order_id,
+            lease_generation=self.order.lease_generation,
+            lease_s=LEASE_S,
+        )
+        while True:
+            await asyncio.sleep(LEASE_S / 6)
+            try:
+                await self.around.work.heartbeat_work_order(request)
+                last = clock.monotonic()
+            except AutovibeError as error:
+                if error.reason == "LEASE_LOST" or clock.monotonic() - last > LEASE_S / 2:
+                    self._lease_lost.set()
+                    return
+
+    async def _create_machine_row(self, machine_id: str, driver: MachineDriver) -> None:
+        task = self.order.task
+        await self.around.machines.create_machine(
+            machines_pb2.CreateMachineRequest(
+                id=machine_id,
+                machine_type=self.order.payload.context.agent,
+                project_id=task.project_id,
+                parent_checkpoint_id=self.order.payload.base_checkpoint_id,
+                worker_id=self.order.execution.worker_id,
+                hypervisor=driver.name,
+                original_prompt=self.order.payload.prompt,
+                instance_id=self.around.instance_id,
+            )
+        )
+        await self.around.work.attach_machine(
+            work_pb2.AttachMachineRequest(
+                execution_id=self.order.execution.id,
+                lease_generation=self.order.lease_generation,
+                machine_id=machine_id,
+            )
+        )
+
+    async def _machine_row(
+        self,
+        machine_id: str,
+        *,
+        status: str,
+        vm_id: str = "",
+        pid: int = 0,
+        error_message: str = "",
+    ) -> None:
+        await self.around.machines.update_machine(
+            machines_pb2.UpdateMachineRequest(
+                machine_id=machine_id,
+                status=status,
+                vm_id=vm_id,
+                pid=pid,
+                error_message=error_message,
+            )
+        )
+
+    def _binding(self, machine_id: str, key: str) -> MachineBinding:
+        return MachineBinding(
+            project_id=self.order.task.project_id,
+            task_id=self.order.task.id,
+            machine_id=machine_id,
+            execution_id=self.order.execution.id,
+            work_order_id=self.order.work_order_id,
+            lease_generation=self.order.lease_generation,
+            instance_id=self.around.instance_id,
+            virtual_key=key,
+        )
+
+    def _write_stderr(self, desk: _Desk, log: ExecutionLog) -> None:
+        with contextlib.suppress(OSError), desk.workplace.stderr.open("rb") as file:
+            for line in file.read(_STDERR_LIMIT).decode(errors="replace").splitlines():
+                log.write("output", line, level="WARNING")
+
+
+@dataclass
+class _Desk:
+    """What belongs to one started machine."""
+
+    machine: Machine
+    adapter: AgentAdapter
+    checkpointer: Checkpointer
+    reporter: CallReporter
+    workplace: Workplace
+    outcome: AgentOutcome = _ENDED_EARLY

@@ -1,0 +1,117 @@
+"""This control-plane process as an instance: its row, its lock, its heartbeat (decision A7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.errors import AutovibeError
+from autovibe.v1 import identity_pb2, services
+
+HEARTBEAT_S: Final = 10.0
+DEAD_AFTER: Final = timedelta(seconds=60)
+
+
+def lock_path(run_path: Path, instance_id: str) -> Path:
+    """Return the lock file of an instance."""
+    return run_path / f"{instance_id}.lock"
+
+
+@contextlib.asynccontextmanager
+async def registered_instance(
+    identity: services.IdentityService, instance_id: uuid.UUID, run_path: Path
+) -> AsyncGenerator[None]:
+    """Hold the lock, keep the row alive, and remove both in the end.
+
+    The lock is taken before the row is written, so that nobody sees a row without a lock.
+    """
+    path = lock_path(run_path, str(instance_id))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        await identity.register_instance(
+            identity_pb2.RegisterInstanceRequest(
+                id=str(instance_id), host=host_name(), boot_id=boot_id(), pid=os.getpid()
+            )
+        )
+        beat = asyncio.create_task(_beat(identity, str(instance_id)), name="instance-heartbeat")
+        try:
+            yield
+        finally:
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+            with contextlib.suppress(AutovibeError):
+                await identity.remove_instance(
+                    identity_pb2.RemoveInstanceRequest(id=str(instance_id))
+                )
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+async def dead_instances(
+    identity: services.IdentityService, own_id: uuid.UUID, run_path: Path, clock: Clock
+) -> list[identity_pb2.Instance]:
+    """Return the instances that have ended without saying so.
+
+    On this host an instance is dead when its lock is free; on another, or before a restart of
+    this one, when its heartbeat is older than a minute.
+    """
+    listed = await identity.list_instances(identity_pb2.ListInstancesRequest())
+    dead: list[identity_pb2.Instance] = []
+    for instance in listed.instances:
+        if instance.id == str(own_id):
+            continue
+        if instance.host == host_name() and instance.boot_id == boot_id():
+            if not _is_locked(lock_path(run_path, instance.id)):
+                dead.append(instance)
+        elif clock.now() - instance.heartbeat_at.ToDatetime(clock.now().tzinfo) > DEAD_AFTER:
+            dead.append(instance)
+    return dead
+
+
+def host_name() -> str:
+    """Return the name of this host."""
+    return socket.gethostname()
+
+
+def boot_id() -> str:
+    """Return what identifies this boot of this host, "" where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+async def _beat(identity: services.IdentityService, instance_id: str) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        # A missed beat is made up for by the next; others wait a minute before they act.
+        with contextlib.suppress(AutovibeError):
+            await identity.heartbeat_instance(identity_pb2.HeartbeatInstanceRequest(id=instance_id))

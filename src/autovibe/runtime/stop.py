@@ -1,0 +1,128 @@
+"""Why an execution ended: an ordered list of small rules, the first that fits decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from autovibe.domains.machines.agent import AgentOutcome
+from autovibe.domains.machines.driver import Exit
+
+Outcome = Literal["completed", "failed", "timeout", "paused"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known when the machine has stopped.
+
+    `refusal` is the ledger's reason and message of a call that it refused last. Text that the
+    agent printed is no fact: success is its own final event, the ledger and the exit together.
+    """
+
+    agent: AgentOutcome
+    exit: Exit
+    interrupted: bool = False
+    timed_out_after_s: int | None = None
+    refusal: tuple[str, str] | None = None
+    lease_lost: bool = False
+    checkpoint_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the execution ends."""
+
+    outcome: Outcome
+    reason: str
+    message: str
+
+
+Rule = Callable[[Facts], Ending | None]
+
+
+def _lease_lost(facts: Facts) -> Ending | None:
+    if not facts.lease_lost:
+        return None
+    return Ending("failed", "LEASE_LOST", "The order passed to another worker; nothing was kept.")
+
+
+def _interrupted(facts: Facts) -> Ending | None:
+    if not facts.interrupted:
+        return None
+    return Ending("paused", "INTERRUPTED", "The task was interrupted.")
+
+
+def _timed_out(facts: Facts) -> Ending | None:
+    if facts.timed_out_after_s is None:
+        return None
+    return Ending(
+        "timeout",
+        "TASK_TIMED_OUT",
+        f"The task ran longer than its limit of {facts.timed_out_after_s} seconds; "
+        "give it more with --timeout.",
+    )
+
+
+def _checkpoint_failed(facts: Facts) -> Ending | None:
+    if facts.checkpoint_error is None:
+        return None
+    return Ending("failed", "CHECKPOINT_FAILED", facts.checkpoint_error)
+
+
+def _refused(facts: Facts) -> Ending | None:
+    if facts.refusal is None or (facts.agent.finished and not facts.agent.is_error):
+        return None
+    reason, message = facts.refusal
+    paused = reason in {"BUDGET_EXHAUSTED", "BUDGET_HELD", "NO_BUDGET"}
+    return Ending("paused" if paused else "failed", reason, message)
+
+
+def _over_limit(facts: Facts) -> Ending | None:
+    if facts.exit.limit is None:
+        return None
+    return Ending(
+        "failed",
+        "MACHINE_LIMIT",
+        f"The machine was ended because it went over its {facts.exit.limit} limit; "
+        "raise it under [limits] in config.toml.",
+    )
+
+
+def _succeeded(facts: Facts) -> Ending | None:
+    if facts.agent.finished and not facts.agent.is_error and facts.exit.code == 0:
+        return Ending("completed", "COMPLETED", "")
+    return None
+
+
+def _agent_failed(facts: Facts) -> Ending | None:
+    if not facts.agent.message and not facts.agent.finished:
+        return Ending(
+            "failed",
+            "AGENT_ENDED_EARLY",
+            f"The agent ended with status {facts.exit.code} before it said that it was done; "
+            "see `autovibe logs`.",
+        )
+    detail = facts.agent.message or f"exit status {facts.exit.code}"
+    return Ending("failed", "AGENT_FAILED", f"The agent reported a failure: {detail}")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _lease_lost,
+    _interrupted,
+    _timed_out,
+    _checkpoint_failed,
+    _refused,
+    _over_limit,
+    _succeeded,
+    _agent_failed,
+)
+
+
+def decide_ending(facts: Facts) -> Ending:
+    """Return the ending of the first rule that fits; the last one always does."""
+    for rule in RULES:
+        ending = rule(facts)
+        if ending is not None:
+            return ending
+    raise AssertionError("the last rule fits everything")

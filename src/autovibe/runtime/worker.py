@@ -1,0 +1,93 @@
+"""The worker of this process: claims orders and does them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from autovibe.kernel.errors import AutovibeError
+from autovibe.runtime.execution import LEASE_S, Execution, Surroundings
+from autovibe.v1 import work_pb2
+
+_logger = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.5
+
+
+@dataclass
+class Worker:
+    """One worker identity with a number of slots; implements `machines.Control`."""
+
+    around: Surroundings
+    worker_id: str
+    slots: int = 1
+    _running: dict[str, Execution] = field(default_factory=dict[str, Execution])
+
+    async def work_on(self, task_id: str) -> None:
+        """Claim the order of one task and do it; returns when it has ended.
+
+        Returns at once when the order is not there to be claimed: another worker has it.
+        """
+        order = await self._claim(task_id)
+        if order is not None:
+            await self._do(order)
+
+    async def serve(self) -> None:
+        """Claim and do orders until cancelled; then pause what runs and return."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                order = None
+                if len(tasks) < self.slots:
+                    try:
+                        order = await self._claim("")
+                    except AutovibeError as error:
+                        _logger.warning("claiming: %s", error)
+                if order is None:
+                    await asyncio.sleep(_POLL_S)
+                    continue
+                task = asyncio.create_task(self._do(order), name=f"order-{order.work_order_id}")
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+        finally:
+            for execution in list(self._running.values()):
+                execution.interrupted.set()
+            if tasks:
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def pause(self, task_id: str) -> bool:
+        """Stop the task's agent, checkpoint it, and return when its order is released."""
+        execution = self._running.get(task_id)
+        if execution is None:
+            return False
+        execution.interrupted.set()
+        await execution.ended.wait()
+        return True
+
+    async def _claim(self, task_id: str) -> work_pb2.ClaimedOrder | None:
+        answer = await self.around.work.claim_work_order(
+            work_pb2.ClaimWorkOrderRequest(
+                worker_id=self.worker_id,
+                instance_id=self.around.instance_id,
+                task_id=task_id,
+                lease_s=LEASE_S,
+            )
+        )
+        return answer.order if answer.HasField("order") else None
+
+    async def _do(self, order: work_pb2.ClaimedOrder) -> None:
+        execution = Execution(self.around, order)
+        self._running[order.task.id] = execution
+        try:
+            await execution.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # Logged here because nobody awaits an order's task; its lease runs out by itself.
+            _logger.exception("order %s", order.work_order_id)
+        finally:
+            with contextlib.suppress(KeyError):
+                del self._running[order.task.id]
