@@ -1,1 +1,1 @@
-""""""
+"""Backends, and all that differs between them; only here are drivers imported."""

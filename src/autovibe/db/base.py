@@ -1,0 +1,119 @@
+"""The one declarative base, and the columns that many tables share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import CheckConstraint, MetaData
+from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
+from sqlalchemy.types import Uuid
+
+from autovibe.db.types import ExactDecimal, Json, UtcDateTime, random_uuid, utc_now
+from autovibe.kernel.ids import new_id
+
+CLOCK: Final = "clock"
+"""Key in `Column.info` of a time that a flush takes from the injected clock if none is given."""
+
+
+class Base(AsyncAttrs, DeclarativeBase):
+    """Base of all models. CHECK, UNIQUE and index names are written out, as in `schema.md`."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "idx_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class  # pyright: ignore[reportUnannotatedClassAttribute]  # as above
+        datetime: UtcDateTime(),
+        uuid.UUID: Uuid(),
+        dict[str, Any]: Json,
+        list[str]: Json,
+    }
+
+    def __init__(self, **values: Any) -> None:
+        """Set columns by name; `metadata=` reaches the column, and the id is there at once."""
+        if "metadata" in values:
+            values["metadata_"] = values.pop("metadata")
+        known = type(self)
+        if issubclass(known, Identified):
+            values.setdefault("id", new_id())
+        for name, value in values.items():
+            if not hasattr(known, name):
+                raise TypeError(f"{known.__name__} has no column {name!r}")
+            setattr(self, name, value)
+
+
+def clock_time(**options: Any) -> MappedColumn[datetime]:
+    """Return a NOT NULL time; by default the transaction's clock, or the database's in plain SQL."""
+    return mapped_column(
+        UtcDateTime(), nullable=False, server_default=utc_now(), info={CLOCK: True}, **options
+    )
+
+
+def json_object() -> MappedColumn[dict[str, Any]]:
+    """Return a NOT NULL JSON column that defaults to `{}`."""
+    return mapped_column(Json, nullable=False, default=dict, server_default="{}")
+
+
+def money(scale: int = 6) -> ExactDecimal:
+    """Return the type of amounts: NUMERIC(15, scale)."""
+    return ExactDecimal(15, scale)
+
+
+def one_of(column: str, enum: type[StrEnum], name: str) -> CheckConstraint:
+    """Return the named CHECK that a column holds a member of an enum."""
+    return CheckConstraint(f"{column} IN ({_quoted(enum)})", name=name)
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ",".join(f"'{value}'" for value in values)
+
+
+def decimal_between(
+    column: str, low: Decimal, high: Decimal, *, scale: int, name: str
+) -> tuple[CheckConstraint, CheckConstraint]:
+    """Return the CHECK for each backend: bounds of a scaled decimal are scaled on SQLite."""
+
+    def bounds(factor: Decimal) -> str:
+        return f"{column} >= {low * factor:f} AND {column} <= {high * factor:f}"
+
+    plain = CheckConstraint(bounds(Decimal(1)), name=name)
+    scaled = CheckConstraint(bounds(Decimal(10) ** scale), name=name)
+    return plain.ddl_if(dialect="postgresql"), scaled.ddl_if(dialect="sqlite")
+
+
+class Identified:
+    """A table whose primary key is a random UUID."""
+
+    id: Mapped[uuid.UUID] = mapped_column(
+        Uuid(), primary_key=True, default=new_id, server_default=random_uuid(), sort_order=-10
+    )
+
+
+class Created:
+    """A table that knows when a row came."""
+
+    created_at: Mapped[datetime] = clock_time(sort_order=100)
+
+
+class Timestamps(Created):
+    """A mutable table. A flush sets `updated_at`; a trigger does where SQL is written by hand."""
+
+    updated_at: Mapped[datetime] = clock_time(sort_order=101)
+
+
+class WithMetadata:
+    """A table with a free JSON object; the attribute has an underscore, the column has not."""
+
+    metadata_: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", Json, nullable=False, default=dict, server_default="{}", sort_order=90
+    )

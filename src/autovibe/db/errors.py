@@ -1,0 +1,143 @@
+"""Errors of the database, the same for every backend."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DontWrapMixin
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+
+class DatabaseUrlError(AutovibeError):
+    """The database URL is malformed or names a backend that autovibe does not have."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_DATABASE_URL"
+
+
+class DatabaseUnavailableError(AutovibeError):
+    """The database server cannot be reached, or is starting or stopping."""
+
+    code = Code.UNAVAILABLE
+    reason = "DATABASE_UNAVAILABLE"
+
+
+class DatabaseOpenError(AutovibeError):
+    """The database is there, or should be, and may not be opened."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_CANNOT_OPEN"
+
+
+class DatabaseNewerError(AutovibeError):
+    """A newer autovibe has upgraded this database; this one must not touch it."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_NEWER"
+
+
+class DatabaseFullError(AutovibeError):
+    """There is no room left where the database lives."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "DATABASE_FULL"
+
+
+class DatabaseReadOnlyError(AutovibeError):
+    """The database, or the transaction, takes no writes."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_READ_ONLY"
+
+
+class DatabaseBusyError(AutovibeError):
+    """A lock or a connection was not to be had in time; the same call may work later."""
+
+    code = Code.ABORTED
+    reason = "DATABASE_BUSY"
+
+
+class SerializationError(AutovibeError):
+    """Two transactions could not both be kept; the whole operation may run again."""
+
+    code = Code.ABORTED
+    reason = "SERIALIZATION_FAILURE"
+
+
+class UnsupportedByBackendError(AutovibeError):
+    """This backend has no such thing, and no approximation is offered."""
+
+    code = Code.UNIMPLEMENTED
+    reason = "UNSUPPORTED_BY_BACKEND"
+
+
+class DatabaseInternalError(AutovibeError):
+    """The database refused a statement for a reason that only a defect of autovibe explains."""
+
+    code = Code.INTERNAL
+    reason = "DATABASE_ERROR"
+
+
+class InvalidValueError(AutovibeError, DontWrapMixin):
+    """A value cannot be stored in its column: naive time, float for money, unknown member.
+
+    `DontWrapMixin` lets it pass through SQLAlchemy unchanged.
+    """
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_VALUE"
+
+
+class ConstraintError(AutovibeError):
+    """The database refused a row; `constraint` is the rule's name in `schema.md`, "" if unknown.
+
+    Domains that know the rule turn this into their own error.
+    """
+
+    def __init__(self, message: str, *, constraint: str = "", table: str = "") -> None:
+        """Keep the name of the rule and of the table."""
+        super().__init__(message, constraint=constraint, table=table)
+        self.constraint = constraint
+        self.table = table
+
+
+class UniqueViolationError(ConstraintError):
+    """Another row has this key already."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "UNIQUE_VIOLATION"
+
+
+class ForeignKeyViolationError(ConstraintError):
+    """A row names another that does not exist, or one that others still name is deleted.
+
+    SQLite does not say which rule it was; `constraint` is "" there.
+    """
+
+    code = Code.FAILED_PRECONDITION
+    reason = "FOREIGN_KEY_VIOLATION"
+
+
+class CheckViolationError(ConstraintError):
+    """A value breaks a CHECK rule."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "CHECK_VIOLATION"
+
+
+class NotNullViolationError(ConstraintError):
+    """A column that needs a value has none; `constraint` is the column's name."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "NOT_NULL_VIOLATION"
+
+
+class RuleViolationError(AutovibeError):
+    """A trigger refused a change; the reason is the code after `AV:` in its message."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "RULE_VIOLATION"
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Carry the trigger's own reason on the instance."""
+        super().__init__(message, rule=reason)
+        self.reason = reason  # pyright: ignore[reportAttributeAccessIssue]  # an instance value shadows the class default

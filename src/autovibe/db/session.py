@@ -1,0 +1,103 @@
+"""Transactions as types: what only reads takes a `ReadTx`, what writes needs a `WriteTx`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from sqlalchemy import event, inspect
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapper, Session, UOWTransaction
+
+from autovibe.db.base import CLOCK, Base, Timestamps
+from autovibe.db.dialects.base import Dialect
+from autovibe.db.records import AuditOutcome, AuditRecord, OutboxEvent, text_id
+from autovibe.kernel.clock import Clock
+
+_CLOCK_KEY: Final = "autovibe.clock"
+
+
+class ReadTx:
+    """A transaction that may only read; the database refuses a write in it."""
+
+    def __init__(self, session: AsyncSession, dialect: Dialect) -> None:
+        """Wrap a session whose transaction `Database.read()` opened."""
+        self.session = session
+        self.dialect = dialect
+
+
+class WriteTx(ReadTx):
+    """A transaction that `Database.write()` commits when its block ends without an error."""
+
+    def emit(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Add an event; it is relayed after the commit.
+
+        Args:
+            topic: at most 100 characters.
+            payload: what `json` can write.
+        """
+        self.session.add(OutboxEvent(topic=topic, payload=dict(payload)))
+
+    def audit(
+        self,
+        *,
+        actor_type: str,
+        actor_id: str,
+        operation: str,
+        outcome: AuditOutcome | str = AuditOutcome.OK,
+        resource_type: str | None = None,
+        resource_id: uuid.UUID | str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a row to the audit trail, in the transaction of what it tells of."""
+        self.session.add(
+            AuditRecord(
+                actor_type=actor_type,
+                actor_id=actor_id,
+                operation=operation,
+                outcome=AuditOutcome(outcome),
+                resource_type=resource_type,
+                resource_id=text_id(resource_id),
+                reason=reason,
+                request_id=request_id,
+                details=dict(details or {}),
+            )
+        )
+
+
+class ClockedSession(Session):
+    """A session whose flush takes times from the injected clock."""
+
+
+def new_session(engine: AsyncEngine, clock: Clock) -> AsyncSession:
+    """Return a session on an engine. Objects stay readable after the commit."""
+    return AsyncSession(
+        engine,
+        sync_session_class=ClockedSession,
+        expire_on_commit=False,
+        info={_CLOCK_KEY: clock},
+    )
+
+
+@event.listens_for(ClockedSession, "before_flush")
+def _set_times(session: Session, context: UOWTransaction, instances: object) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
+    """Fill the times that a row takes from the clock, so that no value has to be read back."""
+    del context, instances
+    if not session.new and not session.dirty:
+        return
+    clock: Clock = session.info[_CLOCK_KEY]
+    now = clock.now()
+    for instance in session.new:
+        mapper = cast("Mapper[Base]", inspect(type(instance)))
+        for attribute in mapper.column_attrs:
+            column = attribute.columns[0]
+            if CLOCK in column.info and getattr(instance, attribute.key) is None:
+                setattr(instance, attribute.key, now)
+    for instance in session.dirty:
+        if isinstance(instance, Timestamps) and session.is_modified(instance):
+            state = inspect(cast("Base", instance))
+            if not state.attrs.updated_at.history.has_changes():
+                instance.updated_at = now

@@ -1,0 +1,1 @@
+"""Sealing of the audit trail, and the log of maintenance jobs."""
