@@ -53,7 +53,7 @@ class Base(AsyncAttrs, DeclarativeBase):
 
 
 def clock_time(**options: Any) -> MappedColumn[datetime]:
-    """Return a NOT NULL time; by default the transaction's clock, or the database's in plain SQL."""
+    """Return a NOT NULL time; the default is the transaction's clock (in SQL the database's)."""
     return mapped_column(
         UtcDateTime(), nullable=False, server_default=utc_now(), info={CLOCK: True}, **options
     )

@@ -70,13 +70,6 @@ class UnsupportedByBackendError(AutovibeError):
     reason = "UNSUPPORTED_BY_BACKEND"
 
 
-class DatabaseInternalError(AutovibeError):
-    """The database refused a statement for a reason that only a defect of autovibe explains."""
-
-    code = Code.INTERNAL
-    reason = "DATABASE_ERROR"
-
-
 class InvalidValueError(AutovibeError, DontWrapMixin):
     """A value cannot be stored in its column: naive time, float for money, unknown member.
 
@@ -140,4 +133,4 @@ class RuleViolationError(AutovibeError):
     def __init__(self, reason: str, message: str) -> None:
         """Carry the trigger's own reason on the instance."""
         super().__init__(message, rule=reason)
-        self.reason = reason  # pyright: ignore[reportAttributeAccessIssue]  # an instance value shadows the class default
+        self.reason = reason  # type: ignore[misc]  # an instance value shadows the class default

@@ -91,7 +91,7 @@ def _set_times(session: Session, context: UOWTransaction, instances: object) -> 
     clock: Clock = session.info[_CLOCK_KEY]
     now = clock.now()
     for instance in session.new:
-        mapper = cast("Mapper[Base]", inspect(type(instance)))
+        mapper: Mapper[Base] = inspect(cast("Base", instance)).mapper
         for attribute in mapper.column_attrs:
             column = attribute.columns[0]
             if CLOCK in column.info and getattr(instance, attribute.key) is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, Table
 from sqlalchemy.engine import URL
@@ -12,6 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from autovibe.db.base import Base
+from autovibe.db.errors import (
+    DatabaseBusyError,
+    InvalidValueError,
+    SerializationError,
+    UniqueViolationError,
+)
 from autovibe.kernel.errors import AutovibeError
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
@@ -75,6 +82,10 @@ class Dialect(Protocol):
         """Return the condition that a JSON array has this text as an element."""
         ...
 
+    def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that every element of a JSON array is among these texts."""
+        ...
+
     async def now(self, session: AsyncSession) -> datetime:
         """Return the database's clock, aware, in UTC (leases are measured by it)."""
         ...
@@ -82,3 +93,35 @@ class Dialect(Protocol):
     async def lock_for_upgrade(self, connection: AsyncConnection) -> None:
         """Wait until this transaction alone may change the schema."""
         ...
+
+
+def retryable(dialect: Dialect, error: BaseException) -> bool:
+    """Return whether an error, typed or of a driver, is one that a second run may not meet."""
+    typed = error if isinstance(error, AutovibeError) else dialect.translate(error)
+    return isinstance(typed, SerializationError | DatabaseBusyError | UniqueViolationError)
+
+
+def json_text(value: object) -> str:
+    """Write JSON for a column.
+
+    Raises:
+        InvalidValueError: not a number (NaN, infinity), or something that JSON has not.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValueError(f"A value cannot be stored as JSON: {error}.") from error
+
+
+def table_of(table: type[Base] | Table) -> Table:
+    """Return the table of a model."""
+    return table if isinstance(table, Table) else cast("Table", table.__table__)
+
+
+def insert_chunks(
+    rows: Sequence[Mapping[str, Any]], max_variables: int, columns: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Cut rows so that no statement has more variables than the backend takes."""
+    size = max(1, max_variables // max(1, columns))
+    for start in range(0, len(rows), size):
+        yield [dict(row) for row in rows[start : start + size]]

@@ -1,0 +1,215 @@
+"""PostgreSQL 15 or later, over asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, Table, func, literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+
+from autovibe.db.base import Base
+from autovibe.db.dialects.base import (
+    JsonColumn,
+    SelectT,
+    insert_chunks,
+    json_text,
+    retryable,
+    table_of,
+)
+from autovibe.db.dialects.rules import rule_violation
+from autovibe.db.errors import (
+    CheckViolationError,
+    ConstraintError,
+    DatabaseBusyError,
+    DatabaseFullError,
+    DatabaseOpenError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+    ForeignKeyViolationError,
+    NotNullViolationError,
+    SerializationError,
+    UniqueViolationError,
+)
+from autovibe.kernel.errors import AutovibeError
+
+POOL_SIZE: Final = 20
+MAX_OVERFLOW: Final = 30
+POOL_TIMEOUT_S: Final = 30
+RECYCLE_S: Final = 3_600
+CONNECT_TIMEOUT_S: Final = 10
+_MAX_VARIABLES: Final = 32_000
+# Any constant will do, as long as every autovibe takes the same.
+_UPGRADE_LOCK: Final = 0x6175746F76696265
+_UNREACHABLE: Final = (
+    "The database server cannot be reached; start it, or set AUTOVIBE_DATABASE_URL to another."
+)
+
+
+class PostgresqlDialect:
+    """The PostgreSQL side of `Dialect`."""
+
+    name: str = "postgresql"
+
+    def engines(self, url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+        """Return one pool twice: for reads its transactions are READ ONLY with one snapshot."""
+        writer = create_async_engine(
+            url,
+            pool_size=POOL_SIZE,
+            max_overflow=MAX_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_recycle=RECYCLE_S,
+            pool_pre_ping=True,
+            json_serializer=json_text,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                # jit: compiling costs more than it saves on queries of a few milliseconds.
+                "server_settings": {
+                    "timezone": "UTC",
+                    "jit": "off",
+                    "application_name": "autovibe",
+                },
+            },
+        )
+        reader = writer.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        return reader, writer
+
+    def translate(self, error: BaseException) -> AutovibeError | None:
+        """Return the typed error for what the driver raised; None when it is none of ours."""
+        if isinstance(error, PoolTimeoutError):
+            return DatabaseBusyError("Every database connection is in use; try again.")
+        original = error.orig if isinstance(error, DBAPIError) else error
+        if original is None:
+            return None
+        state = getattr(original, "sqlstate", None)
+        if not isinstance(state, str):
+            return DatabaseUnavailableError(_UNREACHABLE) if _is_lost(original) else None
+        broken_rule = rule_violation(str(original))
+        if broken_rule is not None:
+            return broken_rule
+        return _constraint(state, original) or _condition(state, original)
+
+    def is_retryable(self, error: BaseException) -> bool:
+        """Return whether the whole operation may succeed when it is run again."""
+        return retryable(self, error)
+
+    async def insert_or_ignore(
+        self, session: AsyncSession, table: type[Base] | Table, rows: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Insert rows, skipping those whose key exists; return how many were inserted."""
+        target = table_of(table)
+        inserted = 0
+        for chunk in insert_chunks(rows, _MAX_VARIABLES, len(target.columns)):
+            statement = insert(target).values(chunk).on_conflict_do_nothing()
+            inserted += cast("int", (await session.execute(statement)).rowcount)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # an INSERT gives a CursorResult
+        return inserted
+
+    def for_update(
+        self, query: SelectT, of: type[Base], *, skip_locked: bool = False, nowait: bool = False
+    ) -> SelectT:
+        """Lock the selected rows of one model until the transaction ends."""
+        return query.with_for_update(of=of, skip_locked=skip_locked, nowait=nowait)
+
+    def json_contains(self, column: JsonColumn, part: Mapping[str, Any]) -> ColumnElement[bool]:
+        """Return the condition that a JSON object has these members."""
+        return column.op("@>", is_comparison=True)(literal(dict(part), JSONB))
+
+    def json_has(self, column: JsonColumn, item: str) -> ColumnElement[bool]:
+        """Return the condition that a JSON array has this text as an element."""
+        return column.op("@>", is_comparison=True)(literal([item], JSONB))
+
+    def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that every element of a JSON array is among these texts."""
+        return column.op("<@", is_comparison=True)(literal(list(items), JSONB))
+
+    async def now(self, session: AsyncSession) -> datetime:
+        """Return the server's clock as it is now, not as it was when the transaction began."""
+        value: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+        return value.astimezone(UTC)
+
+    async def lock_for_upgrade(self, connection: AsyncConnection) -> None:
+        """Wait for the advisory lock of upgrades; it is given up when the transaction ends."""
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Return whether an error without SQLSTATE means that there is no connection."""
+    cause = error.__cause__
+    if isinstance(error, OSError) or isinstance(cause, OSError):
+        return True
+    name = type(cause if cause is not None else error).__name__
+    return name in {"ConnectionDoesNotExistError", "InterfaceError", "ClientConfigurationError"}
+
+
+def _constraint(state: str, original: BaseException) -> ConstraintError | None:
+    details = original.__cause__ if original.__cause__ is not None else original
+    constraint = str(getattr(details, "constraint_name", None) or "")
+    table = str(getattr(details, "table_name", None) or "")
+    if state == "23502":
+        column = str(getattr(details, "column_name", None) or "")
+        return NotNullViolationError(
+            f"{table}.{column} needs a value.", constraint=column, table=table
+        )
+    kinds: dict[str, tuple[type[ConstraintError], str]] = {
+        "23505": (UniqueViolationError, f"Another row has this key ({constraint})."),
+        "23503": (
+            ForeignKeyViolationError,
+            "A row names one that does not exist, or one that is still named is to be deleted.",
+        ),
+        "23001": (ForeignKeyViolationError, "Another row still names the one to be deleted."),
+        "23514": (CheckViolationError, f"A value breaks the rule {constraint}."),
+    }
+    if state not in kinds:
+        return None
+    kind, sentence = kinds[state]
+    return kind(sentence, constraint=constraint, table=table)
+
+
+def _condition(state: str, original: BaseException) -> AutovibeError | None:
+    for prefix, kind, sentence in _BY_STATE:
+        if state.startswith(prefix):
+            return kind(sentence.format(cause=str(original.__cause__ or original)))
+    return None
+
+
+_BY_STATE: Final[tuple[tuple[str, type[AutovibeError], str], ...]] = (
+    ("40001", SerializationError, "Another transaction changed the same rows; try again."),
+    ("40P01", SerializationError, "Another transaction waited for this one; try again."),
+    ("55P03", DatabaseBusyError, "Another transaction holds the rows; try again."),
+    ("57014", DatabaseBusyError, "The database took too long and the query was ended; try again."),
+    (
+        "53100",
+        DatabaseFullError,
+        "The disk of the database server is full; free some space there and try again.",
+    ),
+    (
+        "25006",
+        DatabaseReadOnlyError,
+        "The database takes no writes; point AUTOVIBE_DATABASE_URL at the primary server.",
+    ),
+    ("53", DatabaseUnavailableError, "The database server has no room for more; try again later."),
+    ("57P", DatabaseUnavailableError, _UNREACHABLE),
+    ("08", DatabaseUnavailableError, _UNREACHABLE),
+    (
+        "28",
+        DatabaseOpenError,
+        "The database server refused the user or password of AUTOVIBE_DATABASE_URL; correct them.",
+    ),
+    (
+        "3D000",
+        DatabaseOpenError,
+        "The database that AUTOVIBE_DATABASE_URL names does not exist; create it first.",
+    ),
+    (
+        "42501",
+        DatabaseOpenError,
+        "The database user may not do this ({cause}); grant it the right.",
+    ),
+)

@@ -1,0 +1,169 @@
+"""Opening a database, and its transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from autovibe.db.dialects import Dialect, dialect_for
+from autovibe.db.errors import DatabaseBusyError, DatabaseUrlError
+from autovibe.db.session import ReadTx, WriteTx, new_session
+from autovibe.kernel.clock import Clock, SystemClock
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_BUSY_TRIES: Final = 4
+_BUSY_PAUSE_S: Final = 0.05
+
+
+class Database:
+    """One database, opened. Nothing is connected before the first transaction.
+
+    Belongs to one event loop. Services never commit: `write()` does, when its block ends without an
+    error. Every error of the driver arrives as an `AutovibeError` (see `db.errors`).
+    """
+
+    def __init__(self, url: URL, dialect: Dialect, clock: Clock) -> None:
+        """Make the engines; `open_database` is the way in."""
+        self.url = url
+        self.dialect = dialect
+        self.clock = clock
+        self._reader, self._writer = dialect.engines(url)
+        for engine in (self._reader, self._writer):
+            event.listen(engine.sync_engine, "handle_error", self._typed_error)
+        # SQLite has one writer: waiting here is fair and wakes at once, its own lock polls.
+        self._write_lock = asyncio.Lock() if dialect.name == "sqlite" else None
+        self._holder: asyncio.Task[object] | None = None
+        self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads retries, guards nothing
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that may write."""
+        return self._writer
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncGenerator[ReadTx, None]:
+        """Open a transaction that sees one snapshot and may not write.
+
+        Raises:
+            DatabaseUnavailableError: the server cannot be reached.
+            DatabaseOpenError: the database may not be opened.
+            DatabaseBusyError: no connection was free in time.
+        """
+        async with await self._begin(self._reader) as session:
+            yield ReadTx(session, self.dialect)
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncGenerator[WriteTx, None]:
+        """Open a transaction that commits when the block ends, and rolls back on an error.
+
+        Raises:
+            DatabaseUnavailableError: the server cannot be reached.
+            DatabaseOpenError: the database may not be opened.
+            DatabaseReadOnlyError: it takes no writes.
+            DatabaseFullError: its disk is full.
+            DatabaseBusyError: a lock or a connection was not free in time.
+            RuntimeError: this task has a write transaction open already (SQLite would wait for
+                itself for ever).
+        """
+        async with self._one_writer(), await self._begin(self._writer) as session:
+            yield WriteTx(session, self.dialect)
+            await session.commit()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    @contextlib.asynccontextmanager
+    async def _one_writer(self) -> AsyncGenerator[None, None]:
+        if self._write_lock is None:
+            yield
+            return
+        task = asyncio.current_task()
+        if self._holder is not None and self._holder is task:
+            raise RuntimeError("a write transaction was opened inside another one")
+        async with self._write_lock:
+            self._holder = task
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    async def _begin(self, engine: AsyncEngine) -> AsyncSession:
+        """Return a session with a transaction under way; wait, with jitter, while it is busy."""
+        for tries_left in reversed(range(_BUSY_TRIES)):
+            session = new_session(engine, self.clock)
+            try:
+                await session.connection()
+            except DatabaseBusyError:
+                await session.close()
+                if not tries_left:
+                    raise
+            except (OSError, PoolTimeoutError) as error:
+                await session.close()
+                typed = self.dialect.translate(error)
+                if typed is None:
+                    raise
+                raise typed from error
+            except BaseException:
+                await session.close()
+                raise
+            else:
+                return session
+            await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
+        raise AssertionError("unreachable: the last try raises")
+
+    def _typed_error(self, context: ExceptionContext) -> BaseException | None:
+        return self.dialect.translate(context.original_exception)
+
+
+def database_url(url: str) -> URL:
+    """Parse `AUTOVIBE_DATABASE_URL` and name its async driver (decision A8).
+
+    Raises:
+        DatabaseUrlError: malformed, or another backend than SQLite and PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DatabaseUrlError(
+            "The database URL is malformed; write sqlite:////path/to/file or "
+            "postgresql://user:password@host/database."
+        ) from None
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise DatabaseUrlError(
+            f"autovibe has no database backend {parsed.drivername!r}; use sqlite:// or "
+            "postgresql://.",
+            drivername=parsed.drivername,
+        )
+    return parsed.set(drivername=driver)
+
+
+def open_database(url: str, *, clock: Clock | None = None) -> Database:
+    """Return the database that an `AUTOVIBE_DATABASE_URL` names; nothing is connected yet.
+
+    Args:
+        url: an SQLAlchemy URL; `sqlite:///` and `postgresql://` get their async drivers.
+        clock: gives `created_at`, `updated_at` and the like; default the system's.
+
+    Raises:
+        DatabaseUrlError: malformed, another backend, or SQLite in memory.
+    """
+    parsed = database_url(url)
+    return Database(parsed, dialect_for(parsed.get_backend_name()), clock or SystemClock())
