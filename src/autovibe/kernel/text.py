@@ -24,3 +24,8 @@ def printable(text: str, *, one_line: bool = False) -> str:
         else char.encode("unicode_escape", "surrogatepass").decode("ascii")
         for char in text
     )
+
+
+def utf8(path: str) -> str:
+    """Return a path as valid text: bytes that are no UTF-8 become escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

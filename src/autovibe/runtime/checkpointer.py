@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf import struct_pb2
 
+from autovibe.domains.checkpoints import manifest_of
 from autovibe.domains.machines.agent import AgentAdapter
 from autovibe.domains.machines.driver import Machine
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.ids import new_id
+from autovibe.kernel.text import utf8
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.store import Change, CheckpointStore, Snapshot, StatCache
 from autovibe.v1 import checkpoints_pb2, services
@@ -22,7 +24,6 @@ from autovibe.v1 import checkpoints_pb2, services
 TRANSCRIPT_WAIT_S: Final = 0.3
 READ_LIMIT_S: Final = 2.0
 _TRANSCRIPT_POLL_S: Final = 0.01
-_MANIFEST_LIMIT: Final = 10_000
 _SHOWN_PATHS: Final = 5
 
 Consistency = Literal["exact", "fuzzy_tree", "conversation_behind"]
@@ -203,7 +204,7 @@ class Checkpointer:
             original_bytes=snapshot.read_bytes,
             manifest_root=snapshot.root,
             manifest_file_count=snapshot.file_count,
-            file_manifest=manifest(changes, parent.checkpoint_id),
+            file_manifest=manifest_of(changes, parent.checkpoint_id),
             agent_session_id=self.scope.session_id,
             last_settled_call_id=self.last_settled_call_id,
             consistency=consistency,
@@ -255,41 +256,14 @@ class Checkpointer:
         self.failed.set()
 
 
-def manifest(changes: Sequence[Change], parent_id: str) -> checkpoints_pb2.FileManifest:
-    """Return what changed against the parent, cut at 10,000 entries (schema.md, section 2)."""
-    message = checkpoints_pb2.FileManifest(relative_to=parent_id)
-    for change in changes[:_MANIFEST_LIMIT]:
-        path = _text(change.path)
-        if change.new is None:
-            message.deleted.append(path)
-            continue
-        modified = timestamp_pb2.Timestamp()
-        modified.FromNanoseconds(change.new.mtime_ns)
-        message.files.append(
-            checkpoints_pb2.ManifestFile(
-                path=path,
-                size=change.new.size,
-                sha256=change.new.sha256 or "",
-                modified_at=modified,
-            )
-        )
-    message.truncated = len(changes) > _MANIFEST_LIMIT
-    return message
-
-
 def _metadata(snapshot: Snapshot) -> struct_pb2.Struct | None:
     told = {"torn": snapshot.torn, "special": snapshot.special, "excluded": snapshot.excluded}
-    kept = {name: [_text(path) for path in paths[:100]] for name, paths in told.items() if paths}
+    kept = {name: [utf8(path) for path in paths[:100]] for name, paths in told.items() if paths}
     if not kept:
         return None
     struct = struct_pb2.Struct()
     struct.update(kept)
     return struct
-
-
-def _text(path: str) -> str:
-    """Return a path as valid text: bytes that are no UTF-8 become escapes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def new_session_id() -> str:

@@ -1,1 +1,20 @@
-"""The checkpoints domain."""
+"""Checkpoints: immutable, verified snapshots of a whole file tree, in a tree per project."""
+
+from autovibe.domains.checkpoints.manifest import manifest_of
+from autovibe.domains.checkpoints.messages import change_message
+from autovibe.domains.checkpoints.reading import is_git_internal
+from autovibe.domains.checkpoints.recording import get_checkpoint, get_readable_root
+from autovibe.domains.checkpoints.repository import count_of_machines
+from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
+
+__all__ = [
+    "CheckpointService",
+    "LeaseCheck",
+    "StoreWork",
+    "change_message",
+    "count_of_machines",
+    "get_checkpoint",
+    "get_readable_root",
+    "is_git_internal",
+    "manifest_of",
+]

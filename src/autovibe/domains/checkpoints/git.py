@@ -123,9 +123,18 @@ class WorkTree:
 
 
 async def find_work_tree(directory: Path) -> WorkTree | None:
-    """Return what git says about a directory, `None` outside a work tree."""
+    """Return what git says about a directory, `None` outside a work tree.
+
+    Raises:
+        GitFailedError: git is missing, or refuses the directory because of its owner.
+    """
     where = await git(directory, "rev-parse", "--show-toplevel", "--show-prefix", check=False)
     if where.status != 0:
+        if "dubious ownership" in where.err:
+            raise GitFailedError(
+                f"git does not trust {directory}, because another user owns it; run: "
+                f"git config --global --add safe.directory {directory}"
+            )
         return None
     lines = os.fsdecode(where.out).split("\n")
     if not lines[0]:

@@ -1,0 +1,304 @@
+"""Importing a directory: what is read, what is left out, and what git knew about it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints import repository
+from autovibe.domains.checkpoints.errors import NotADirectoryGivenError
+from autovibe.domains.checkpoints.git import (
+    GitFailedError,
+    WorkTree,
+    find_work_tree,
+    git,
+    untracked_paths,
+)
+from autovibe.domains.checkpoints.manifest import manifest_of
+from autovibe.domains.checkpoints.messages import checkpoint_message
+from autovibe.domains.checkpoints.models import Checkpoint
+from autovibe.domains.checkpoints.recording import NewCheckpoint, insert_checkpoint
+from autovibe.domains.checkpoints.secrets import Finding, scan
+from autovibe.domains.projects import (
+    advance_current_checkpoint,
+    get_project,
+    remember_in_metadata,
+    resolve_project_id,
+)
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.ids import new_id
+from autovibe.kernel.text import utf8
+from autovibe.store import CheckpointStore, Snapshot
+from autovibe.v1 import checkpoints_pb2
+
+_DIRTY_LIMIT: Final = 10_000
+_LISTED_LIMIT: Final = 1_000
+
+
+class Importer(Protocol):
+    """Takes a snapshot of directories in a process of its own (decision A9)."""
+
+    async def import_tree(
+        self, roots: Mapping[str, Path], exclude: Sequence[str]
+    ) -> tuple[Snapshot, bool]:
+        """Return the snapshot and whether every new object could be read back.
+
+        Raises:
+            AutovibeError: the store is full or cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What is to be imported, and what stands in the project now."""
+
+    project_id: uuid.UUID
+    directory: Path
+    exclude: Sequence[str]
+    include_secrets: bool
+    parent_id: uuid.UUID | None
+    parent_root: str | None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A snapshot that is durable in the store under the reference of a checkpoint-to-be."""
+
+    checkpoint_id: uuid.UUID
+    snapshot: Snapshot
+    verified: bool
+    manifest: checkpoints_pb2.FileManifest
+    secrets: Sequence[str]
+    work_tree: WorkTree | None
+
+
+class ImportDirectory:
+    """The long operation ImportDirectory."""
+
+    def __init__(self, store: CheckpointStore, importer: Importer) -> None:
+        """Import into a store by means of an importer."""
+        self._store = store
+        self._importer = importer
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ImportDirectoryRequest
+    ) -> ImportPlan:
+        """Find the project and what it excludes already."""
+        del ctx
+        project = await get_project(tx, request.project)
+        parent = None
+        if project.current_checkpoint_id is not None:
+            parent = await tx.session.get(Checkpoint, project.current_checkpoint_id)
+        kept: list[str] = project.metadata_.get("exclude", [])
+        return ImportPlan(
+            project_id=project.id,
+            directory=Path(request.directory),
+            exclude=[*dict.fromkeys([*kept, *request.exclude])],
+            include_secrets=request.include_secrets,
+            parent_id=parent.id if parent else None,
+            parent_root=parent.manifest_root if parent and not parent.pruned_at else None,
+        )
+
+    async def act(self, ctx: CallContext, plan: ImportPlan) -> Imported:
+        """Read the tree into the store and make its reference durable."""
+        del ctx
+        check_directory(plan.directory)
+        work_tree = await find_work_tree(plan.directory)
+        secrets: list[str] = []
+        if not plan.include_secrets:
+            findings = await find_secrets(plan.directory, work_tree)
+            secrets = [finding.path for finding in findings]
+        exclude = [*plan.exclude, *(literal_glob(path) for path in secrets)]
+        async with _import_roots(plan.directory) as roots:
+            snapshot, verified = await self._importer.import_tree(roots, exclude)
+        checkpoint_id = new_id()
+
+        def make_durable() -> checkpoints_pb2.FileManifest:
+            self._store.write_ref(f"checkpoints/{checkpoint_id}", snapshot.root)
+            changes = self._store.diff(plan.parent_root, snapshot.root)
+            return manifest_of(changes, str(plan.parent_id) if plan.parent_root else "")
+
+        manifest = await asyncio.to_thread(make_durable)
+        return Imported(checkpoint_id, snapshot, verified, manifest, secrets, work_tree)
+
+    async def record(
+        self, tx: WriteTx, ctx: CallContext, plan: ImportPlan, outcome: Imported
+    ) -> checkpoints_pb2.ImportDirectoryResponse:
+        """Insert the checkpoint, or use the one that has this very tree."""
+        snapshot, tree = outcome.snapshot, outcome.work_tree
+        response = checkpoints_pb2.ImportDirectoryResponse(
+            excluded=[utf8(path) for path in snapshot.excluded[:_LISTED_LIMIT]],
+            head_commit=tree.head_commit if tree else "",
+            dirty=bool(tree and tree.dirty_paths),
+        )
+        if plan.exclude:
+            await remember_in_metadata(tx, plan.project_id, exclude=list(plan.exclude))
+        existing = await repository.find_newest_with_root(tx, plan.project_id, snapshot.root)
+        if existing is not None and _same_origin(existing, tree):
+            response.reused = True
+            response.checkpoint.CopyFrom(checkpoint_message(existing))
+            return response
+        row = await insert_checkpoint(
+            tx,
+            ctx,
+            NewCheckpoint(
+                id=outcome.checkpoint_id,
+                project_id=plan.project_id,
+                parent_id=plan.parent_id,
+                kind="manual" if plan.parent_id else "genesis",
+                creation_context="import",
+                manifest_root=snapshot.root,
+                manifest_file_count=snapshot.file_count,
+                manifest=outcome.manifest,
+                size_bytes=snapshot.total_bytes,
+                stored_bytes=snapshot.stored_bytes,
+                original_bytes=snapshot.read_bytes,
+                metadata=_import_metadata(plan, outcome),
+                verified=outcome.verified,
+            ),
+        )
+        if outcome.verified:
+            await advance_current_checkpoint(tx, plan.project_id, plan.parent_id, row.id)
+        response.checkpoint.CopyFrom(checkpoint_message(row))
+        return response
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """Where to look for secrets."""
+
+    directory: Path
+
+
+class ScanSecrets:
+    """The long operation ScanSecrets."""
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ScanSecretsRequest
+    ) -> ScanPlan:
+        """Check that the project exists."""
+        del ctx
+        await resolve_project_id(tx, request.project)
+        return ScanPlan(Path(request.directory))
+
+    async def act(self, ctx: CallContext, plan: ScanPlan) -> checkpoints_pb2.ScanSecretsResponse:
+        """Look at ignored and untracked files; outside git at all files."""
+        del ctx
+        check_directory(plan.directory)
+        findings = await find_secrets(plan.directory, await find_work_tree(plan.directory))
+        return checkpoints_pb2.ScanSecretsResponse(
+            findings=[
+                checkpoints_pb2.SecretFinding(path=utf8(finding.path), why=finding.why)
+                for finding in findings[:_LISTED_LIMIT]
+            ]
+        )
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse what is no directory.
+
+    Raises:
+        NotADirectoryGivenError: it is absent, or something else.
+    """
+    if not directory.is_dir():
+        problem = "is not a directory" if directory.exists() else "does not exist"
+        raise NotADirectoryGivenError(
+            f"{directory} {problem}; give an existing directory with --repo.", path=str(directory)
+        )
+
+
+async def find_secrets(directory: Path, work_tree: WorkTree | None) -> list[Finding]:
+    """Return the files that look like secrets; inside git only those that are not tracked."""
+    paths = None if work_tree is None else await untracked_paths(directory)
+    return await asyncio.to_thread(scan, directory, paths)
+
+
+def literal_glob(path: str) -> str:
+    """Return the exclude pattern that matches one path only."""
+    quoted = "".join(f"\\{char}" if char in "*?[]\\!" else char for char in path)
+    return f"/{quoted}"
+
+
+@contextlib.asynccontextmanager
+async def _import_roots(directory: Path) -> AsyncGenerator[dict[str, Path]]:
+    """Yield what is to be snapshotted.
+
+    A linked work tree or submodule has a `.git` file that names a directory elsewhere; the
+    machine gets a self-contained repository of the same HEAD, index and refs instead (B1).
+    """
+    if not (directory / ".git").is_file():
+        yield {"workspace": directory}
+        return
+    with tempfile.TemporaryDirectory(prefix="autovibe-git-") as scratch:
+        target = Path(scratch) / "git"
+        try:
+            await _copy_repository(directory, target)
+        except GitFailedError:
+            # The file names nothing that git understands: it is imported as the file it is.
+            yield {"workspace": directory}
+            return
+        yield {"workspace": directory, "workspace/.git": target}
+
+
+async def _copy_repository(directory: Path, target: Path) -> None:
+    where = await git(
+        directory, "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"
+    )
+    own, common = (Path(line) for line in where.out.decode().splitlines())
+
+    def copy() -> None:
+        target.mkdir(mode=0o700)
+        for name in ("objects", "refs", "info", "packed-refs", "config", "shallow"):
+            _copy(common / name, target / name)
+        for name in ("HEAD", "index"):
+            _copy(own / name, target / name)
+
+    await asyncio.to_thread(copy)
+    # Both settings tie the copy to the place that it came from.
+    for setting in ("core.worktree", "core.bare"):
+        await git(
+            directory, "config", "-f", str(target / "config"), "--unset", setting, check=False
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    elif source.is_file():
+        shutil.copy2(source, target)
+
+
+def _same_origin(existing: Checkpoint, tree: WorkTree | None) -> bool:
+    """Return whether an equal tree also has what git knew: HEAD is not in the work tree's files."""
+    told: dict[str, Any] = existing.metadata_.get("import", {})
+    return told.get("head_commit", "") == (tree.head_commit if tree else "")
+
+
+def _import_metadata(plan: ImportPlan, outcome: Imported) -> dict[str, Any]:
+    tree, snapshot = outcome.work_tree, outcome.snapshot
+    origin: dict[str, Any] = {"repo_path": str(plan.directory)}
+    if tree is not None:
+        origin |= {
+            "head_commit": tree.head_commit,
+            "dirty_paths": [utf8(path) for path in tree.dirty_paths[:_DIRTY_LIMIT]],
+        }
+    told = {
+        "exclude": plan.exclude,
+        "secrets_left_out": outcome.secrets,
+        "torn": snapshot.torn,
+        "unreadable": snapshot.unreadable,
+        "special": snapshot.special,
+    }
+    lists = {
+        name: [utf8(p) for p in paths[:_LISTED_LIMIT]] for name, paths in told.items() if paths
+    }
+    return {"import": origin, **lists}

@@ -1,0 +1,58 @@
+"""From rows and store values to messages."""
+
+from __future__ import annotations
+
+from autovibe.domains.checkpoints.models import Checkpoint
+from autovibe.kernel.protoconv import id_text, struct, timestamp
+from autovibe.kernel.text import utf8
+from autovibe.store import Change, Entry
+from autovibe.v1 import checkpoints_pb2
+
+
+def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
+    """Return the message of a checkpoint."""
+    ratio = checkpoint.compression_ratio
+    return checkpoints_pb2.Checkpoint(
+        id=str(checkpoint.id),
+        project_id=str(checkpoint.project_id),
+        parent_checkpoint_id=id_text(checkpoint.parent_checkpoint_id),
+        creating_machine_id=id_text(checkpoint.creating_machine_id),
+        checkpoint_type=checkpoint.checkpoint_type,
+        depth=checkpoint.depth,
+        hypervisor=checkpoint.hypervisor or "",
+        vm_id=checkpoint.vm_id or "",
+        description=checkpoint.description or "",
+        creation_context=checkpoint.creation_context or "",
+        size_bytes=checkpoint.size_bytes or 0,
+        stored_bytes=checkpoint.stored_bytes or 0,
+        compression_ratio="" if ratio is None else f"{ratio:f}",
+        verification_status=checkpoint.verification_status,
+        created_at=timestamp(checkpoint.created_at),
+        verified_at=timestamp(checkpoint.verified_at),
+        pruned_at=timestamp(checkpoint.pruned_at),
+        metadata=struct(checkpoint.metadata_),
+        manifest_root=checkpoint.manifest_root or "",
+        manifest_file_count=checkpoint.manifest_file_count or 0,
+        agent_session_id=checkpoint.agent_session_id or "",
+        last_settled_call_id=id_text(checkpoint.last_settled_call_id),
+        consistency=checkpoint.consistency,
+    )
+
+
+def file_message(entry: Entry) -> checkpoints_pb2.FileEntry:
+    """Return the message of one entry of a tree."""
+    message = checkpoints_pb2.FileEntry(
+        path=utf8(entry.path),
+        kind=entry.special or ("directory" if entry.kind == "dir" else entry.kind),
+        size=entry.size,
+        sha256=entry.sha256 or "",
+        mode=f"{entry.mode & 0o7777:04o}",
+        link_target=utf8(entry.target),
+    )
+    message.modified_at.FromNanoseconds(entry.mtime_ns)
+    return message
+
+
+def change_message(change: Change) -> checkpoints_pb2.FileChange:
+    """Return the message of one difference."""
+    return checkpoints_pb2.FileChange(path=utf8(change.path), change=change.change)

@@ -1,0 +1,284 @@
+"""The long operations that read the store: files, diff, restore, verify."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints.errors import VerificationFailedError
+from autovibe.domains.checkpoints.messages import (
+    change_message,
+    checkpoint_message,
+    file_message,
+)
+from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
+from autovibe.domains.checkpoints.recording import get_checkpoint, get_readable_root
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.text import utf8
+from autovibe.store import Change, CheckpointStore, VerifyResult, patch
+from autovibe.v1 import checkpoints_pb2
+
+_FILES_PAGE: Final = 1_000
+_FILES_LARGEST_PAGE: Final = 10_000
+_PATCH_LIMIT: Final = 4 * 1024 * 1024
+_DAMAGED_LISTED: Final = 1_000
+
+
+@dataclass(frozen=True)
+class FilesPlan:
+    """Which entries of which tree are wanted."""
+
+    root: str
+    path: str
+    skip: int
+    size: int
+
+
+class ListCheckpointFiles:
+    """The long operation ListCheckpointFiles."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        """Read from a store."""
+        self._store = store
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListCheckpointFilesRequest
+    ) -> FilesPlan:
+        """Find the tree; the token is the number of entries that were shown."""
+        del ctx
+        _, root = await get_readable_root(tx, request.checkpoint_id)
+        token = decode_token(request.page_token, 1)
+        skip = int(token[0]) if token and token[0].isdecimal() else 0
+        size = page_size(request.page_size, default=_FILES_PAGE, largest=_FILES_LARGEST_PAGE)
+        return FilesPlan(root, tree_path(request.path, home=request.home), skip, size)
+
+    async def act(
+        self, ctx: CallContext, plan: FilesPlan
+    ) -> checkpoints_pb2.ListCheckpointFilesResponse:
+        """List one page of entries."""
+        del ctx
+
+        def read() -> list[checkpoints_pb2.FileEntry]:
+            entries = self._store.entries(plan.root, plan.path)
+            return [
+                file_message(entry)
+                for entry in islice(entries, plan.skip, plan.skip + plan.size + 1)
+            ]
+
+        files = await asyncio.to_thread(read)
+        more = len(files) > plan.size
+        return checkpoints_pb2.ListCheckpointFilesResponse(
+            files=files[: plan.size],
+            next_page_token=encode_token(str(plan.skip + plan.size)) if more else "",
+        )
+
+
+@dataclass(frozen=True)
+class DiffPlan:
+    """Which trees are to be compared, and how."""
+
+    base_root: str | None
+    root: str
+    path: str
+    with_patch: bool
+    without_git: bool
+
+
+class DiffCheckpoints:
+    """The long operation DiffCheckpoints."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        """Read from a store."""
+        self._store = store
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.DiffCheckpointsRequest
+    ) -> DiffPlan:
+        """Find both trees; the older side is the parent unless one is given."""
+        del ctx
+        checkpoint, root = await get_readable_root(tx, request.checkpoint_id)
+        base_root = None
+        base_id = request.base_checkpoint_id or str(checkpoint.parent_checkpoint_id or "")
+        if base_id:
+            _, base_root = await get_readable_root(tx, base_id)
+        path = tree_path(request.path, home=request.home)
+        return DiffPlan(base_root, root, path, request.with_patch, request.without_git)
+
+    async def act(
+        self, ctx: CallContext, plan: DiffPlan
+    ) -> checkpoints_pb2.DiffCheckpointsResponse:
+        """Compare."""
+        del ctx
+
+        def compare() -> checkpoints_pb2.DiffCheckpointsResponse:
+            changes = [
+                change
+                for change in self._store.diff(plan.base_root, plan.root, path=plan.path)
+                if not (plan.without_git and is_git_internal(change.path))
+            ]
+            response = checkpoints_pb2.DiffCheckpointsResponse(
+                changes=[change_message(change) for change in changes]
+            )
+            if plan.with_patch:
+                text, response.patch_truncated = self._patch(plan, changes)
+                response.patch = text
+            return response
+
+        return await asyncio.to_thread(compare)
+
+    def _patch(self, plan: DiffPlan, changes: Sequence[Change]) -> tuple[str, bool]:
+        pieces: list[str] = []
+        size = 0
+        for change in changes:
+            piece = utf8(patch(self._store, plan.base_root, plan.root, [change], path=plan.path))
+            size += len(piece)
+            if size > _PATCH_LIMIT:
+                return "".join(pieces), True
+            pieces.append(piece)
+        return "".join(pieces), False
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What is to be written where."""
+
+    root: str
+    path: str
+    directory: Path
+    exact: bool
+
+
+class RestoreCheckpoint:
+    """The long operation RestoreCheckpoint."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        """Restore from a store."""
+        self._store = store
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.RestoreCheckpointRequest
+    ) -> RestorePlan:
+        """Find the tree."""
+        del ctx
+        _, root = await get_readable_root(tx, request.checkpoint_id)
+        path = tree_path(request.path, home=request.home)
+        return RestorePlan(root, path, Path(request.directory), request.exact)
+
+    async def act(
+        self, ctx: CallContext, plan: RestorePlan
+    ) -> checkpoints_pb2.RestoreCheckpointResponse:
+        """Write the files.
+
+        Raises:
+            TargetNotEmptyError: the directory holds something.
+            PathNotFoundError: the checkpoint has no such path.
+            StoreFullError: the disk is full.
+        """
+        del ctx
+        result = await asyncio.to_thread(
+            self._store.restore, plan.root, plan.directory, path=plan.path, exact=plan.exact
+        )
+        return checkpoints_pb2.RestoreCheckpointResponse(files=result.files, bytes=result.bytes)
+
+
+class Verifier(Protocol):
+    """Verifies snapshots in a process of its own (decision A9)."""
+
+    async def verify_tree(self, root: str, objects: Collection[str] | None) -> VerifyResult:
+        """Re-read and re-hash the given objects, or all that the root needs."""
+        ...
+
+
+@dataclass(frozen=True)
+class VerifyPlan:
+    """What is to be verified."""
+
+    checkpoint: str
+    root: str
+    parent_root: str | None
+
+
+class VerifyCheckpoint:
+    """The long operation VerifyCheckpoint."""
+
+    def __init__(self, store: CheckpointStore, verifier: Verifier) -> None:
+        """Verify in a store by means of a verifier."""
+        self._store = store
+        self._verifier = verifier
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.VerifyCheckpointRequest
+    ) -> VerifyPlan:
+        """Find the tree.
+
+        Raises:
+            VerificationFailedError: only new objects were asked for, and the parent is not verified.
+        """
+        del ctx
+        checkpoint, root = await get_readable_root(tx, request.checkpoint_id)
+        parent_root = None
+        if request.new_objects_only and checkpoint.parent_checkpoint_id is not None:
+            parent = await get_checkpoint(tx, str(checkpoint.parent_checkpoint_id))
+            if parent.verification_status != VerificationStatus.VERIFIED:
+                raise VerificationFailedError(
+                    f"The parent of checkpoint {checkpoint.id} is not verified; verify it first."
+                )
+            parent_root = parent.manifest_root if parent.pruned_at is None else None
+        return VerifyPlan(str(checkpoint.id), root, parent_root)
+
+    async def act(self, ctx: CallContext, plan: VerifyPlan) -> VerifyResult:
+        """Re-read and re-hash."""
+        del ctx
+        objects = None
+        if plan.parent_root is not None:
+            objects = await asyncio.to_thread(self._store.new_objects, plan.parent_root, plan.root)
+        return await self._verifier.verify_tree(plan.root, objects)
+
+    async def record(
+        self, tx: WriteTx, ctx: CallContext, plan: VerifyPlan, outcome: VerifyResult
+    ) -> checkpoints_pb2.VerifyCheckpointResponse:
+        """Record a first verification; a verified checkpoint is immutable and is only reported."""
+        row = await tx.session.get_one(Checkpoint, uuid.UUID(plan.checkpoint))
+        if row.verification_status != VerificationStatus.VERIFIED:
+            row.verification_status = (
+                VerificationStatus.VERIFIED if outcome.ok else VerificationStatus.FAILED
+            )
+            row.verified_at = max(ctx.clock.now(), row.created_at) if outcome.ok else None
+            await tx.session.flush()  # the answer shows the row as it is now
+        damaged = sorted(
+            {path for damage in (*outcome.missing, *outcome.corrupt) for path in damage.paths}
+        )
+        return checkpoints_pb2.VerifyCheckpointResponse(
+            checkpoint=checkpoint_message(row),
+            ok=outcome.ok,
+            objects=outcome.objects,
+            bytes=outcome.bytes,
+            damaged_paths=[utf8(path) for path in damaged[:_DAMAGED_LISTED]],
+        )
+
+
+def tree_path(path: str, *, home: bool) -> str:
+    """Return the path in a snapshot for a relative path of workspace or home.
+
+    Raises:
+        InvalidArgumentError: the path is absolute or climbs.
+    """
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if path.startswith("/") or ".." in parts:
+        raise InvalidArgumentError(
+            f"{path!r} must be relative to the top of the tree, without `..`.", field="path"
+        )
+    return "/".join(["home" if home else "workspace", *parts])
+
+
+def is_git_internal(path: str) -> bool:
+    """Return whether a path of a workspace belongs to its repository's own files."""
+    return path.split("/", 1)[0] == ".git"

@@ -1,0 +1,164 @@
+"""Inserting a checkpoint: its place in the tree, and what else knows of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from google.protobuf import json_format
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints.errors import CheckpointNotFoundError, CheckpointPrunedError
+from autovibe.domains.checkpoints.models import (
+    Checkpoint,
+    CheckpointType,
+    Consistency,
+    VerificationStatus,
+)
+from autovibe.domains.checkpoints.repository import find_between
+from autovibe.domains.machines import note_checkpoint
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.ids import id_range
+from autovibe.v1 import checkpoints_pb2
+
+_FOUR_PLACES: Final = Decimal("0.0001")
+
+
+@dataclass(frozen=True)
+class NewCheckpoint:
+    """A checkpoint whose snapshot is durable in the store."""
+
+    id: uuid.UUID
+    project_id: uuid.UUID
+    parent_id: uuid.UUID | None
+    kind: Literal["genesis", "automatic", "manual", "final", "hub_daily"] | str  # noqa: PYI051 - the literal tells the reader
+    creation_context: str
+    manifest_root: str
+    manifest_file_count: int
+    manifest: checkpoints_pb2.FileManifest
+    size_bytes: int
+    stored_bytes: int
+    original_bytes: int
+    verified: bool
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    machine_id: uuid.UUID | None = None
+    hypervisor: str | None = None
+    vm_id: str | None = None
+    description: str | None = None
+    agent_session_id: str | None = None
+    last_settled_call_id: uuid.UUID | None = None
+    consistency: str = "exact"
+
+
+async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -> Checkpoint:
+    """Insert the row, and tell the machine that made it.
+
+    A checkpoint counts as verified only when its parent does (decision B7).
+
+    Raises:
+        CheckpointNotFoundError: the parent does not exist.
+    """
+    parent = None
+    if new.parent_id is not None:
+        parent = await get_checkpoint(tx, str(new.parent_id))
+    now = ctx.clock.now()
+    verified = new.verified and (
+        parent is None or parent.verification_status == VerificationStatus.VERIFIED
+    )
+    jump_id, jump_depth = await _jump(tx, parent)
+    row = Checkpoint(
+        id=new.id,
+        project_id=new.project_id,
+        parent_checkpoint_id=new.parent_id,
+        creating_machine_id=new.machine_id,
+        checkpoint_type=CheckpointType(new.kind),
+        depth=parent.depth + 1 if parent else 0,
+        jump_checkpoint_id=jump_id or new.id,
+        jump_depth=jump_depth,
+        hypervisor=new.hypervisor,
+        vm_id=new.vm_id,
+        manifest_root=new.manifest_root,
+        manifest_file_count=new.manifest_file_count,
+        file_manifest=json_format.MessageToDict(new.manifest, preserving_proto_field_name=True),
+        description=new.description,
+        creation_context=new.creation_context,
+        size_bytes=new.size_bytes,
+        stored_bytes=new.stored_bytes,
+        compression_ratio=_ratio(new.stored_bytes, new.original_bytes),
+        agent_session_id=new.agent_session_id,
+        last_settled_call_id=new.last_settled_call_id,
+        consistency=Consistency(new.consistency),
+        verification_status=(
+            VerificationStatus.VERIFIED if verified else VerificationStatus.FAILED
+        ),
+        verified_at=now if verified else None,
+        metadata=dict(new.metadata),
+        created_at=now,
+    )
+    tx.session.add(row)
+    await tx.session.flush()  # the machine's row refers to it
+    if new.machine_id is not None:
+        await note_checkpoint(tx, new.machine_id, new.id)
+    return row
+
+
+async def get_checkpoint(tx: ReadTx | WriteTx, id_or_prefix: str) -> Checkpoint:
+    """Return one checkpoint by its id or the beginning of it.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+        InvalidArgumentError: the beginning fits several.
+    """
+    found = await find_between(tx, *id_range(id_or_prefix, "checkpoint"))
+    if not found:
+        raise CheckpointNotFoundError(
+            f"There is no checkpoint {id_or_prefix}; see `autovibe checkpoint list`.",
+            checkpoint_id=id_or_prefix,
+        )
+    if len(found) > 1:
+        raise InvalidArgumentError(
+            f"Several checkpoints begin with {id_or_prefix}; give more of the id.",
+            field="checkpoint_id",
+        )
+    return found[0]
+
+
+async def get_readable_root(tx: ReadTx | WriteTx, id_or_prefix: str) -> tuple[Checkpoint, str]:
+    """Return a checkpoint and its root in the store.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+        CheckpointPrunedError: its files were removed.
+    """
+    checkpoint = await get_checkpoint(tx, id_or_prefix)
+    if checkpoint.pruned_at is not None or checkpoint.manifest_root is None:
+        raise CheckpointPrunedError(
+            f"The files of checkpoint {id_or_prefix} were removed to save space; choose another.",
+            checkpoint_id=id_or_prefix,
+        )
+    return checkpoint, checkpoint.manifest_root
+
+
+async def _jump(tx: WriteTx, parent: Checkpoint | None) -> tuple[uuid.UUID | None, int]:
+    """Choose the far ancestor that a child of `parent` points to (skew-binary jump pointers)."""
+    if parent is None:
+        return None, 0
+    first = await _node(tx, parent.jump_checkpoint_id) or parent
+    second = await _node(tx, first.jump_checkpoint_id) or first
+    if parent.depth - first.depth == first.depth - second.depth:
+        return second.id, second.depth
+    return parent.id, parent.depth
+
+
+async def _node(tx: WriteTx, checkpoint_id: uuid.UUID | None) -> Checkpoint | None:
+    return None if checkpoint_id is None else await tx.session.get(Checkpoint, checkpoint_id)
+
+
+def _ratio(stored: int, original: int) -> Decimal | None:
+    if not original:
+        return None
+    return (Decimal(stored) / Decimal(original)).quantize(_FOUR_PLACES)

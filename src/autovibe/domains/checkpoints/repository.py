@@ -1,0 +1,69 @@
+"""Queries on checkpoints."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints.models import Checkpoint
+
+
+async def find_between(
+    tx: ReadTx | WriteTx, low: uuid.UUID, high: uuid.UUID
+) -> Sequence[Checkpoint]:
+    """Return at most two checkpoints whose ids lie in a range."""
+    query = select(Checkpoint).where(Checkpoint.id.between(low, high)).limit(2)
+    return (await tx.session.scalars(query)).all()
+
+
+async def find_newest_with_root(
+    tx: ReadTx | WriteTx, project_id: uuid.UUID, manifest_root: str
+) -> Checkpoint | None:
+    """Return the newest verified checkpoint of a project that has this very tree."""
+    query = (
+        select(Checkpoint)
+        .where(
+            Checkpoint.project_id == project_id,
+            Checkpoint.manifest_root == manifest_root,
+            Checkpoint.verification_status == "verified",
+            Checkpoint.pruned_at.is_(None),
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def list_page(
+    tx: ReadTx | WriteTx,
+    *,
+    project_id: uuid.UUID | None,
+    machine_id: uuid.UUID | None,
+    after: tuple[datetime, uuid.UUID] | None,
+    limit: int,
+) -> Sequence[Checkpoint]:
+    """Return checkpoints, the newest first, those after the given place."""
+    query = select(Checkpoint).order_by(Checkpoint.created_at.desc(), Checkpoint.id).limit(limit)
+    if project_id is not None:
+        query = query.where(Checkpoint.project_id == project_id)
+    if machine_id is not None:
+        query = query.where(Checkpoint.creating_machine_id == machine_id)
+    if after is not None:
+        time, last_id = after
+        query = query.where(
+            or_(
+                Checkpoint.created_at < time,
+                (Checkpoint.created_at == time) & (Checkpoint.id > last_id),
+            )
+        )
+    return (await tx.session.scalars(query)).all()
+
+
+async def count_of_machines(tx: ReadTx | WriteTx, machine_ids: Sequence[uuid.UUID]) -> int:
+    """Return how many checkpoints these machines have made."""
+    query = select(func.count()).where(Checkpoint.creating_machine_id.in_(machine_ids))
+    return (await tx.session.scalar(query)) or 0

@@ -1,0 +1,133 @@
+"""The rules of checkpoints."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Protocol
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints import repository
+from autovibe.domains.checkpoints.importing import Importer, ImportDirectory, ScanSecrets
+from autovibe.domains.checkpoints.messages import checkpoint_message
+from autovibe.domains.checkpoints.reading import (
+    DiffCheckpoints,
+    ListCheckpointFiles,
+    RestoreCheckpoint,
+    Verifier,
+    VerifyCheckpoint,
+)
+from autovibe.domains.checkpoints.recording import (
+    NewCheckpoint,
+    get_checkpoint,
+    insert_checkpoint,
+)
+from autovibe.domains.projects import resolve_project_id
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.protoconv import from_struct, id_or_none
+from autovibe.store import CheckpointStore
+from autovibe.v1 import checkpoints_pb2
+
+
+class StoreWork(Importer, Verifier, Protocol):
+    """Store work that happens in a process of its own."""
+
+
+class LeaseCheck(Protocol):
+    """Whether a work order's lease is still held; the work domain knows (decision D9)."""
+
+    async def __call__(self, tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int) -> None:
+        """Return if it is.
+
+        Raises:
+            LeaseLostError: it has passed on.
+        """
+        ...
+
+
+class CheckpointService:
+    """Implements autovibe.v1.CheckpointService."""
+
+    def __init__(
+        self, store: CheckpointStore, store_work: StoreWork, check_lease: LeaseCheck
+    ) -> None:
+        """Keep checkpoints in a store."""
+        self._check_lease = check_lease
+        self.import_directory = ImportDirectory(store, store_work)
+        self.scan_secrets = ScanSecrets()
+        self.list_checkpoint_files = ListCheckpointFiles(store)
+        self.diff_checkpoints = DiffCheckpoints(store)
+        self.restore_checkpoint = RestoreCheckpoint(store)
+        self.verify_checkpoint = VerifyCheckpoint(store, store_work)
+
+    async def get_checkpoint(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.GetCheckpointRequest
+    ) -> checkpoints_pb2.Checkpoint:
+        """Return one checkpoint.
+
+        Raises:
+            CheckpointNotFoundError: there is none.
+        """
+        del ctx
+        return checkpoint_message(await get_checkpoint(tx, request.checkpoint_id))
+
+    async def list_checkpoints(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListCheckpointsRequest
+    ) -> checkpoints_pb2.ListCheckpointsResponse:
+        """Return one page of checkpoints, the newest first."""
+        del ctx
+        size = page_size(request.page_size)
+        token = decode_token(request.page_token, 2)
+        project_id = await resolve_project_id(tx, request.project) if request.project else None
+        rows = await repository.list_page(
+            tx,
+            project_id=project_id,
+            machine_id=id_or_none(request.machine_id),
+            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            limit=size + 1,
+        )
+        last = rows[size - 1] if len(rows) > size else None
+        return checkpoints_pb2.ListCheckpointsResponse(
+            checkpoints=[checkpoint_message(row) for row in rows[:size]],
+            next_page_token=encode_token(last.created_at.isoformat(), str(last.id)) if last else "",
+        )
+
+    async def record_checkpoint(
+        self, tx: WriteTx, ctx: CallContext, request: checkpoints_pb2.RecordCheckpointRequest
+    ) -> checkpoints_pb2.Checkpoint:
+        """Insert the row of a snapshot whose reference is durable in the store (decision E2).
+
+        Raises:
+            LeaseLostError: the order it was made for has passed to another worker.
+            CheckpointNotFoundError: the parent does not exist.
+        """
+        if request.work_order_id:
+            await self._check_lease(tx, uuid.UUID(request.work_order_id), request.lease_generation)
+        row = await insert_checkpoint(
+            tx,
+            ctx,
+            NewCheckpoint(
+                id=uuid.UUID(request.id),
+                project_id=uuid.UUID(request.project_id),
+                parent_id=id_or_none(request.parent_checkpoint_id),
+                kind=request.checkpoint_type,
+                creation_context=request.creation_context,
+                manifest_root=request.manifest_root,
+                manifest_file_count=request.manifest_file_count,
+                manifest=request.file_manifest,
+                size_bytes=request.size_bytes,
+                stored_bytes=request.stored_bytes,
+                original_bytes=request.original_bytes,
+                verified=request.verified,
+                metadata=from_struct(request.metadata),
+                machine_id=id_or_none(request.creating_machine_id),
+                hypervisor=request.hypervisor or None,
+                vm_id=request.vm_id or None,
+                description=request.description or None,
+                agent_session_id=request.agent_session_id or None,
+                last_settled_call_id=id_or_none(request.last_settled_call_id),
+                consistency=request.consistency or "exact",
+            ),
+        )
+        return checkpoint_message(row)

@@ -1,0 +1,135 @@
+"""The rules of machines."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Final
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.machines import repository
+from autovibe.domains.machines.errors import MachineNotFoundError
+from autovibe.domains.machines.messages import machine_message
+from autovibe.domains.machines.models import IntelligentMachine
+from autovibe.domains.machines.transitions import check_transition
+from autovibe.domains.projects import resolve_project_id
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.protoconv import from_struct, id_or_none
+from autovibe.v1 import machines_pb2
+
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+class MachineService:
+    """Implements autovibe.v1.MachineService."""
+
+    async def get_machine(
+        self, tx: ReadTx, ctx: CallContext, request: machines_pb2.GetMachineRequest
+    ) -> machines_pb2.Machine:
+        """Return one machine.
+
+        Raises:
+            MachineNotFoundError: there is none.
+        """
+        del ctx
+        return machine_message(await get_machine(tx, uuid.UUID(request.machine_id)))
+
+    async def list_machines(
+        self, tx: ReadTx, ctx: CallContext, request: machines_pb2.ListMachinesRequest
+    ) -> machines_pb2.ListMachinesResponse:
+        """Return one page of machines, the newest first."""
+        del ctx
+        size = page_size(request.page_size)
+        token = decode_token(request.page_token, 2)
+        project_id = await resolve_project_id(tx, request.project) if request.project else None
+        rows = await repository.list_page(
+            tx,
+            project_id=project_id,
+            statuses=list(request.statuses),
+            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            limit=size + 1,
+        )
+        last = rows[size - 1] if len(rows) > size else None
+        return machines_pb2.ListMachinesResponse(
+            machines=[machine_message(row) for row in rows[:size]],
+            next_page_token=encode_token(last.spawned_at.isoformat(), str(last.id)) if last else "",
+        )
+
+    async def create_machine(
+        self, tx: WriteTx, ctx: CallContext, request: machines_pb2.CreateMachineRequest
+    ) -> machines_pb2.Machine:
+        """Record a machine that is about to be started, in status spawning."""
+        now = ctx.clock.now()
+        machine = IntelligentMachine(
+            id=uuid.UUID(request.id),
+            machine_type=request.machine_type,
+            status="spawning",
+            project_id=uuid.UUID(request.project_id),
+            parent_checkpoint_id=id_or_none(request.parent_checkpoint_id),
+            worker_id=id_or_none(request.worker_id),
+            hypervisor=request.hypervisor,
+            original_prompt=request.original_prompt,
+            resource_constraints=from_struct(request.resource_constraints),
+            resource_usage={},
+            file_modifications={},
+            checkpoint_count=0,
+            spawned_at=now,
+            metadata={"instance_id": request.instance_id},
+            created_at=now,
+            updated_at=now,
+        )
+        tx.session.add(machine)
+        await tx.session.flush()  # the row's defaults are part of the answer
+        return machine_message(machine)
+
+    async def update_machine(
+        self, tx: WriteTx, ctx: CallContext, request: machines_pb2.UpdateMachineRequest
+    ) -> machines_pb2.Machine:
+        """Move a machine to another status and record what is known of it.
+
+        Raises:
+            MachineNotFoundError: there is none.
+            InvalidMachineTransitionError: it may not get this status.
+        """
+        machine = await get_machine(tx, uuid.UUID(request.machine_id), lock=True)
+        if request.status and request.status != machine.status:
+            check_transition(machine.status, request.status)
+            machine.status = request.status
+            if request.status == "terminated":
+                # The table demands an end after the start, and clocks may stand still.
+                machine.terminated_at = max(ctx.clock.now(), machine.spawned_at + _INSTANT)
+        if request.vm_id:
+            machine.vm_id = request.vm_id
+        if request.pid:
+            machine.metadata_ = {**machine.metadata_, "pid": request.pid}
+        if request.error_message:
+            machine.error_message = request.error_message
+        if request.current_progress:
+            machine.current_progress = request.current_progress
+        if request.HasField("resource_usage"):
+            machine.resource_usage = from_struct(request.resource_usage)
+        machine.updated_at = ctx.clock.now()
+        await tx.session.flush()  # as in create_machine
+        return machine_message(machine)
+
+
+async def get_machine(
+    tx: ReadTx | WriteTx, machine_id: uuid.UUID, *, lock: bool = False
+) -> IntelligentMachine:
+    """Return one machine.
+
+    Raises:
+        MachineNotFoundError: there is none.
+    """
+    machine = await repository.find_machine(tx, machine_id, lock=lock)
+    if machine is None:
+        raise MachineNotFoundError(f"There is no machine {machine_id}.", machine_id=str(machine_id))
+    return machine
+
+
+async def note_checkpoint(tx: WriteTx, machine_id: uuid.UUID, checkpoint_id: uuid.UUID) -> None:
+    """Record the newest checkpoint of a machine and count it."""
+    machine = await get_machine(tx, machine_id, lock=True)
+    machine.last_checkpoint_id = checkpoint_id
+    machine.checkpoint_count += 1

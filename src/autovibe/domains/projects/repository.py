@@ -1,0 +1,66 @@
+"""Queries on projects."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.projects.models import Project
+
+
+async def find_by_id(tx: ReadTx | WriteTx, project_id: uuid.UUID) -> Project | None:
+    """Return the project with this id."""
+    return await tx.session.get(Project, project_id)
+
+
+async def find_by_name(tx: ReadTx | WriteTx, name: str) -> Project | None:
+    """Return the project with this name."""
+    found = await tx.session.scalars(select(Project).where(Project.name == name))
+    return found.one_or_none()
+
+
+async def find_by_repo_path(tx: ReadTx | WriteTx, repo_path: str) -> Project | None:
+    """Return the oldest active project of this directory."""
+    found = await tx.session.scalars(
+        select(Project)
+        .where(Project.metadata_["repo_path"].as_string() == repo_path)
+        .where(Project.status == "active")
+        .order_by(Project.created_at, Project.id)
+        .limit(1)
+    )
+    return found.one_or_none()
+
+
+async def names_like(tx: ReadTx | WriteTx, stem: str) -> set[str]:
+    """Return the names in use that begin with `stem`."""
+    found = await tx.session.scalars(
+        select(Project.name).where(Project.name.startswith(stem, autoescape=True))
+    )
+    return set(found)
+
+
+async def list_page(tx: ReadTx | WriteTx, after_name: str | None, limit: int) -> Sequence[Project]:
+    """Return projects by name, those after `after_name`."""
+    query = select(Project).order_by(Project.name).limit(limit)
+    if after_name is not None:
+        query = query.where(Project.name > after_name)
+    return (await tx.session.scalars(query)).all()
+
+
+async def set_current_checkpoint(
+    tx: WriteTx, project_id: uuid.UUID, expected: uuid.UUID | None, checkpoint_id: uuid.UUID
+) -> bool:
+    """Move the current checkpoint if it is still `expected`; return whether it was moved."""
+    current = Project.current_checkpoint_id
+    unchanged = current.is_(None) if expected is None else current == expected
+    result = await tx.session.execute(
+        update(Project)
+        .where(Project.id == project_id, unchanged)
+        .values(current_checkpoint_id=checkpoint_id)
+        .returning(Project.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return result.one_or_none() is not None

@@ -1,0 +1,184 @@
+"""The rules of projects."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.projects import repository
+from autovibe.domains.projects.errors import ProjectExistsError, ProjectNotFoundError
+from autovibe.domains.projects.messages import project_message
+from autovibe.domains.projects.models import Project
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.money import parse_decimal
+from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.v1 import projects_pb2
+
+DEFAULT_GREEDINESS: Final = Decimal("0.50")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_STEM: Final = 200
+
+
+class ProjectService:
+    """Implements autovibe.v1.ProjectService."""
+
+    async def create_project(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.CreateProjectRequest
+    ) -> projects_pb2.Project:
+        """Create a project.
+
+        Raises:
+            ProjectExistsError: the name is taken.
+            InvalidArgumentError: the name or the greediness is malformed.
+        """
+        if await repository.find_by_name(tx, request.name) is not None:
+            raise ProjectExistsError(
+                f"A project named {request.name!r} exists; choose another name.", name=request.name
+            )
+        project = _new_project(
+            ctx, _checked_name(request.name), request.repo_path, request.greediness
+        )
+        project.description = request.description or None
+        tx.session.add(project)
+        await tx.session.flush()  # the row's defaults are part of the answer
+        return project_message(project)
+
+    async def get_project(
+        self, tx: ReadTx, ctx: CallContext, request: projects_pb2.GetProjectRequest
+    ) -> projects_pb2.Project:
+        """Return one project by id or name.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+        """
+        del ctx
+        return project_message(await get_project(tx, request.project))
+
+    async def list_projects(
+        self, tx: ReadTx, ctx: CallContext, request: projects_pb2.ListProjectsRequest
+    ) -> projects_pb2.ListProjectsResponse:
+        """Return one page of projects by name."""
+        del ctx
+        size = page_size(request.page_size)
+        after = decode_token(request.page_token, 1)
+        rows = await repository.list_page(tx, after[0] if after else None, size + 1)
+        more = len(rows) > size
+        return projects_pb2.ListProjectsResponse(
+            projects=[project_message(row) for row in rows[:size]],
+            next_page_token=encode_token(rows[size - 1].name) if more else "",
+        )
+
+    async def ensure_project(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.EnsureProjectRequest
+    ) -> projects_pb2.EnsureProjectResponse:
+        """Return the project of a name or of a directory, created when absent (decision B2).
+
+        Raises:
+            InvalidArgumentError: neither a name nor a directory was given.
+        """
+        if request.project:
+            found = await find_project(tx, request.project)
+            name = request.project
+        elif request.repo_path:
+            found = await repository.find_by_repo_path(tx, request.repo_path)
+            name = "" if found else await _free_name(tx, request.repo_path)
+        else:
+            raise InvalidArgumentError("Give a project or a directory.", field="project")
+        if found is not None:
+            return projects_pb2.EnsureProjectResponse(project=project_message(found))
+        project = _new_project(ctx, _checked_name(name), request.repo_path, "")
+        tx.session.add(project)
+        await tx.session.flush()  # as in create_project
+        return projects_pb2.EnsureProjectResponse(project=project_message(project), created=True)
+
+
+async def find_project(tx: ReadTx | WriteTx, name_or_id: str) -> Project | None:
+    """Return the project of an id or a name."""
+    try:
+        by_id = await repository.find_by_id(tx, uuid.UUID(name_or_id))
+    except ValueError:
+        by_id = None
+    return by_id or await repository.find_by_name(tx, name_or_id)
+
+
+async def get_project(tx: ReadTx | WriteTx, name_or_id: str) -> Project:
+    """Return the project of an id or a name.
+
+    Raises:
+        ProjectNotFoundError: there is none.
+    """
+    project = await find_project(tx, name_or_id)
+    if project is None:
+        raise ProjectNotFoundError(
+            f"There is no project {name_or_id!r}; see `autovibe project list`.", project=name_or_id
+        )
+    return project
+
+
+async def resolve_project_id(tx: ReadTx | WriteTx, name_or_id: str) -> uuid.UUID:
+    """Return the id of a project given by id or name.
+
+    Raises:
+        ProjectNotFoundError: there is none.
+    """
+    return (await get_project(tx, name_or_id)).id
+
+
+async def advance_current_checkpoint(
+    tx: WriteTx, project_id: uuid.UUID, expected: uuid.UUID | None, checkpoint_id: uuid.UUID
+) -> bool:
+    """Move the project's current checkpoint forward if it still is `expected` (decision B1).
+
+    The first checkpoint of a project becomes its initial one too. The caller has made sure that
+    the new checkpoint descends from the expected one. Returns whether it was moved.
+    """
+    moved = await repository.set_current_checkpoint(tx, project_id, expected, checkpoint_id)
+    if moved and expected is None:
+        project = await get_project(tx, str(project_id))
+        if project.initial_checkpoint_id is None:
+            project.initial_checkpoint_id = checkpoint_id
+    return moved
+
+
+async def remember_in_metadata(tx: WriteTx, project_id: uuid.UUID, **values: Any) -> None:
+    """Add values to a project's metadata."""
+    project = await get_project(tx, str(project_id))
+    project.metadata_ = {**project.metadata_, **values}
+
+
+def _new_project(ctx: CallContext, name: str, repo_path: str, greediness: str) -> Project:
+    weight = parse_decimal(greediness, "greediness") if greediness else DEFAULT_GREEDINESS
+    if weight > 1:
+        raise InvalidArgumentError(
+            f"Greediness {greediness} is above 1; give a number from 0 to 1.", field="greediness"
+        )
+    now = ctx.clock.now()
+    return Project(
+        name=name,
+        greediness=weight.quantize(Decimal("0.01")),
+        metadata={"repo_path": repo_path} if repo_path else {},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip() or name != name.strip() or _CONTROL.search(name):
+        raise InvalidArgumentError(
+            f"{name!r} cannot name a project; use visible characters without spaces around them.",
+            field="name",
+        )
+    return name
+
+
+async def _free_name(tx: WriteTx, repo_path: str) -> str:
+    """Return the directory's name, or that with -2, -3, … when it is taken."""
+    stem = _CONTROL.sub("", PurePosixPath(repo_path).name).strip()[:_MAX_STEM] or "project"
+    taken = await repository.names_like(tx, stem)
+    candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
+    return next(name for name in candidates if name not in taken)
