@@ -1,4 +1,8 @@
-"""Fail when requirements.lock lacks a dependency of pyproject.toml, a hash, or names an index."""
+"""Fail when requirements.lock or the page of dependencies does not fit pyproject.toml.
+
+The lock has every requirement in a version that fits, a hash for each entry, and no address; the
+page gives a reason for each requirement and for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,17 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from repository import ROOT
 
+REASONS: Final = "docs/decisions/0001-dependencies.md"
 PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 
 
 def main() -> int:
     """Compare the two files."""
-    problems = list(find_problems())
+    unlocked = list(find_problems())
+    problems = [*unlocked, *unexplained()]
     for problem in problems:
         print(problem)
-    if problems:
+    if unlocked:
         print("run: make lock")
     return 1 if problems else 0
 
@@ -47,6 +53,18 @@ def find_problems() -> Iterator[str]:
             yield f"{wanted} of pyproject.toml is not in requirements.lock"
         elif not wanted.specifier.contains(Version(pinned), prereleases=True):
             yield f"requirements.lock has {wanted.name} {pinned}; pyproject.toml asks for {wanted}"
+
+
+def unexplained() -> Iterator[str]:
+    """Give each requirement without a reason, and each reason without a requirement."""
+    page = (ROOT / REASONS).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z].*?) \|", page, re.MULTILINE)
+    explained = {canonicalize_name(name) for row in rows for name in row.split(", ")} - {"name"}
+    wanted = {canonicalize_name(requirement.name) for requirement in requirements()}
+    for name in sorted(wanted - explained):
+        yield f"{REASONS} gives no reason for {name}"
+    for name in sorted(explained - wanted):
+        yield f"{REASONS} explains {name}, which pyproject.toml does not ask for"
 
 
 def requirements() -> Iterator[Requirement]:

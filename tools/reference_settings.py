@@ -1,0 +1,134 @@
+"""The page of settings: each variable, each key of config.toml, its default and its meaning."""
+
+# ruff: noqa: SLF001  # the tables that settings.py keeps for itself are what this page shows
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Final
+
+from repository import ROOT
+
+from autovibe.kernel import settings
+
+SOURCE: Final = ROOT / "src/autovibe/kernel/settings.py"
+HEAD: Final = """# Settings
+
+A variable of the environment wins over `$AUTOVIBE_HOME/config.toml`, which wins over the default.
+An unknown name in `config.toml` is refused. At start autovibe removes the keys of the providers
+from its environment; no process that it starts sees them.
+
+| variable | in `config.toml` | default | meaning |
+|---|---|---|---|
+"""
+# field of Settings, variable, key, meaning; the default is read from the class.
+ROWS: Final = (
+    ("home", "AUTOVIBE_HOME", "", "Directory of everything that autovibe keeps; mode 0700."),
+    (
+        "database_url",
+        "AUTOVIBE_DATABASE_URL",
+        "database_url",
+        "SQLAlchemy URL, `sqlite:///...` or `postgresql://...`.",
+    ),
+    (
+        "server",
+        "AUTOVIBE_SERVER",
+        "server",
+        "Server that commands talk to; unset, a running `autovibe up` of this home, else none.",
+    ),
+    ("token", "AUTOVIBE_TOKEN", "token", "Token for that server."),
+    (
+        "default_task_budget",
+        "",
+        "limits.default_task_budget",
+        'Cap in CAD of a run without `--budget`; `"unlimited"` for none.',
+    ),
+    ("task_timeout_s", "", "limits.task_timeout", "Wall time of a task in seconds."),
+    ("memory_mb", "", "limits.memory_mb", "Memory of a machine in MiB."),
+    ("cpus", "", "limits.cpus", "Processors of a machine."),
+    ("processes", "", "limits.processes", "Processes of a machine."),
+    (
+        "rates_max_age_days",
+        "",
+        "rates.max_age_days",
+        "Refuse model calls when the exchange rate is older; unset only warns.",
+    ),
+    ("sandbox_ro", "", "sandbox.ro", "List of host directories bound read-only into each sandbox."),
+    ("host", "", "up.host", "Address that `autovibe up` listens on."),
+    ("http_port", "", "up.http_port", "Its HTTP port."),
+    ("grpc_port", "", "up.grpc_port", "Its gRPC port."),
+)
+COMPUTED: Final = {
+    "home": "`~/.autovibe`",
+    "database_url": "`sqlite:///$AUTOVIBE_HOME/autovibe.db`",
+}
+
+
+def page() -> str:
+    """Return the page.
+
+    Raises:
+        LookupError: settings.py has a field, variable or key that this page would not tell of.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings.Settings)}
+    lines = [
+        row(variable, key, COMPUTED.get(name) or default(fields[name]), meaning)
+        for name, variable, key, meaning in ROWS
+    ]
+    for provider in settings.PROVIDERS:
+        prefix = f"AUTOVIBE_UPSTREAM_{provider.upper()}"
+        fallbacks = " or ".join(f"`{name}`" for name in settings._KEY_FALLBACKS[provider])
+        lines += [
+            row(
+                f"{prefix}_URL",
+                f"upstream.{provider}.url",
+                f"`{settings._DEFAULT_URLS[provider]}`",
+                f"Base of the {provider} API, without `/v1`.",
+            ),
+            row(
+                f"{prefix}_KEY",
+                f"upstream.{provider}.key",
+                fallbacks,
+                "Key for it; without one, no call is forwarded there.",
+            ),
+        ]
+    text = HEAD + "\n".join(lines) + "\n"
+    refuse_gaps(text, set(fields))
+    return text
+
+
+def row(variable: str, key: str, default_text: str, meaning: str) -> str:
+    """Return one setting as a row of the table."""
+    return f"| {code(variable)} | {code(key)} | {default_text} | {meaning} |"
+
+
+def code(text: str) -> str:
+    """Return text as code; nothing stays nothing."""
+    return f"`{text}`" if text else ""
+
+
+def default(field: dataclasses.Field[object]) -> str:
+    """Return a field's default as a person would write it."""
+    if field.default in (None, (), dataclasses.MISSING):
+        return "none"
+    return f"`{field.default}`"
+
+
+def refuse_gaps(text: str, fields: set[str]) -> None:
+    """Compare the page with settings.py.
+
+    Raises:
+        LookupError: something is missing on the page.
+    """
+    missing = fields - {name for name, *_ in ROWS} - {"upstreams"}
+    variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
+    missing |= {name for name in variables if name not in text}
+    for section, keys in settings._SECTIONS.items():
+        for key in keys:
+            name = f"{section}.{key}".lstrip(".")
+            if f"`{name}" not in text:
+                missing.add(name)
+    if missing:
+        msg = f"{min(missing)} of settings.py is not described in tools/reference_settings.py"
+        raise LookupError(msg)
