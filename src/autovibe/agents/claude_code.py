@@ -116,7 +116,10 @@ class ClaudeCodeAdapter:
         _check_session(request.session_id)
         model = _checked_model(request.model or DEFAULT_MODEL)
         extra = _checked_extra(request.extra_args)
-        prompt_inside = write_prompt(request)
+        # A slash at the very start makes a command of it: `/clear` ends without any model call and
+        # says that it is done, others run shell lines that no tool call shows.
+        before = "\n" if request.prompt.startswith("/") else ""
+        prompt_inside = write_prompt(request, before=before)
         settings = json.dumps(_SETTINGS, indent=2)
         (request.settings_dir / SETTINGS_NAME).write_text(settings, encoding="utf-8")
         session = "--resume" if request.resume else "--session-id"

@@ -33,12 +33,16 @@ def checked_prompt(request: AgentRequest) -> str:
     return request.prompt
 
 
-def write_prompt(request: AgentRequest) -> str:
+def write_prompt(request: AgentRequest, *, before: str = "") -> str:
     """Write the prompt into the settings directory and return its path inside the machine.
+
+    Args:
+        request: what has the prompt.
+        before: white space to put in front of it.
 
     Raises:
         InvalidArgumentError: as `checked_prompt`.
     """
-    text = checked_prompt(request)
+    text = before + checked_prompt(request)
     (request.settings_dir / PROMPT_NAME).write_text(text, encoding="utf-8", newline="")
     return f"{SETTINGS_INSIDE}/{PROMPT_NAME}"

@@ -163,7 +163,9 @@ def fix_failing_test() -> Script:
     repair = {
         "file_path": "{{cwd}}/calc.py",
         "old_string": "    return a - b",
-        "new_string": "    return a + b",
+        # Longer than the old text: Python takes compiled code for current when second and size of
+        # the source are equal, and the whole script runs within one second.
+        "new_string": '    """Return the sum."""\n    return a + b',
     }
     usage = Usage(output_tokens=120, cache_read_input_tokens=2000)
     return Script(
