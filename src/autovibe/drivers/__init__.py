@@ -1,1 +1,1 @@
-""""""
+"""Drivers: implementations of Protocols that domains own, one technology each."""

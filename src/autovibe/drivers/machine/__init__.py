@@ -1,1 +1,1 @@
-""""""
+"""Machine drivers, and what those that start local processes share."""
