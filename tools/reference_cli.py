@@ -20,7 +20,7 @@ WIDTH: Final = 100
 
 def page() -> str:
     """Return the page."""
-    root = cli.cli
+    root = cli.autovibe
     return HEAD + "".join(section(context) for context in walk(root, None))
 
 
