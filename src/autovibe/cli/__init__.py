@@ -1,1 +1,1 @@
-""""""
+"""The command line: hand-written on the sdk."""

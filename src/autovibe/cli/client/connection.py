@@ -1,0 +1,138 @@
+"""Where the services are: a server that was named, one that lives here, or this process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import logging.handlers
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from autovibe.cli import lazy
+from autovibe.kernel.errors import UnauthenticatedError
+from autovibe.kernel.settings import Settings, ensure_home
+from autovibe.sdk.services import Services
+
+_LOG_BYTES: Final = 4 * 1024 * 1024
+
+
+class Embedded(Protocol):
+    """The control plane in this process."""
+
+    @property
+    def services(self) -> Services:
+        """The local twin of every service."""
+        ...
+
+    async def work_on(self, task_id: str) -> None:
+        """Do a task's order here and return when it has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The services, and the control plane itself when it is in this process."""
+
+    services: Services
+    embedded: Embedded | None = None
+
+
+@dataclass(frozen=True)
+class LivingServer:
+    """What a running `autovibe up` wrote into `server.json`."""
+
+    url: str
+    instance_id: str
+    pid: int
+
+
+@contextlib.asynccontextmanager
+async def connect(settings: Settings) -> AsyncGenerator[Connection]:
+    """Open the services: `AUTOVIBE_SERVER`, else a living server of this home, else embedded.
+
+    Raises:
+        UnauthenticatedError: a server is named or found, and no token for it.
+        UnavailableError: the server cannot be reached.
+        HomeUnusableError: the home directory cannot be made or written.
+    """
+    url = settings.server
+    if url is None:
+        living = find_server(settings)
+        url = living.url if living else None
+    if url is not None:
+        async with lazy.connect_http(url, _token(settings, url)) as services:
+            yield Connection(services)
+        return
+    ensure_home(settings)
+    log_to_file(settings.home / "autovibe.log")
+    async with lazy.open_embedded(settings) as embedded:
+        yield Connection(embedded.services, embedded)
+
+
+def find_server(settings: Settings) -> LivingServer | None:
+    """Return the server that lives in this home; what a dead one left is no server."""
+    try:
+        raw = cast("object", json.loads(settings.server_file.read_bytes()))
+        fields = cast("dict[str, object]", raw)
+        server = LivingServer(
+            str(fields["url"]), str(fields["instance_id"]), int(cast("int", fields["pid"]))
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return server if _lives(server, settings.run_path) else None
+
+
+def log_to_file(path: Path) -> None:
+    """Keep what our own modules log out of the output of the command."""
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_LOG_BYTES, backupCount=1, delay=True, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _lives(server: LivingServer, run_path: Path) -> bool:
+    """Return whether the instance's lock is held, or, where there is none, its process exists."""
+    lock = run_path / f"{Path(server.instance_id).name}.lock"
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return _process_exists(server.pid)
+    try:
+        # Shared: two commands that look at the same time do not take each other for the server.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _process_exists(pid: int) -> bool:
+    if pid < 1:  # these stand for groups of processes
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _token(settings: Settings, url: str) -> str:
+    token = settings.token
+    if not token:
+        with contextlib.suppress(OSError):
+            token = settings.token_file.read_text(encoding="utf-8").strip()
+    if not token:
+        raise UnauthenticatedError(
+            f"There is no token for {url}; set AUTOVIBE_TOKEN, or put it into "
+            f"{settings.token_file}."
+        )
+    return token

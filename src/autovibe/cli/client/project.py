@@ -1,0 +1,111 @@
+"""`autovibe project`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from autovibe.cli.client.command import json_option, limit_option, with_connection
+from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.paging import collect, more
+from autovibe.cli.document import to_document
+from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.render import moment, pairs, short, table
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.v1 import projects_pb2
+
+
+@click.group(epilog="Example: autovibe project list")
+def project() -> None:
+    """Create, list and show projects."""
+
+
+@project.command(epilog="Example: autovibe project create website --description 'Our site'")
+@click.argument("name")
+@click.option("--description", default="", help="What it is for.")
+@click.option("--greediness", default="", help="Weight in the queue, 0 to 1 (0.5 when not given).")
+@json_option
+def create(name: str, description: str, greediness: str, *, as_json: bool) -> None:
+    """Create a project."""
+    if not name.strip():
+        raise InvalidArgumentError("The name is empty; give the project a name.")
+
+    async def body(connection: Connection) -> projects_pb2.Project:
+        return await connection.services.projects.create_project(
+            projects_pb2.CreateProjectRequest(
+                name=name, description=description, greediness=greediness
+            )
+        )
+
+    made = with_connection(body)
+    if as_json:
+        print_json(to_document(made))
+    else:
+        print_lines([f"Created project {made.name} ({short(made.id)})."])
+
+
+@project.command("list", epilog="Example: autovibe project list --json")
+@limit_option
+@json_option
+def list_(limit: int, *, as_json: bool) -> None:
+    """List projects by name."""
+
+    async def body(connection: Connection) -> tuple[list[projects_pb2.Project], str]:
+        async def fetch(size: int, token: str) -> tuple[Sequence[projects_pb2.Project], str]:
+            answer = await connection.services.projects.list_projects(
+                projects_pb2.ListProjectsRequest(page_size=size, page_token=token)
+            )
+            return answer.projects, answer.next_page_token
+
+        return await collect(fetch, limit)
+
+    projects, token = with_connection(body)
+    if as_json:
+        items = [to_document(item) for item in projects]
+        print_json({"projects": items, "next_page_token": token})
+        return
+    rows = [
+        (item.name, item.status, short(item.current_checkpoint_id), moment(item.created_at))
+        for item in projects
+    ]
+    if not rows:
+        print_lines(
+            ["No projects yet; `autovibe run` makes one for the directory that it is given."]
+        )
+        return
+    print_lines([*table(("PROJECT", "STATUS", "CURRENT", "CREATED (UTC)"), rows), *more(token)])
+
+
+@project.command(epilog="Example: autovibe project show website")
+@click.argument("name", metavar="PROJECT")
+@json_option
+def show(name: str, *, as_json: bool) -> None:
+    """Show one project, by name or id."""
+
+    async def body(connection: Connection) -> projects_pb2.Project:
+        return await connection.services.projects.get_project(
+            projects_pb2.GetProjectRequest(project=name)
+        )
+
+    found = with_connection(body)
+    if as_json:
+        print_json(to_document(found))
+        return
+    fields = found.metadata.fields
+    directory = fields["repo_path"].string_value if "repo_path" in fields else ""
+    print_lines(
+        pairs(
+            [
+                ("name", found.name),
+                ("id", found.id),
+                ("description", found.description),
+                ("status", found.status),
+                ("greediness", found.greediness),
+                ("directory", directory),
+                ("first checkpoint", found.initial_checkpoint_id),
+                ("current checkpoint", found.current_checkpoint_id),
+                ("created", f"{moment(found.created_at)} UTC"),
+            ]
+        )
+    )

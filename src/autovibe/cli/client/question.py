@@ -1,0 +1,68 @@
+"""The question about files that look like secrets (decision C6)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from autovibe.cli.client.running import Choice
+from autovibe.cli.render import plural
+from autovibe.kernel.text import printable
+from autovibe.v1 import checkpoints_pb2
+
+_ANSWERS: Final[dict[str, Choice]] = {
+    "": "exclude",
+    "e": "exclude",
+    "exclude": "exclude",
+    "i": "include",
+    "include": "include",
+    "a": "abort",
+    "abort": "abort",
+}
+
+
+def can_ask() -> bool:
+    """Return whether a person is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def ask_about_secrets(findings: Sequence[checkpoints_pb2.SecretFinding]) -> Choice:
+    """List the files, and ask what is to be done with them until the answer is one of three."""
+    print(
+        f"{plural(len(findings), 'file')} here are not in git and look like secrets:",
+        file=sys.stderr,
+    )
+    for item in findings:
+        why = f"({item.why})" if item.why else ""
+        print(f"  {printable(item.path, one_line=True)} {why}", file=sys.stderr)
+    while True:
+        print(
+            "The agent would see what you include. [E]xclude them, [i]nclude them, [a]bort? ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        line = await _read_line()
+        if line is None:
+            print(file=sys.stderr)
+            return "abort"
+        choice = _ANSWERS.get(line.strip().lower())
+        if choice is not None:
+            return choice
+
+
+async def _read_line() -> str | None:
+    """Read a line from the terminal on the loop, so that signals still work; `None` at its end."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+    data = os.read(descriptor, 4096)
+    return data.decode(errors="replace") if data else None

@@ -1,0 +1,321 @@
+"""A task from its order to its result: what `run` and `demo` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, cast
+
+from google.protobuf import json_format
+
+from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.following import follow, poll_s
+from autovibe.cli.client.usage import rate_text
+from autovibe.cli.events import Details, Line, event_lines, text_of
+from autovibe.cli.render import cad, plural, short
+from autovibe.cli.signals import InterruptedByUserError, Interrupts
+from autovibe.cli.view import View
+from autovibe.kernel.clock import Clock, SystemClock
+from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.text import printable
+from autovibe.kernel.units import duration_text
+from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, work_pb2
+
+Choice = Literal["exclude", "include", "abort"]
+AskAboutSecrets: TypeAlias = Callable[[Sequence[checkpoints_pb2.SecretFinding]], Awaitable[Choice]]
+
+_PAUSE_TRIES: Final = 50
+_PAUSE_RETRY_S: Final = 0.2
+_PATHS_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What a person ordered."""
+
+    prompt: str
+    directory: Path | None = None
+    project: str = ""
+    agent: str = "claude_code"
+    model: str = ""
+    budget: str = ""
+    isolation: str = "auto"
+    timeout_s: int = 0
+    include_secrets: bool = False
+    exclude: tuple[str, ...] = ()
+    agent_args: tuple[str, ...] = ()
+    trust_agent: bool = False
+
+
+@dataclass
+class Progress:
+    """What is known of a running task, for the line at the bottom."""
+
+    clock: Clock
+    started: float = 0.0
+    status: str = "queued"
+    spent: str = "0"
+    budget: str = ""
+    checkpoints: int = 0
+    calls: int = 0
+
+    def take(self, entry: work_pb2.LogEntry) -> None:
+        """Learn from a log line."""
+        details = cast("Details", json_format.MessageToDict(entry.event.details))
+        if entry.event.kind == "state":
+            self.status = text_of(details, "status") or self.status
+        elif entry.event.kind == "checkpoint":
+            self.checkpoints += 1
+        elif entry.event.kind == "call":
+            self.calls += text_of(details, "status") in {"settled", "uncertain"}
+            self.spent = text_of(details, "spent_cad") or self.spent
+            self.budget = text_of(details, "budget_cad") or self.budget
+
+    def text(self) -> str:
+        """Return the line at the bottom."""
+        of = f" of {cad(self.budget)}" if self.budget else ""
+        return " · ".join(
+            (
+                self.status.replace("_", " "),
+                duration_text(self.clock.monotonic() - self.started),
+                plural(self.calls, "model call"),
+                f"{cad(self.spent)}{of} CAD",
+                plural(self.checkpoints, "checkpoint"),
+            )
+        )
+
+
+@dataclass
+class Run:
+    """One run: who does it, where it is shown, what may stop it."""
+
+    connection: Connection
+    view: View
+    interrupts: Interrupts
+    ask_about_secrets: AskAboutSecrets | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+    async def order(self, order: RunOrder) -> work_pb2.Task:
+        """Import the directory and create the task; nothing works on it yet.
+
+        Raises:
+            InterruptedByUserError: the person gave up at the question about secrets.
+            AutovibeError: what the services refuse.
+        """
+        project = await self._project(order)
+        imported = None
+        if order.directory is not None:
+            imported = await self._import(order, project)
+        # From here on a signal pauses the task: it may be there already.
+        self.interrupts.graceful()
+        self.view.status("creating the task")
+        task = await self.connection.services.work.create_task(
+            _task_request(order, project, imported)
+        )
+        await self._announce(task, project)
+        return task
+
+    async def finish(self, task: work_pb2.Task) -> work_pb2.TaskResult:
+        """Follow a task until it has ended, doing it here when no server does, and sum it up.
+
+        A first signal pauses it, and it is followed to its last checkpoint.
+        """
+        try:
+            if self.connection.embedded is None or not self.interrupts.stopping.is_set():
+                await self._follow(task.id)
+            else:
+                await self._pause(task.id, tries=1)
+        finally:
+            self.view.close()
+        return await self.connection.services.work.get_task_result(
+            work_pb2.GetTaskResultRequest(task_id=task.id)
+        )
+
+    async def _project(self, order: RunOrder) -> projects_pb2.Project:
+        self.view.status("opening the project")
+        directory = str(order.directory) if order.directory else ""
+        answer = await self.connection.services.projects.ensure_project(
+            projects_pb2.EnsureProjectRequest(project=order.project, repo_path=directory)
+        )
+        if answer.created:
+            self._say("project", f"{answer.project.name} was created")
+        return answer.project
+
+    async def _import(
+        self, order: RunOrder, project: projects_pb2.Project
+    ) -> checkpoints_pb2.ImportDirectoryResponse:
+        checkpoints = self.connection.services.checkpoints
+        directory = str(order.directory)
+        include = order.include_secrets
+        if not include:
+            self.view.status(f"looking for secrets in {directory}")
+            found = await checkpoints.scan_secrets(
+                checkpoints_pb2.ScanSecretsRequest(
+                    project=project.id, directory=directory, exclude=order.exclude
+                )
+            )
+            if found.findings:
+                include = await self._include(
+                    found.findings, first=not project.initial_checkpoint_id
+                )
+        self.view.status(f"reading {directory}")
+        answer = await checkpoints.import_directory(
+            checkpoints_pb2.ImportDirectoryRequest(
+                project=project.id,
+                directory=directory,
+                exclude=order.exclude,
+                include_secrets=include,
+            )
+        )
+        checkpoint = answer.checkpoint
+        how = "unchanged since" if answer.reused else "saved as"
+        left_out = f", {len(answer.excluded):,} left out" if answer.excluded else ""
+        dirty = ", with uncommitted changes" if answer.dirty else ""
+        files = plural(checkpoint.manifest_file_count, "file")
+        self._say("import", f"{files}{left_out}{dirty} · {how} checkpoint {short(checkpoint.id)}")
+        return answer
+
+    async def _include(
+        self, findings: Sequence[checkpoints_pb2.SecretFinding], *, first: bool
+    ) -> bool:
+        """Ask once per directory, else leave out and say so (decision C6)."""
+        if self.ask_about_secrets is not None and first:
+            self.view.status("")
+            choice = await self.ask_about_secrets(findings)
+            if choice == "abort":
+                raise InterruptedByUserError("Stopped before anything was imported.")
+            return choice == "include"
+        names = [item.path for item in findings[:_PATHS_SHOWN]]
+        more = ", …" if len(findings) > len(names) else ""
+        files = plural(len(findings), "file")
+        self._say(
+            "secrets",
+            f"{files} left out because they look like secrets: {', '.join(names)}{more} "
+            "(--include-secrets takes them)",
+            warn=True,
+        )
+        return False
+
+    async def _announce(self, task: work_pb2.Task, project: projects_pb2.Project) -> None:
+        metering = self.connection.services.metering
+        budgets = await metering.list_budgets(metering_pb2.ListBudgetsRequest(task_id=task.id))
+        caps = [
+            item.allocated_amount
+            for item in budgets.budgets
+            if item.resource_type == "money" and item.task_id
+        ]
+        budget = f"budget {cad(caps[0])} CAD" if caps else "no budget of its own"
+        rate = None
+        try:
+            rate = await metering.get_exchange_rate(
+                metering_pb2.GetExchangeRateRequest(currency="USD")
+            )
+            terms = rate_text(rate)
+        except AutovibeError as error:
+            if error.reason != "NO_EXCHANGE_RATE":
+                raise
+            terms = "no USD rate"
+        context = task.context
+        agent = f"{context.agent} {context.model}".strip()
+        parts = [
+            short(task.id),
+            f"project {project.name}",
+            agent,
+            f"isolation {context.isolation or 'auto'}",
+            budget,
+            terms,
+        ]
+        self._say("task", " · ".join(parts), warn=rate is not None and rate.stale)
+
+    async def _follow(self, task_id: str) -> None:
+        done = asyncio.Event()
+        embedded = self.connection.embedded
+        work: asyncio.Task[None] | None = None
+        if embedded is not None:
+            work = asyncio.create_task(embedded.work_on(task_id), name="work")
+            work.add_done_callback(lambda _: done.set())
+        pausing = asyncio.create_task(self._pause_on_signal(task_id, done), name="pause")
+        progress = Progress(self.clock, started=self.clock.monotonic())
+
+        def show(entry: work_pb2.LogEntry) -> None:
+            progress.take(entry)
+            for line in event_lines(entry):
+                self.view.show(line)
+
+        try:
+            await follow(
+                self.connection.services.work,
+                task_id,
+                show,
+                poll_s=poll_s(self.connection),
+                tick=lambda: self.view.status(progress.text()),
+                done=done,
+            )
+            if work is not None:
+                await work
+        finally:
+            await _end(pausing)
+            if work is not None:
+                await _end(work)
+
+    async def _pause_on_signal(self, task_id: str, done: asyncio.Event) -> None:
+        await self.interrupts.stopping.wait()
+        self._say("stopping", "saving a checkpoint… (a second Ctrl-C ends at once)", warn=True)
+        if not await self._pause(task_id, tries=_PAUSE_TRIES):
+            self._say("stopping", f"nobody works on task {short(task_id)}", warn=True)
+            done.set()
+
+    async def _pause(self, task_id: str, *, tries: int) -> bool:
+        """Pause the task; it may not have begun yet, so a refusal is tried again."""
+        for _ in range(tries):
+            try:
+                await self.connection.services.work.pause_task(
+                    work_pb2.PauseTaskRequest(task_id=task_id)
+                )
+            except AutovibeError as error:
+                if error.reason != "TASK_NOT_RUNNING":
+                    raise
+                await asyncio.sleep(_PAUSE_RETRY_S)
+            else:
+                return True
+        return False
+
+    def _say(self, label: str, text: str, *, warn: bool = False) -> None:
+        self.view.show(Line(label, printable(text, one_line=True), "warn" if warn else "plain"))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for it; its own error has been seen or is of no more use."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
+
+
+def _task_request(
+    order: RunOrder,
+    project: projects_pb2.Project,
+    imported: checkpoints_pb2.ImportDirectoryResponse | None,
+) -> work_pb2.CreateTaskRequest:
+    context = work_pb2.TaskContext(
+        agent=order.agent,
+        model=order.model,
+        isolation=order.isolation,
+        timeout_s=order.timeout_s,
+        agent_args=order.agent_args,
+        trust_agent=order.trust_agent,
+    )
+    if imported is not None:
+        context.repo_path = str(order.directory)
+        context.head_commit = imported.head_commit
+        context.dirty = imported.dirty
+    return work_pb2.CreateTaskRequest(
+        project=project.id,
+        description=order.prompt,
+        context=context,
+        budget=order.budget,
+        base_checkpoint_id=imported.checkpoint.id if imported else "",
+        start=True,
+    )

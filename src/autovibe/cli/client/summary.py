@@ -1,0 +1,86 @@
+"""What a task came to, for people."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from autovibe.cli.render import cad, pairs, short
+from autovibe.kernel.errors import EXIT_OK, Code, exit_status
+from autovibe.kernel.units import duration_text
+from autovibe.v1 import work_pb2
+
+_FILES_SHOWN: Final = 20
+_COMPLETED: Final = "completed"
+
+
+def result_exit_status(result: work_pb2.TaskResult) -> int:
+    """Return the exit status of a task's result (decision B12)."""
+    if result.status == _COMPLETED:
+        return EXIT_OK
+    return exit_status(Code.INTERNAL, result.error.reason)
+
+
+def summary_lines(result: work_pb2.TaskResult) -> list[str]:
+    """Return what a task came to and what can be done with it; text is not escaped yet."""
+    lines = [headline(result)]
+    if result.HasField("error") and result.error.message:
+        lines.append(f"  {result.error.message}")
+    if result.summary.strip():
+        lines += ["", *(f"  {line}" for line in result.summary.strip().splitlines())]
+    lines += ["", *_numbers(result), *_files(result)]
+    commands = next_commands(result)
+    if commands:
+        lines += ["", *pairs(commands)]
+    return lines
+
+
+def headline(result: work_pb2.TaskResult) -> str:
+    """Return the status of a task in one line."""
+    status = result.status.replace("_", " ")
+    reason = f" ({result.error.reason})" if result.error.reason else ""
+    return (
+        f"Task {short(result.task_id)} {status}{reason} after {duration_text(result.duration_s)}."
+    )
+
+
+def next_commands(result: work_pb2.TaskResult) -> list[tuple[str, str]]:
+    """Return commands that use a result, by purpose; ids in them are short."""
+    task, base = short(result.task_id), short(result.base_checkpoint_id)
+    found = short(result.result_checkpoint_id)
+    commands: list[tuple[str, str]] = []
+    if found and result.files_changed:
+        commands.append(("see", f"autovibe checkpoint diff {found} {base} --patch".strip()))
+        commands.append(("apply", f"autovibe apply {task}"))
+    if found:
+        commands.append(("restore", f"autovibe checkpoint restore {found} --to DIR"))
+    if result.status != _COMPLETED:
+        commands.append(("look into", f"autovibe logs {task}"))
+    if result.status == "blocked" and result.project_name:
+        project = shlex.quote(result.project_name)
+        commands.append(("go on", f'autovibe run "PROMPT" --project {project} --budget AMOUNT'))
+    return commands
+
+
+def _numbers(result: work_pb2.TaskResult) -> list[str]:
+    checkpoint = ""
+    if result.result_checkpoint_id:
+        state = "verified" if result.verified else "not verified"
+        checkpoint = f", the last {short(result.result_checkpoint_id)} ({state})"
+    budget = f"of {cad(result.budget_cad)} CAD" if result.budget_cad else "CAD, no cap"
+    return pairs(
+        [
+            ("project", result.project_name),
+            ("checkpoints", f"{result.checkpoint_count}{checkpoint}"),
+            ("spent", f"{cad(result.cost_cad or '0')} {budget}"),
+            ("model calls", f"{result.api_calls}"),
+            ("files changed", f"{len(result.files_changed)}"),
+        ]
+    )
+
+
+def _files(result: work_pb2.TaskResult) -> list[str]:
+    changes = result.files_changed
+    lines = [f"  {item.change:<9} {item.path}" for item in changes[:_FILES_SHOWN]]
+    left = len(changes) - len(lines)
+    return [*lines, *([f"  … and {left} more"] if left > 0 else [])]

@@ -1,0 +1,101 @@
+"""`autovibe task`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from autovibe.cli.client.command import json_option, limit_option, with_connection
+from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.summary import summary_lines
+from autovibe.cli.document import to_document
+from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.render import clipped, moment, pairs, short, table
+from autovibe.v1 import work_pb2
+
+_STATUSES = ("pending", "queued", "in_progress", "blocked", "completed", "failed", "cancelled")
+
+
+@click.group(epilog="Example: autovibe task list")
+def task() -> None:
+    """List and show tasks."""
+
+
+@task.command("list", epilog="Example: autovibe task list --project website --status blocked")
+@click.option("--project", "project_name", default="", help="Only of this project (name or id).")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only in this status."
+)
+@limit_option
+@json_option
+def list_(project_name: str, statuses: Sequence[str], limit: int, *, as_json: bool) -> None:
+    """List tasks, the newest first."""
+
+    async def body(connection: Connection) -> tuple[list[work_pb2.Task], str]:
+        async def fetch(size: int, token: str) -> tuple[Sequence[work_pb2.Task], str]:
+            answer = await connection.services.work.list_tasks(
+                work_pb2.ListTasksRequest(
+                    project=project_name, statuses=statuses, page_size=size, page_token=token
+                )
+            )
+            return answer.tasks, answer.next_page_token
+
+        return await collect(fetch, limit)
+
+    tasks, token = with_connection(body)
+    if as_json:
+        print_json({"tasks": [to_document(item) for item in tasks], "next_page_token": token})
+        return
+    if not tasks:
+        print_lines(['No tasks; start one with `autovibe run "PROMPT" --repo DIR`.'])
+        return
+    rows = [
+        (
+            short(item.id),
+            _status(item),
+            item.context.agent,
+            moment(item.created_at),
+            clipped(item.title, 60),
+        )
+        for item in tasks
+    ]
+    print_lines([*table(("TASK", "STATUS", "AGENT", "CREATED (UTC)", "TITLE"), rows), *more(token)])
+
+
+@task.command(epilog="Example: autovibe task show 1a2b3c4d")
+@click.argument("task_id", metavar="TASK")
+@json_option
+def show(task_id: str, *, as_json: bool) -> None:
+    """Show one task and what it came to."""
+
+    async def body(connection: Connection) -> tuple[work_pb2.Task, work_pb2.TaskResult]:
+        work = connection.services.work
+        found = await work.get_task(work_pb2.GetTaskRequest(task_id=task_id))
+        result = await work.get_task_result(work_pb2.GetTaskResultRequest(task_id=found.id))
+        return found, result
+
+    found, result = with_connection(body)
+    if as_json:
+        print_json(to_document(found) | {"result": to_document(result)})
+        return
+    head = pairs(
+        [
+            ("task", found.id),
+            ("title", found.title),
+            ("project", result.project_name or found.project_id),
+            ("status", _status(found)),
+            ("agent", f"{found.context.agent} {found.context.model}".strip()),
+            ("isolation", found.context.isolation),
+            ("directory", found.context.repo_path),
+            ("priority", found.priority),
+            ("permission", found.permission_level),
+            ("created", f"{moment(found.created_at)} UTC"),
+        ]
+    )
+    print_lines([*head, "", *summary_lines(result)])
+
+
+def _status(item: work_pb2.Task) -> str:
+    return f"{item.status} ({item.block_reason})" if item.block_reason else item.status

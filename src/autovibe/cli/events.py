@@ -1,0 +1,184 @@
+"""The lines of a task's log as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from google.protobuf import json_format
+
+from autovibe.cli.render import cad, plural, short, size
+from autovibe.kernel.text import printable
+from autovibe.kernel.units import duration_text
+from autovibe.v1 import work_pb2
+
+Tone = Literal["plain", "dim", "good", "warn", "bad", "strong"]
+Details = Mapping[str, object]
+
+LABEL_WIDTH: Final = 10
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line for people: what it is about, its text (printable already), how it is to look."""
+
+    label: str
+    text: str
+    tone: Tone = "plain"
+
+    def plain(self) -> str:
+        """Return the line without any colour."""
+        return f"{self.label:<{LABEL_WIDTH}}{self.text}".rstrip()
+
+
+def event_lines(entry: work_pb2.LogEntry, *, most_lines: int | None = 12) -> list[Line]:
+    """Return a log line as lines for people, control characters escaped (decision C13).
+
+    Args:
+        entry: the line as it was logged.
+        most_lines: what is longer is cut, with a line that says so.
+    """
+    details = cast("Details", json_format.MessageToDict(entry.event.details))
+    writer = _WRITERS.get(entry.event.kind, _notice)
+    head = writer(entry, details)
+    lines = head.text.splitlines() or [""]
+    hidden = 0
+    if most_lines is not None and len(lines) > most_lines:
+        hidden = len(lines) - most_lines
+        lines = lines[:most_lines]
+    shown = [
+        Line(head.label if not number else "", printable(text, one_line=True), head.tone)
+        for number, text in enumerate(lines)
+    ]
+    if hidden:
+        shown.append(Line("", f"… {plural(hidden, 'line')} more, see `autovibe logs`", "dim"))
+    return shown
+
+
+def _state(entry: work_pb2.LogEntry, details: Details) -> Line:
+    status = text_of(details, "status")
+    parts = [status.replace("_", " ")]
+    if isolation := text_of(details, "isolation"):
+        parts.append(f"in {isolation}")
+    enforced = details.get("enforced")
+    if isinstance(enforced, dict) and enforced:
+        limits = cast("dict[str, object]", enforced)
+        parts.append("limits: " + ", ".join(f"{name} {how}" for name, how in limits.items()))
+    if agent := text_of(details, "agent"):
+        parts.append(" ".join((agent, text_of(details, "model"))).strip())
+    if reason := text_of(details, "reason"):
+        parts.append(reason)
+    message = text_of(details, "message") or entry.message
+    if message and message not in parts:
+        parts.append(message)
+    tone: Tone = {"completed": "good", "failed": "bad", "timed_out": "bad", "paused": "warn"}.get(
+        status, "strong"
+    )  # type: ignore[assignment]  # every value is a Tone
+    return Line("machine", " · ".join(part for part in parts if part), tone)
+
+
+def _call(entry: work_pb2.LogEntry, details: Details) -> Line:
+    status = text_of(details, "status")
+    parts = [text_of(details, "model") or "model"]
+    if status != "settled":
+        parts.append(status)
+    if cost := text_of(details, "cost_cad"):
+        budget = text_of(details, "budget_cad")
+        of = f" of {cad(budget)}" if budget else ""
+        parts.append(f"{cad(cost)} CAD (spent {cad(text_of(details, 'spent_cad'))}{of})")
+    if tokens := _tokens(details):
+        parts.append(tokens)
+    if (duration := number_of(details, "duration_ms")) > 0:
+        parts.append(duration_text(duration / 1000))
+    if clamped := number_of(details, "clamped_max_tokens"):
+        parts.append(f"answer limited to {clamped:,.0f} tokens by the budget")
+    if reason := text_of(details, "reason"):
+        parts.append(reason)
+    if message := text_of(details, "message") or (entry.message if status == "refused" else ""):
+        parts.append(message)
+    tone: Tone = "bad" if status == "refused" else "warn" if status == "uncertain" else "plain"
+    return Line("call", " · ".join(part for part in parts if part), tone)
+
+
+def _tokens(details: Details) -> str:
+    given, cached = number_of(details, "input_tokens"), number_of(details, "cache_read_tokens")
+    made = number_of(details, "output_tokens")
+    if not (given or cached or made):
+        return ""
+    from_cache = f" + {cached:,.0f} cached" if cached else ""
+    return f"{given:,.0f}{from_cache} in, {made:,.0f} out"
+
+
+def _checkpoint(entry: work_pb2.LogEntry, details: Details) -> Line:
+    del entry
+    changed = int(number_of(details, "files_changed"))
+    paths = details.get("changed_paths")
+    names = [str(path) for path in cast("list[object]", paths)] if isinstance(paths, list) else []
+    files = "nothing changed"
+    if changed:
+        more = ", …" if changed > len(names) else ""
+        listed = f" ({', '.join(names)}{more})" if names else ""
+        files = f"{plural(changed, 'file')} changed{listed}"
+    consistency = text_of(details, "consistency")
+    parts = [
+        short(text_of(details, "checkpoint_id")),
+        text_of(details, "checkpoint_type"),
+        files,
+        f"{plural(int(number_of(details, 'file_count')), 'file')} in all",
+        f"+{size(number_of(details, 'stored_bytes'))}",
+        "verified" if details.get("verified") else "",
+        "" if consistency == "exact" else consistency.replace("_", " "),
+        f"{number_of(details, 'duration_ms'):.0f} ms",
+    ]
+    return Line("checkpoint", " · ".join(part for part in parts if part), "good")
+
+
+_AGENT: Final[Mapping[str, tuple[str, Tone]]] = {
+    "message": ("says", "strong"),
+    "reasoning": ("thinks", "dim"),
+    "command": ("runs", "plain"),
+    "file_edit": ("edits", "plain"),
+    "tool": ("uses", "plain"),
+    "tool_result": ("gets", "dim"),
+    "retry": ("retries", "warn"),
+    "notice": ("agent", "dim"),
+}
+
+
+def _agent(entry: work_pb2.LogEntry, details: Details) -> Line:
+    label, tone = _AGENT.get(text_of(details, "event"), ("agent", "plain"))
+    return Line(label, entry.message, tone)
+
+
+def _output(entry: work_pb2.LogEntry, details: Details) -> Line:
+    del details
+    return Line("output", entry.message, "dim")
+
+
+def _notice(entry: work_pb2.LogEntry, details: Details) -> Line:
+    del details
+    tones: dict[str, Tone] = {"WARNING": "warn", "ERROR": "bad", "CRITICAL": "bad"}
+    return Line("note", entry.message, tones.get(entry.level, "plain"))
+
+
+_WRITERS: Final[Mapping[str, Callable[[work_pb2.LogEntry, Details], Line]]] = {
+    "state": _state,
+    "call": _call,
+    "checkpoint": _checkpoint,
+    "agent": _agent,
+    "output": _output,
+    "notice": _notice,
+}
+
+
+def text_of(details: Details, name: str) -> str:
+    """Return a detail as text, "" when it is missing."""
+    value = details.get(name)
+    return "" if value is None else str(value)
+
+
+def number_of(details: Details, name: str) -> float:
+    """Return a detail as a number, 0 when it is missing or none."""
+    value = details.get(name)
+    return value if isinstance(value, float) else 0.0

@@ -1,0 +1,1 @@
+"""Commands for the host that autovibe runs on; loaded by name only."""

@@ -1,0 +1,120 @@
+"""The entry point: parses, runs one command, and turns every ending into an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+import click
+
+from autovibe import __version__
+from autovibe.cli.lazy import LazyGroup
+from autovibe.cli.output import print_error, wants_json
+from autovibe.kernel.errors import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    AutovibeError,
+    Code,
+    InvalidArgumentError,
+    RemoteError,
+)
+
+if TYPE_CHECKING:
+    from autovibe.cli.client.connection import Connection
+    from autovibe.kernel.settings import Settings
+
+Connect: TypeAlias = "Callable[[Settings], AbstractAsyncContextManager[Connection]]"
+
+COMMANDS: Final = {
+    "run": ("autovibe.cli.client.run:run", "Give an agent a task and follow it to its result."),
+    "demo": ("autovibe.cli.local.demo:demo", "See the whole job done, without account or key."),
+    "up": ("autovibe.cli.local.up:up", "Serve the control plane on this host."),
+    "project": ("autovibe.cli.client.project:project", "Create, list and show projects."),
+    "task": ("autovibe.cli.client.task:task", "List and show tasks."),
+    "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),
+    "checkpoint": (
+        "autovibe.cli.client.checkpoint:checkpoint",
+        "List, show, compare, verify and restore checkpoints.",
+    ),
+    "apply": ("autovibe.cli.client.apply:apply", "Put a task's result on a new git branch."),
+    "budget": ("autovibe.cli.client.budget:budget", "Set and list budgets."),
+    "usage": ("autovibe.cli.client.usage:usage", "Show what was used and what it cost."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog='Example: autovibe run "Make the failing test pass" --repo . --budget 2.00CAD',
+)
+@click.version_option(__version__, message="autovibe %(version)s")
+def autovibe() -> None:
+    """Run coding agents that cannot overspend, lose work or act without leave."""
+
+
+def main(arguments: Sequence[str] | None = None, *, connect: Connect | None = None) -> int:
+    """Run one command and return the exit status.
+
+    Args:
+        arguments: as in `sys.argv[1:]`, which is the default.
+        connect: what opens the services, in place of `cli.client.connection.connect`.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = wants_json(given)
+    try:
+        status = cast(
+            "int | None",
+            autovibe.main(given, prog_name="autovibe", standalone_mode=False, obj=connect),
+        )
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        return print_error(_usage_error(error), as_json=as_json)
+    except AutovibeError as error:
+        return print_error(error, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        interrupted = RemoteError(Code.ABORTED, "INTERRUPTED", "Interrupted.")
+        return print_error(interrupted, as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's last flush must not say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001  # the last resort: one line, not a traceback
+        return print_error(_unexpected(error), as_json=as_json)
+    return status or 0
+
+
+def _usage_error(error: click.ClickException) -> AutovibeError:
+    message = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        message = f"{message.rstrip('.')}; see `{context.command_path} --help`."
+    return InvalidArgumentError(message)
+
+
+def _unexpected(error: Exception) -> AutovibeError:
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("AUTOVIBE_DEBUG") == "1":
+        print(text, file=sys.stderr, end="")
+    home = Path(os.environ.get("AUTOVIBE_HOME") or "~/.autovibe").expanduser()
+    log = home / "autovibe.log"
+    where = "set AUTOVIBE_DEBUG=1 to see where"
+    with suppress(OSError):
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            file.write(text)
+        where = f"the details are in {log}"
+    message = f"Something unexpected went wrong ({type(error).__name__}: {error}); {where}."
+    return AutovibeError(" ".join(message.split()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
