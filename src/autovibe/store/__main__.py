@@ -1,0 +1,140 @@
+"""The store as a process of its own: `python -m autovibe.store snapshot|restore|verify`.
+
+Genesis import and verification run here (decision A9), away from the threads of the control plane.
+Output is one JSON object a line, by its "event": progress while it works, read when a snapshot has
+read everything, and last result or error. The exit status is 0 when all went well, else 1; a
+verification that found damage ends with a result and 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autovibe.kernel.clock import SystemClock
+from autovibe.kernel.errors import AutovibeError
+from autovibe.store.exclude import Exclude
+from autovibe.store.store import Store
+
+if TYPE_CHECKING:
+    from autovibe.kernel.clock import Clock
+    from autovibe.store.model import Progress
+
+_PROGRESS_EVERY_S: Final = 0.1
+
+
+class _Reporter:
+    """Writes events, progress at most ten times a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.monotonic()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Write one line at once."""
+        sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+        sys.stdout.flush()
+
+    def progress(self, at: Progress) -> None:
+        """Write how far it is, unless that was written a moment ago."""
+        now = self._clock.monotonic()
+        if now - self._last >= _PROGRESS_EVERY_S:
+            self._last = now
+            self.emit("progress", **dataclasses.asdict(at))
+
+
+def _named_root(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        msg = f"{text!r} is not NAME=DIRECTORY"
+        raise argparse.ArgumentTypeError(msg)
+    return name, Path(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m autovibe.store", description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="directory of the store")
+    commands = parser.add_subparsers(dest="command", required=True)
+    snapshot = commands.add_parser("snapshot", help="capture directories")
+    snapshot.add_argument("--root", type=_named_root, action="append", required=True)
+    snapshot.add_argument("--exclude", action="append", default=[], metavar="GLOB")
+    snapshot.add_argument(
+        "--exclude-in", action="append", metavar="NAME", help="roots that --exclude is for"
+    )
+    snapshot.add_argument("--ref", help="name the snapshot, such as checkpoints/ID")
+    restore = commands.add_parser("restore", help="write a snapshot into a directory")
+    restore.add_argument("root")
+    restore.add_argument("dest", type=Path)
+    restore.add_argument("--path", default="")
+    restore.add_argument("--exact", action="store_true")
+    restore.add_argument("--onto-same", action="store_true")
+    verify = commands.add_parser("verify", help="read objects back and hash them again")
+    verify.add_argument("root")
+    verify.add_argument(
+        "--objects-from",
+        metavar="FILE",
+        help="a file with the ids to check, one a line, - for standard input; all by default",
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
+    store = Store.open(options.store, create=options.command == "snapshot")
+    if options.command == "snapshot":
+        roots = frozenset(options.exclude_in) if options.exclude_in else None
+        taken = store.snapshot(
+            dict(options.root),
+            exclude=Exclude(tuple(options.exclude), roots) if options.exclude else None,
+            on_read=lambda: reporter.emit("read"),
+            progress=reporter.progress,
+        )
+        if options.ref:
+            store.write_ref(options.ref, taken.root)
+        reporter.emit("result", **dataclasses.asdict(taken))
+        return 0
+    if options.command == "restore":
+        restored = store.restore(
+            options.root,
+            options.dest,
+            path=options.path,
+            exact=options.exact,
+            onto_same=options.onto_same,
+            progress=reporter.progress,
+        )
+        reporter.emit("result", **dataclasses.asdict(restored))
+        return 0
+    chosen = _ids(options.objects_from) if options.objects_from else None
+    verified = store.verify(options.root, objects=chosen, progress=reporter.progress)
+    reporter.emit("result", **dataclasses.asdict(verified))
+    return 0 if verified.ok else 1
+
+
+def _ids(file: str) -> list[str]:
+    return (sys.stdin.read() if file == "-" else Path(file).read_text("ascii")).split()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    reporter = _Reporter(SystemClock())
+    try:
+        return _run(options, reporter)
+    except AutovibeError as error:
+        reporter.emit(
+            "error",
+            code=error.code.value,
+            reason=error.reason,
+            message=error.message,
+            params=error.params,
+        )
+    except OSError as error:
+        reporter.emit("error", code="INTERNAL", reason="INTERNAL", message=str(error), params={})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""Restoring: into an empty directory, or in place over what stands there.
+
+Everything is written through directory descriptors that follow no link. Hard links and symbolic
+links come after all files, attributes of directories last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from autovibe.store import faults, tree
+from autovibe.store.files import write_all
+from autovibe.store.model import Progress, RestoreResult, Skipped
+from autovibe.store.opening import (
+    NO_XATTRS,
+    closing,
+    lstat,
+    open_beneath,
+    open_dir,
+    open_file,
+    open_path,
+    read_xattrs,
+)
+from autovibe.store.reading import check_depth
+from autovibe.store.tree import TreeEntry, load_tree, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autovibe.store.packs import Objects
+
+_HOLE: Final = bytes(1 << 16)
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PERMISSIONS: Final = 0o1777
+_EXACT_PERMISSIONS: Final = 0o7777
+
+
+def remove_tree(parent: int, name: bytes) -> None:
+    """Remove a name and all below it without following a link or entering another file system."""
+    st = lstat(name, parent)
+    if st is None:
+        return
+    if not stat.S_ISDIR(st.st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    with closing(open_dir(name, parent)) as fd:
+        if os.fstat(fd).st_dev != os.fstat(parent).st_dev:
+            msg = "another file system is mounted here"
+            raise OSError(errno.EXDEV, msg, name)
+        empty_dir(fd)
+    os.rmdir(name, dir_fd=parent)
+
+
+def empty_dir(fd: int) -> None:
+    """Remove everything in the directory open at `fd`."""
+    _make_writable(fd)
+    with os.scandir(fd) as listing:
+        names = [os.fsencode(item.name) for item in listing]
+    for name in names:
+        remove_tree(fd, name)
+
+
+def _make_writable(fd: int) -> None:
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(fd, mode | stat.S_IRWXU)
+
+
+def write_sparse(fd: int, data: bytes) -> None:
+    """Write at the present position; runs of zeros become holes (the caller sets the length)."""
+    if len(data) < len(_HOLE):
+        write_all(fd, data)
+        return
+    view = memoryview(data)
+    for at in range(0, len(data), len(_HOLE)):
+        block = view[at : at + len(_HOLE)]
+        if bytes(block) == _HOLE[: len(block)]:
+            os.lseek(fd, len(block), os.SEEK_CUR)
+        else:
+            write_all(fd, block)
+
+
+@dataclass(slots=True)
+class TreeWriter:
+    """Makes a directory equal to a stored one.
+
+    `lossy` are paths whose attributes on disk are not those that a snapshot would have to find.
+    """
+
+    objects: Objects
+    dest: int
+    exact: bool
+    progress: Callable[[Progress], None] | None
+    files: int = 0
+    written: int = 0
+    deleted: list[str] = field(default_factory=list[str])
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    lossy: set[bytes] = field(default_factory=set[bytes])
+    _dirs: list[tuple[bytes, TreeEntry]] = field(default_factory=list[tuple[bytes, TreeEntry]])
+    _links: list[tuple[bytes, TreeEntry]] = field(default_factory=list[tuple[bytes, TreeEntry]])
+    _groups: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+    def directory(self, old: TreeEntry | None, new: TreeEntry) -> None:
+        """Make the target itself, which now is `old`, the directory `new`."""
+        self._contents(self.dest, b"", old, new, 0)
+        if new.name:
+            self._dirs.append((b"", new))
+        self._finish()
+
+    def single(self, new: TreeEntry) -> None:
+        """Put one entry into the target under its own name, in place of what has this name."""
+        if lstat(new.name, self.dest) is not None:
+            self.deleted.append(to_text(new.name))
+        self._create(self.dest, new.name, new, replace=True)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Create the links, then set the attributes of directories from the leaves up."""
+        for path, entry in self._links:
+            parent, _, name = path.rpartition(b"/")
+            with closing(open_beneath(self.dest, parent)) as fd:
+                if entry.kind == tree.FILE:
+                    self._hard_link(fd, name, entry)
+                else:
+                    self._symlink(fd, name, path, entry)
+        for path, entry in sorted(self._dirs, key=lambda item: item[0].count(b"/"), reverse=True):
+            if path:
+                with closing(open_beneath(self.dest, path)) as fd:
+                    self._attributes(fd, path, entry)
+        for path, entry in self._dirs:
+            if not path:
+                self._attributes(self.dest, path, entry)
+
+    def _contents(
+        self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
+    ) -> None:
+        check_depth(depth)
+        if old is not None:
+            _make_writable(fd)
+        olds = {e.name: e for e in load_tree(self.objects, old.digest)} if old else {}
+        news = {e.name: e for e in load_tree(self.objects, new.digest)}
+        prefix = path + b"/" if path else b""
+        for name in sorted(olds.keys() - news.keys()):
+            self._remove(fd, name, prefix + name)
+        for name, entry in news.items():
+            before = olds.get(name)
+            below = prefix + name
+            if before == entry:
+                if entry.link and entry.link == below:
+                    self._groups[entry.link] = below
+                continue
+            if entry.kind == tree.DIR:
+                self._enter(fd, below, before, entry, depth)
+            elif not self._adjust(fd, below, before, entry):
+                self._create(fd, below, entry, replace=before is not None)
+
+    def _enter(
+        self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
+    ) -> None:
+        if new.flags:
+            self._skip(path, "the snapshot did not enter this directory")
+        if old is not None and old.kind != tree.DIR:
+            self._remove(fd, new.name, path)
+            old = None
+        if old is None:
+            os.mkdir(new.name, 0o700, dir_fd=fd)
+        if old is None or (old.digest != new.digest and not new.flags):
+            with closing(open_dir(new.name, fd)) as child:
+                self._contents(child, path, old, new, depth + 1)
+        self._dirs.append((path, new))
+
+    def _remove(self, fd: int, name: bytes, path: bytes) -> None:
+        remove_tree(fd, name)
+        self.deleted.append(to_text(path))
+
+    def _skip(self, path: bytes, why: str) -> None:
+        self.skipped.append(Skipped(to_text(path), why))
+        self.lossy.add(path)
+
+    def _adjust(self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry) -> bool:
+        """Set only the attributes of a file whose content is already there."""
+        if old is None or old.kind != tree.FILE or new.kind != tree.FILE:
+            return False
+        # An inode with other names must not change under them: it is written anew instead.
+        if old.link or new.link or old.xattrs != new.xattrs or (old.flags | new.flags):
+            return False
+        if (old.digest, old.size) != (new.digest, new.size):
+            return False
+        with closing(open_file(new.name, fd)) as file:
+            st = os.fstat(file)
+            if not stat.S_ISREG(st.st_mode) or st.st_nlink > 1:
+                return False
+            self._attributes(file, path, new)
+        return True
+
+    def _create(self, fd: int, path: bytes, entry: TreeEntry, *, replace: bool) -> None:
+        if entry.kind == tree.FILE and entry.flags & tree.UNREADABLE:
+            self._skip(path, "the snapshot could not read this file")
+            return
+        if replace and entry.kind != tree.FILE:
+            remove_tree(fd, entry.name)
+        if entry.kind == tree.SYMLINK:
+            self._links.append((path, entry))
+        elif entry.kind != tree.FILE:
+            self._special(fd, path, entry)
+        elif entry.link and not self._leads(path, entry):
+            if replace:
+                remove_tree(fd, entry.name)
+            self._links.append((path, entry))
+        else:
+            self._file(fd, path, entry, replace=replace)
+
+    def _leads(self, path: bytes, entry: TreeEntry) -> bool:
+        """Say whether this path is the one that the others of its link group are linked to."""
+        return self._groups.setdefault(entry.link, path) == path
+
+    def _file(self, fd: int, path: bytes, entry: TreeEntry, *, replace: bool) -> None:
+        """Write a file; one that stands there is replaced at once when the new one is whole."""
+        name = b".autovibe-" + os.urandom(8).hex().encode("ascii") if replace else entry.name
+        try:
+            with closing(os.open(name, _CREATE, 0o600, dir_fd=fd)) as file:
+                self._write(file, entry)
+                self._attributes(file, path, entry)
+            if replace:
+                st = lstat(entry.name, fd)
+                if st is not None and stat.S_ISDIR(st.st_mode):
+                    remove_tree(fd, entry.name)
+                os.rename(name, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=fd)
+            raise
+        if entry.flags & tree.TORN:
+            self._skip(path, "the file changed while the snapshot read it; this is the last read")
+        self.files += 1
+        self.written += entry.size
+        if self.progress is not None:
+            self.progress(Progress("restore", self.files, self.written, to_text(path)))
+        faults.reached("file_restored")
+
+    def _write(self, file: int, entry: TreeEntry) -> None:
+        ids = tree.chunk_ids(self.objects, entry)
+        if len(ids) == 1:
+            data = self.objects.get(ids[0])
+            write_sparse(file, data)
+            tree.check_whole(entry, ids[0], len(data))
+        else:
+            whole = hashlib.sha256()
+            size = 0
+            for digest in ids:
+                data = self.objects.get(digest)
+                whole.update(data)
+                size += len(data)
+                write_sparse(file, data)
+            tree.check_whole(entry, whole.digest(), size)
+        if entry.size >= len(_HOLE):
+            os.ftruncate(file, entry.size)
+
+    def _attributes(self, fd: int, path: bytes, entry: TreeEntry) -> None:
+        """Set owner, attributes, mode and time, in the order in which none undoes another."""
+        if self.exact:
+            self._own(path, lambda: os.fchown(fd, entry.uid, entry.gid))
+        self._set_xattrs(fd, path, entry)
+        os.fchmod(fd, entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS))
+        os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    def _own(self, path: bytes, chown: Callable[[], None]) -> None:
+        try:
+            chown()
+        except PermissionError:
+            self._skip(path, "the owner can only be set by root")
+
+    def _set_xattrs(self, fd: int, path: bytes, entry: TreeEntry) -> None:
+        wanted = {name for name, _ in entry.xattrs}
+        for name, _ in read_xattrs(fd):  # inherited from the directory, or there before
+            if name not in wanted:
+                with contextlib.suppress(OSError):
+                    os.removexattr(fd, name)
+        for name, value in entry.xattrs:
+            if not self.exact and not name.startswith(b"user."):
+                self.lossy.add(path)
+                continue
+            try:
+                os.setxattr(fd, name, value)
+            except OSError as error:
+                if error.errno not in NO_XATTRS:
+                    raise
+                self._skip(path, f"the attribute {to_text(name)} cannot be set here")
+
+    def _hard_link(self, fd: int, name: bytes, entry: TreeEntry) -> None:
+        parent, _, leader = self._groups[entry.link].rpartition(b"/")
+        with closing(open_beneath(self.dest, parent)) as source:
+            os.link(leader, name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
+        self.files += 1
+
+    def _symlink(self, fd: int, name: bytes, path: bytes, entry: TreeEntry) -> None:
+        os.symlink(entry.target, name, dir_fd=fd)
+        if self.exact:
+            self._own(
+                path,
+                lambda: os.chown(name, entry.uid, entry.gid, dir_fd=fd, follow_symlinks=False),
+            )
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=fd, follow_symlinks=False)
+        self.files += 1
+
+    def _special(self, fd: int, path: bytes, entry: TreeEntry) -> None:
+        """Create a fifo or socket; a device only exactly, and only where that is allowed."""
+        name, kind = entry.name, tree.TYPE_OF[entry.kind]
+        if entry.kind in {tree.CHAR, tree.BLOCK} and not self.exact:
+            self._skip(path, "a device is only restored exactly")
+            return
+        try:
+            os.mknod(name, kind | 0o600, entry.size, dir_fd=fd)
+        except PermissionError:
+            self._skip(path, f"a {tree.SPECIAL[entry.kind]} cannot be created here")
+            return
+        with closing(open_path(name, fd)) as handle:
+            if stat.S_IFMT(os.fstat(handle).st_mode) != kind:
+                self._skip(path, "it was replaced while it was created")
+                return
+            magic = f"/proc/self/fd/{handle}"
+            if self.exact:
+                self._own(path, lambda: os.chown(magic, entry.uid, entry.gid))
+            mode = entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS)
+            os.chmod(magic, mode)  # noqa: PTH101 - the magic link is no path to think about
+            os.utime(magic, ns=(entry.mtime_ns, entry.mtime_ns))
+        self.files += 1
+
+    def result(self, saved_root: str | None = None, saved_ref: str | None = None) -> RestoreResult:
+        """Sum up what was done."""
+        return RestoreResult(
+            files=self.files,
+            bytes=self.written,
+            deleted=tuple(sorted(self.deleted)),
+            skipped=tuple(sorted(self.skipped, key=lambda item: (item.path, item.why))),
+            saved_root=saved_root,
+            saved_ref=saved_ref,
+        )

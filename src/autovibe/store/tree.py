@@ -1,0 +1,282 @@
+"""Trees and chunk lists: their bytes, and the refusal of what no snapshot writes."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from autovibe.store.errors import ObjectCorruptError, UnsafeTreeError
+from autovibe.store.model import Entry, Kind
+from autovibe.store.packs import HASH_BYTES, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from autovibe.store.packs import Objects
+
+TREE_MAGIC: Final = b"autovibe-tree 1\n"
+LIST_MAGIC: Final = b"autovibe-list 1\n"
+CHUNK_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 200
+
+FILE: Final = ord("f")
+DIR: Final = ord("d")
+SYMLINK: Final = ord("l")
+FIFO: Final = ord("p")
+SOCKET: Final = ord("s")
+CHAR: Final = ord("c")
+BLOCK: Final = ord("b")
+SPECIAL: Final = {FIFO: "fifo", SOCKET: "socket", CHAR: "char", BLOCK: "block"}
+TYPE_OF: Final = {
+    FILE: stat.S_IFREG,
+    DIR: stat.S_IFDIR,
+    SYMLINK: stat.S_IFLNK,
+    FIFO: stat.S_IFIFO,
+    SOCKET: stat.S_IFSOCK,
+    CHAR: stat.S_IFCHR,
+    BLOCK: stat.S_IFBLK,
+}
+KIND_OF: Final = {file_type: kind for kind, file_type in TYPE_OF.items()}
+
+TORN: Final = 1
+UNREADABLE: Final = 2
+MOUNT: Final = 4
+TOO_DEEP: Final = 8
+INCOMPLETE: Final = TORN | UNREADABLE | MOUNT | TOO_DEEP
+_HAS_CHUNKS: Final = 16
+_HAS_LINK: Final = 32
+_HAS_XATTRS: Final = 64
+_ALL_FLAGS: Final = 127
+
+NO_CONTENT: Final = bytes(HASH_BYTES)
+EMPTY_TREE: Final = sha256(TREE_MAGIC)
+_HEAD: Final = struct.Struct("<BBHIIqQH")  # kind flags mode uid gid mtime size name-length
+_U16: Final = struct.Struct("<H")
+_U32: Final = struct.Struct("<I")
+_MAX_MODE: Final = 0o7777
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+
+class TreeEntry(NamedTuple):
+    """One entry of a directory, as it is stored; every field takes part in equality."""
+
+    name: bytes
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int = 0
+    flags: int = 0
+    digest: bytes = b""  # file: sha256 of the content; directory: id of its tree
+    chunks: bytes = b""  # id of the chunk list, when the content has more than one chunk
+    target: bytes = b""
+    link: bytes = b""
+    xattrs: Xattrs = ()
+
+
+def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
+    """Write a tree; the caller gives the entries sorted by name."""
+    parts = [TREE_MAGIC]
+    for entry in entries:
+        flags = entry.flags
+        if entry.chunks:
+            flags |= _HAS_CHUNKS
+        if entry.link:
+            flags |= _HAS_LINK
+        if entry.xattrs:
+            flags |= _HAS_XATTRS
+        parts += (
+            _HEAD.pack(
+                entry.kind,
+                flags,
+                entry.mode,
+                entry.uid,
+                entry.gid,
+                entry.mtime_ns,
+                entry.size,
+                len(entry.name),
+            ),
+            entry.name,
+            entry.digest,
+            entry.chunks,
+            entry.target,
+        )
+        if entry.link:
+            parts += (_U16.pack(len(entry.link)), entry.link)
+        if entry.xattrs:
+            parts.append(_U16.pack(len(entry.xattrs)))
+            for name, value in entry.xattrs:
+                parts += (_U16.pack(len(name)), name, _U32.pack(len(value)), value)
+    return b"".join(parts)
+
+
+def _unsafe(why: str) -> NoReturn:
+    msg = f"The tree is not one that autovibe writes ({why}); it is not used. Verify the store."
+    raise UnsafeTreeError(msg, why=why)
+
+
+class _Cursor:
+    """Reads fields and refuses to read past the end."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data = data
+        self.at = at
+
+    def take(self, count: int) -> bytes:
+        end = self.at + count
+        if end > len(self.data):
+            _unsafe("it is cut short")
+        taken = self.data[self.at : end]
+        self.at = end
+        return taken
+
+    def u16(self) -> int:
+        return _U16.unpack(self.take(2))[0]
+
+    def u32(self) -> int:
+        return _U32.unpack(self.take(4))[0]
+
+
+def is_safe_name(name: bytes) -> bool:
+    """Say whether a name is one component that stays inside its directory."""
+    return name not in {b"", b".", b".."} and b"/" not in name and b"\0" not in name
+
+
+def decode_tree(data: bytes) -> list[TreeEntry]:
+    """Read a tree.
+
+    Raises:
+        UnsafeTreeError: a name or a value is one that no snapshot writes.
+    """
+    if not data.startswith(TREE_MAGIC):
+        _unsafe("it has no header")
+    cursor = _Cursor(data, len(TREE_MAGIC))
+    entries: list[TreeEntry] = []
+    before = b""
+    while cursor.at < len(data):
+        entry = _decode_entry(cursor)
+        if not is_safe_name(entry.name):
+            _unsafe(f"the name {entry.name!r}")
+        if entry.name <= before:
+            _unsafe(f"the name {entry.name!r} repeats or is out of order")
+        before = entry.name
+        entries.append(entry)
+    return entries
+
+
+def _decode_entry(cursor: _Cursor) -> TreeEntry:
+    kind, flags, mode, uid, gid, mtime_ns, size, name_length = _HEAD.unpack(cursor.take(_HEAD.size))
+    if kind not in TYPE_OF or flags & ~_ALL_FLAGS or mode > _MAX_MODE:
+        _unsafe("an unknown kind, flag or mode")
+    if flags & (_HAS_CHUNKS | _HAS_LINK) and kind != FILE:
+        _unsafe("chunks or a link group on something that is no file")
+    name = cursor.take(name_length)
+    digest = cursor.take(HASH_BYTES) if kind in {FILE, DIR} else b""
+    chunks = cursor.take(HASH_BYTES) if flags & _HAS_CHUNKS else b""
+    target = cursor.take(size) if kind == SYMLINK else b""
+    if kind == SYMLINK and (not target or b"\0" in target):
+        _unsafe("a link without a possible target")
+    link = cursor.take(cursor.u16()) if flags & _HAS_LINK else b""
+    if flags & _HAS_LINK and not all(is_safe_name(part) for part in link.split(b"/")):
+        _unsafe("a link group that is no path")
+    xattrs: Xattrs = ()
+    if flags & _HAS_XATTRS:
+        xattrs = tuple(
+            (cursor.take(cursor.u16()), cursor.take(cursor.u32())) for _ in range(cursor.u16())
+        )
+    own_flags = flags & INCOMPLETE
+    return TreeEntry(
+        name, kind, mode, uid, gid, mtime_ns, size, own_flags, digest, chunks, target, link, xattrs
+    )
+
+
+def load_tree(objects: Objects, digest: bytes) -> list[TreeEntry]:
+    """Read a directory from the store.
+
+    Raises:
+        ObjectMissingError: it is not in the store.
+        ObjectCorruptError: its bytes are wrong.
+        UnsafeTreeError: it is no tree that a snapshot writes.
+    """
+    # Known without being stored: a directory that was not entered refers to it, too.
+    return [] if digest == EMPTY_TREE else decode_tree(objects.get(digest))
+
+
+def encode_list(chunks: Iterable[bytes]) -> bytes:
+    """Write the list of the chunks of a large file."""
+    return LIST_MAGIC + b"".join(chunks)
+
+
+def decode_list(data: bytes, size: int) -> list[bytes]:
+    """Read the list of the chunks of a file of `size` bytes.
+
+    Raises:
+        UnsafeTreeError: it is no list, or not one for this size.
+    """
+    body = data[len(LIST_MAGIC) :]
+    count = -(-size // CHUNK_BYTES)
+    if not data.startswith(LIST_MAGIC) or len(body) != count * HASH_BYTES:
+        _unsafe("a chunk list that does not fit its file")
+    return [body[at : at + HASH_BYTES] for at in range(0, len(body), HASH_BYTES)]
+
+
+def chunk_ids(objects: Objects, entry: TreeEntry) -> list[bytes]:
+    """Return the ids of the blobs of a file in order; none for a file without content.
+
+    Raises:
+        ObjectMissingError: the list is not in the store.
+        ObjectCorruptError: its bytes are wrong.
+        UnsafeTreeError: it is no list for this file.
+    """
+    if entry.flags & UNREADABLE:
+        return []
+    if entry.chunks:
+        return decode_list(objects.get(entry.chunks), entry.size)
+    return [entry.digest]
+
+
+def check_whole(entry: TreeEntry, digest: bytes, size: int) -> None:
+    """Compare what was read with the size and the hash of the whole file.
+
+    Raises:
+        ObjectCorruptError: they differ.
+    """
+    if digest != entry.digest or size != entry.size:
+        msg = (
+            f"The content of {to_text(entry.name)!r} is not what its snapshot recorded: "
+            "verify the store."
+        )
+        raise ObjectCorruptError(msg, object=entry.digest.hex())
+
+
+def to_text(path: bytes) -> str:
+    """Decode a path for the API; bytes that are not UTF-8 survive as surrogates."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(path: str) -> bytes:
+    """Encode a path of the API; the reverse of `to_text`."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def public(entry: TreeEntry, path: bytes) -> Entry:
+    """Show a stored entry at a path."""
+    kind = {FILE: Kind.FILE, DIR: Kind.DIR, SYMLINK: Kind.SYMLINK}.get(entry.kind, Kind.SPECIAL)
+    has_hash = entry.kind == FILE and not entry.flags & UNREADABLE
+    return Entry(
+        path=to_text(path),
+        kind=kind,
+        mode=entry.mode,
+        size=entry.size if kind is Kind.FILE or kind is Kind.SYMLINK else 0,
+        sha256=entry.digest.hex() if has_hash else None,
+        mtime_ns=entry.mtime_ns,
+        target=to_text(entry.target),
+        uid=entry.uid,
+        gid=entry.gid,
+        link=to_text(entry.link),
+        special=SPECIAL.get(entry.kind, ""),
+        complete=not entry.flags & INCOMPLETE,
+    )

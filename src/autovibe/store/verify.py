@@ -1,0 +1,178 @@
+"""Verification: every object is read from the disk and hashed again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from autovibe.kernel.errors import AutovibeError
+from autovibe.store import tree
+from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, UnsafeTreeError
+from autovibe.store.model import Damage, Progress, VerifyResult
+from autovibe.store.reading import check_depth, root_entry
+from autovibe.store.refs import parse_root
+from autovibe.store.tree import decode_list, decode_tree, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from autovibe.store.packs import Objects
+    from autovibe.store.tree import TreeEntry
+
+_Verdict = Literal["missing", "corrupt"]
+
+
+def verify_all(
+    objects: Objects, root: str, progress: Callable[[Progress], None] | None
+) -> VerifyResult:
+    """Check everything reachable from a root, and that it fits together."""
+    check = _Check(objects, progress)
+    check.directory(root_entry(parse_root(root)), b"", 0)
+    return check.result()
+
+
+def verify_objects(
+    objects: Objects,
+    root: str,
+    chosen: Collection[str],
+    progress: Callable[[Progress], None] | None,
+) -> VerifyResult:
+    """Check the chosen objects; the tree is walked only to name the paths of damaged ones."""
+    check = _Check(objects, progress)
+    for name in sorted(set(chosen)):
+        check.read(parse_root(name), b"")
+    if not check.verdicts:
+        return check.result()
+    damaged = dict(check.verdicts)
+    where = _Check(objects, None)
+    where.directory(root_entry(parse_root(root)), b"", 0, content=damaged.keys())
+    for digest in damaged:
+        check.paths[digest] = where.paths.get(digest, set())
+    return check.result()
+
+
+@dataclass(slots=True)
+class _Check:
+    """One verification; each object is read once, however many paths need it."""
+
+    objects: Objects
+    progress: Callable[[Progress], None] | None
+    verdicts: dict[bytes, _Verdict] = field(default_factory=dict[bytes, _Verdict])
+    paths: dict[bytes, set[str]] = field(default_factory=dict[bytes, set[str]])
+    whole: set[bytes] = field(default_factory=set[bytes])
+    bytes_read: int = 0
+
+    def read(self, digest: bytes, path: bytes) -> bytes | None:
+        """Read an object; None, with a verdict, when it is not whole."""
+        if digest not in self.verdicts:
+            try:
+                data = self.objects.get(digest, from_disk=True)
+            except ObjectMissingError:
+                self.verdicts[digest] = "missing"
+            except ObjectCorruptError:
+                self.verdicts[digest] = "corrupt"
+            else:
+                self._good(digest, data, path)
+                return data
+        self._bad(digest, path)
+        return None
+
+    def _good(self, digest: bytes, data: bytes, path: bytes) -> None:
+        if digest in self.whole:
+            return
+        self.whole.add(digest)
+        self.bytes_read += len(data)
+        if self.progress is not None:
+            self.progress(Progress("verify", len(self.whole), self.bytes_read, to_text(path)))
+
+    def _bad(self, digest: bytes, path: bytes, verdict: _Verdict | None = None) -> None:
+        if verdict is not None:
+            self.verdicts[digest] = verdict
+        paths = self.paths.setdefault(digest, set())
+        if path:
+            paths.add(to_text(path))
+
+    def directory(
+        self,
+        entry: TreeEntry,
+        path: bytes,
+        depth: int,
+        *,
+        content: Collection[bytes] | None = None,
+    ) -> None:
+        """Check a directory and all below; with `content`, only look for these blobs."""
+        if entry.digest == tree.EMPTY_TREE:
+            return
+        data = self.read(entry.digest, path or b"/")
+        if data is None:
+            return
+        try:
+            check_depth(depth)
+            children = decode_tree(data)
+        except UnsafeTreeError:
+            self._bad(entry.digest, path or b"/", "corrupt")
+            return
+        for child in children:
+            below = path + b"/" + child.name if path else child.name
+            if child.kind == tree.DIR:
+                self.directory(child, below, depth + 1, content=content)
+            elif child.kind == tree.FILE and not child.flags & tree.UNREADABLE:
+                self._file(child, below, content)
+
+    def _file(self, entry: TreeEntry, path: bytes, content: Collection[bytes] | None) -> None:
+        if not entry.chunks:
+            self._blob(entry.digest, path, content)
+            return
+        data = self.read(entry.chunks, path)
+        if data is None:
+            return
+        try:
+            chunks = decode_list(data, entry.size)
+        except AutovibeError:
+            self._bad(entry.chunks, path, "corrupt")
+            return
+        if content is not None or entry.chunks + entry.digest in self.whole:
+            for digest in chunks:
+                self._blob(digest, path, content)
+            return
+        whole = hashlib.sha256()
+        damaged = False
+        for digest in chunks:
+            data = self.read(digest, path)
+            if data is None:
+                damaged = True
+            else:
+                whole.update(data)
+        if whole.digest() == entry.digest:
+            self.whole.add(entry.chunks + entry.digest)
+        elif not damaged:
+            self._bad(entry.chunks, path, "corrupt")
+
+    def _blob(self, digest: bytes, path: bytes, content: Collection[bytes] | None) -> None:
+        if content is not None:
+            if digest in content:
+                self._bad(digest, path)
+        elif digest in self.whole:
+            return
+        else:
+            self.read(digest, path)
+
+    def result(self) -> VerifyResult:
+        """Sum up, sorted by object."""
+
+        def damage(verdict: _Verdict) -> tuple[Damage, ...]:
+            return tuple(
+                Damage(digest.hex(), tuple(sorted(self.paths.get(digest, ()))))
+                for digest, found in sorted(self.verdicts.items())
+                if found == verdict
+            )
+
+        checked = sum(len(digest) == len(tree.NO_CONTENT) for digest in self.whole)
+        return VerifyResult(
+            ok=not self.verdicts,
+            objects=checked,
+            bytes=self.bytes_read,
+            missing=damage("missing"),
+            corrupt=damage("corrupt"),
+        )

@@ -1,0 +1,353 @@
+"""Reading a live tree: every entry is looked at, every file that may have changed is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from autovibe.store import tree
+from autovibe.store.files import read_fully
+from autovibe.store.model import Progress
+from autovibe.store.opening import (
+    CHANGED,
+    UNREADABLE,
+    closing,
+    lstat,
+    open_dir,
+    open_file,
+    read_xattrs,
+    same_object,
+)
+from autovibe.store.packs import sha256
+from autovibe.store.statcache import DIRECTORY, TICK_NS, DirRecord, stat_key
+from autovibe.store.tree import CHUNK_BYTES, MAX_DEPTH, NO_CONTENT, TreeEntry, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from autovibe.store.exclude import Matcher
+    from autovibe.store.statcache import StatKey
+
+_TRIES: Final = 3
+Inode = tuple[int, int]
+
+
+class Sink(Protocol):
+    """Where the content goes."""
+
+    def put(self, digest: bytes, data: bytes) -> None:
+        """Keep an object."""
+        ...
+
+
+@dataclass(slots=True)
+class Report:
+    """What a walk saw, over all roots."""
+
+    read_files: int = 0
+    read_bytes: int = 0
+    torn: list[str] = field(default_factory=list[str])
+    special: list[str] = field(default_factory=list[str])
+    excluded: list[str] = field(default_factory=list[str])
+    unreadable: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class DirNode:
+    """A directory as it was found; `same` is the earlier record when no entry of it changed."""
+
+    entry: TreeEntry
+    path: bytes
+    record: DirRecord
+    dirs: dict[bytes, DirNode] = field(default_factory=dict[bytes, "DirNode"])
+    same: DirRecord | None = None
+
+
+def _entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> TreeEntry:
+    return TreeEntry(
+        name, kind, stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, size
+    )
+
+
+class TreeWalker:
+    """Walks one named root by directory descriptors.
+
+    The caller assigns link groups and encodes trees afterwards: both need the whole root.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        sink: Sink,
+        report: Report,
+        *,
+        previous: Mapping[bytes, DirRecord],
+        exclude: Matcher | None,
+        started_ns: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        """Prepare the walk of one root; `started_ns` is the wall time at which it begins."""
+        self.links: dict[Inode, list[tuple[bytes, bytes]]] = {}
+        self._root = root
+        self._sink = sink
+        self._report = report
+        self._previous = previous
+        self._exclude = exclude
+        self._racy_from_ns = started_ns - TICK_NS
+        self._progress = progress
+        self._device = 0
+        self._by_inode: dict[Inode, tuple[StatKey, TreeEntry]] = {}
+
+    def walk(self, fd: int) -> DirNode:
+        """Read the directory open at `fd` and everything below it."""
+        st = os.fstat(fd)
+        self._device = st.st_dev
+        name = tree.to_bytes(self._root)
+        entry = _entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd))
+        node = DirNode(entry, b"", DirRecord())
+        self._fill(fd, node, 0)
+        return node
+
+    def _name(self, path: bytes) -> str:
+        return f"{self._root}/{to_text(path)}"
+
+    def _fill(self, fd: int, node: DirNode, depth: int) -> None:
+        found = self._scan(fd, node.path)
+        record, before = node.record, self._previous.get(node.path)
+        for name, st in found.items():
+            record.listing[name] = DIRECTORY if stat.S_ISDIR(st.st_mode) else stat_key(st)
+        if before is not None and not before.unsettled and before.listing == record.listing:
+            node.same = before
+            record.files = dict(before.files)
+            record.linked, record.special = before.linked, before.special
+            record.file_count, record.file_bytes = before.file_count, before.file_bytes
+            for name, st in found.items():
+                if record.listing[name] is DIRECTORY:
+                    self._visit(fd, node, name, st, depth)
+            if len(record.files) != len(before.files):  # a directory has become something else
+                node.same = None
+                self._summarise(record)
+        else:
+            for name, st in found.items():
+                if not self._reuse(record, before, name):
+                    self._visit(fd, node, name, st, depth)
+            self._summarise(record)
+        for name in record.linked:
+            key = record.listing[name]
+            self.links.setdefault((key[1], key[2]), []).append((node.path, name))
+        prefix = node.path + b"/" if node.path else b""
+        self._report.special += [self._name(prefix + name) for name in record.special]
+
+    def _scan(self, fd: int, path: bytes) -> dict[bytes, os.stat_result]:
+        found: dict[bytes, os.stat_result] = {}
+        with os.scandir(fd) as listing:
+            for item in listing:
+                try:
+                    st = item.stat(follow_symlinks=False)
+                except FileNotFoundError:  # removed since it was listed
+                    continue
+                name = os.fsencode(item.name)
+                if self._exclude is not None:
+                    full = path + b"/" + name if path else name
+                    if self._exclude.matches(full, is_dir=stat.S_ISDIR(st.st_mode)):
+                        self._report.excluded.append(self._name(full))
+                        continue
+                found[name] = st
+        return found
+
+    @staticmethod
+    def _reuse(record: DirRecord, before: DirRecord | None, name: bytes) -> bool:
+        key = record.listing[name]
+        if before is None or before.listing.get(name) != key or name in before.unsettled:
+            return False
+        entry = before.files.get(name)
+        if entry is None:
+            return False
+        record.files[name] = entry
+        return True
+
+    @staticmethod
+    def _summarise(record: DirRecord) -> None:
+        record.file_count = len(record.files)
+        record.file_bytes = sum(e.size for e in record.files.values() if e.kind == tree.FILE)
+        record.special = tuple(n for n, e in record.files.items() if e.kind in tree.SPECIAL)
+        record.linked = tuple(
+            n for n, e in record.files.items() if e.kind == tree.FILE and record.listing[n][3] > 1
+        )
+
+    def _visit(self, fd: int, node: DirNode, name: bytes, st: os.stat_result, depth: int) -> None:
+        """Capture one name; look again when it is something else by the time it is opened."""
+        path = node.path + b"/" + name if node.path else name
+        now: os.stat_result | None = st
+        for _ in range(_TRIES):
+            if now is None:
+                break
+            if stat.S_ISDIR(now.st_mode):
+                done = self._directory(fd, node, name, now, depth)
+            elif stat.S_ISREG(now.st_mode):
+                done = self._file(fd, node, name, path, now)
+            else:
+                done = self._other(fd, node, name, now)
+            if done:
+                return
+            now = lstat(name, fd)
+        if now is None:  # removed meanwhile: the tree is as it is a moment later
+            node.record.listing.pop(name, None)
+            return
+        node.record.listing[name] = stat_key(now)
+        node.record.unsettled.add(name)
+        node.record.files[name] = _entry_of(name, tree.FILE, now)._replace(
+            flags=tree.TORN | tree.UNREADABLE, digest=NO_CONTENT
+        )
+        self._report.torn.append(self._name(path))
+
+    def _directory(
+        self, parent: int, node: DirNode, name: bytes, seen: os.stat_result, depth: int
+    ) -> bool:
+        path = node.path + b"/" + name if node.path else name
+        node.record.listing[name] = DIRECTORY
+        entry = _entry_of(name, tree.DIR, seen)
+        if seen.st_dev != self._device:
+            self._leave_out(node, path, entry, tree.MOUNT)
+            return True
+        if depth + 1 >= MAX_DEPTH:
+            self._leave_out(node, path, entry, tree.TOO_DEEP)
+            return True
+        try:
+            fd = open_dir(name, parent)
+        except OSError as error:
+            if error.errno in CHANGED:
+                return False
+            if error.errno not in UNREADABLE:
+                raise
+            self._leave_out(node, path, entry, tree.UNREADABLE)
+            return True
+        with closing(fd):
+            st = os.fstat(fd)
+            if not same_object(seen, st):
+                return False
+            child = DirNode(
+                _entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd)), path, DirRecord()
+            )
+            node.dirs[name] = child
+            try:
+                self._fill(fd, child, depth + 1)
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                self._leave_out(node, path, entry, tree.UNREADABLE)
+        return True
+
+    def _leave_out(self, node: DirNode, path: bytes, entry: TreeEntry, flag: int) -> None:
+        kept = entry._replace(flags=flag, digest=tree.EMPTY_TREE)
+        node.dirs[entry.name] = DirNode(kept, path, DirRecord())
+        where = self._report.unreadable if flag == tree.UNREADABLE else self._report.excluded
+        where.append(self._name(path))
+
+    def _other(self, fd: int, node: DirNode, name: bytes, seen: os.stat_result) -> bool:
+        """Record a link, or something that is not read."""
+        record = node.record
+        if stat.S_ISLNK(seen.st_mode):
+            try:
+                target = os.readlink(name, dir_fd=fd)
+            except OSError as error:
+                if error.errno in CHANGED:
+                    return False
+                raise
+            entry = _entry_of(name, tree.SYMLINK, seen, size=len(target))._replace(target=target)
+        else:
+            kind = tree.KIND_OF[stat.S_IFMT(seen.st_mode)]
+            device = seen.st_rdev if kind in {tree.CHAR, tree.BLOCK} else 0
+            entry = _entry_of(name, kind, seen, size=device)
+        self._keep(record, entry, stat_key(seen))
+        return True
+
+    def _keep(self, record: DirRecord, entry: TreeEntry, key: StatKey) -> None:
+        record.listing[entry.name] = key
+        record.files[entry.name] = entry
+        if key[6] >= self._racy_from_ns or entry.flags:
+            record.unsettled.add(entry.name)
+
+    def _file(
+        self, parent: int, node: DirNode, name: bytes, path: bytes, seen: os.stat_result
+    ) -> bool:
+        known = self._by_inode.get((seen.st_dev, seen.st_ino))
+        if known is not None and known[0] == stat_key(seen):
+            self._keep(node.record, known[1]._replace(name=name), known[0])
+            return True
+        entry, key = TreeEntry(name, tree.FILE, 0, 0, 0, 0), DIRECTORY
+        for _ in range(_TRIES):
+            try:
+                fd = open_file(name, parent)
+                with closing(fd):
+                    before = os.fstat(fd)
+                    if not same_object(seen, before):
+                        return False
+                    entry = self._read(fd, name, path, before)
+                    key = stat_key(os.fstat(fd))
+            except OSError as error:
+                if error.errno in CHANGED:
+                    return False
+                if error.errno not in UNREADABLE:
+                    raise
+                self._unreadable(node, name, path, seen)
+                return True
+            if key == stat_key(before) and entry.size == before.st_size:
+                if before.st_nlink > 1:
+                    self._by_inode[key[1], key[2]] = (key, entry)
+                self._keep(node.record, entry, key)
+                return True
+        self._report.torn.append(self._name(path))
+        self._keep(node.record, entry._replace(flags=tree.TORN), key)
+        return True
+
+    def _unreadable(self, node: DirNode, name: bytes, path: bytes, seen: os.stat_result) -> None:
+        entry = _entry_of(name, tree.FILE, seen, size=seen.st_size)
+        flagged = entry._replace(flags=tree.UNREADABLE, digest=NO_CONTENT)
+        self._keep(node.record, flagged, stat_key(seen))
+        self._report.unreadable.append(self._name(path))
+
+    def _read(self, fd: int, name: bytes, path: bytes, st: os.stat_result) -> TreeEntry:
+        """Read the content up to the size it had when it was opened, and store it."""
+        entry = _entry_of(name, tree.FILE, st)
+        xattrs = read_xattrs(fd)
+        if st.st_size <= CHUNK_BYTES:
+            data = read_fully(fd, st.st_size)
+            digest, chunks, size = sha256(data), b"", len(data)
+            self._sink.put(digest, data)
+            self._advance(size, path)
+        else:
+            digest, chunks, size = self._read_chunks(fd, path, st.st_size)
+        self._report.read_files += 1
+        return entry._replace(size=size, digest=digest, chunks=chunks, xattrs=xattrs)
+
+    def _read_chunks(self, fd: int, path: bytes, size: int) -> tuple[bytes, bytes, int]:
+        whole = hashlib.sha256()
+        ids: list[bytes] = []
+        done = 0
+        while done < size and (data := read_fully(fd, min(CHUNK_BYTES, size - done))):
+            whole.update(data)
+            digest = sha256(data)
+            self._sink.put(digest, data)
+            ids.append(digest)
+            done += len(data)
+            self._advance(len(data), path)
+            if len(data) < CHUNK_BYTES:  # the end, or it shrank: only the last chunk may be short
+                break
+        if done <= CHUNK_BYTES:  # it shrank: the one chunk is the content
+            if not ids:
+                self._sink.put(whole.digest(), b"")
+            return whole.digest(), b"", done
+        encoded = tree.encode_list(ids)
+        self._sink.put(sha256(encoded), encoded)
+        return whole.digest(), sha256(encoded), done
+
+    def _advance(self, count: int, path: bytes) -> None:
+        self._report.read_bytes += count
+        if self._progress is not None:
+            report = self._report
+            name = self._name(path)
+            self._progress(Progress("read", report.read_files, report.read_bytes, name))
