@@ -112,6 +112,28 @@ async def test_transcript_holds_the_calls_of_a_real_run_and_no_others(adapter, b
     assert not adapter.transcript_holds(bench.home, request.session_id, [*called, "toolu_other"])
 
 
+async def test_results_are_on_disk_while_the_next_request_waits(adapter, bench):
+    """The gateway holds an answer back until then (decision B6): it must not wait in vain."""
+    server = ModelServer(steps(3))
+    request = bench.request(server)
+    seen = []
+
+    async def sleep(_):
+        contents = [message["content"] for message in server.calls()[-1].body["messages"]]
+        blocks = [block for content in contents if isinstance(content, list) for block in content]
+        ids = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        while not adapter.transcript_holds(bench.home, request.session_id, ids):  # noqa: ASYNC110  # a file
+            await asyncio.sleep(0.005)
+        seen.append(len(ids))
+
+    wait = Fault(first_byte_delay_s=1)
+    script = Script(tuple(replace(turn, fault=wait) for turn in steps(3).turns))
+    async with ModelServer(script, sleep=sleep) as server:
+        run = await bench.run(adapter, request, server.port)
+    assert run.outcome.finished
+    assert seen == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     "fault",
     [

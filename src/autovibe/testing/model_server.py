@@ -86,8 +86,9 @@ class ModelServer:
         chunk_bytes: int | None = None,
         strict: bool = True,
         clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Configure a server; port 0 takes any free one."""
+        """Configure a server; port 0 takes any free one, `sleep` makes the delays of faults."""
         self.requests: list[RecordedRequest] = []
         self.billed: list[wire.Bill] = []
         self.api_key = api_key
@@ -97,6 +98,7 @@ class ModelServer:
         self._chunk_bytes = chunk_bytes
         self._strict = strict
         self._clock = clock or SystemClock()
+        self._sleep = sleep
         self._started = ""
         self._faults: Counter[str] = Counter()
         self._closing = asyncio.Event()
@@ -246,7 +248,7 @@ class ModelServer:
         fault = self._fault(turn, index, model_request)
         turn = Turn(turn.blocks, turn.usage, fault, turn.stop_reason)
         if fault.first_byte_delay_s:
-            await asyncio.sleep(fault.first_byte_delay_s)
+            await self._sleep(fault.first_byte_delay_s)
         if fault.status is not None:
             body = fault.body or wire.error_body(
                 fault.error_type, fault.message, recorded.request_id
@@ -291,7 +293,7 @@ class ModelServer:
                 _abort(request)
                 return response
             if number and fault.event_delay_s:
-                await asyncio.sleep(fault.event_delay_s)
+                await self._sleep(fault.event_delay_s)
             await _write(response.write, event, self._chunk_bytes)
         await response.write_eof()
         return response
