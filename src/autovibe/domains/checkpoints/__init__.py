@@ -1,5 +1,6 @@
 """Checkpoints: immutable, verified snapshots of a whole file tree, in a tree per project."""
 
+from autovibe.domains.checkpoints.ancestry import descends_from
 from autovibe.domains.checkpoints.manifest import manifest_of
 from autovibe.domains.checkpoints.messages import change_message
 from autovibe.domains.checkpoints.reading import is_git_internal
@@ -13,6 +14,7 @@ __all__ = [
     "StoreWork",
     "change_message",
     "count_of_machines",
+    "descends_from",
     "get_checkpoint",
     "get_readable_root",
     "is_git_internal",

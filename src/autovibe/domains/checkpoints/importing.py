@@ -93,7 +93,6 @@ class ImportDirectory:
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ImportDirectoryRequest
     ) -> ImportPlan:
         """Find the project and what it excludes already."""
-        del ctx
         project = await get_project(tx, request.project)
         parent = None
         if project.current_checkpoint_id is not None:
@@ -110,7 +109,6 @@ class ImportDirectory:
 
     async def act(self, ctx: CallContext, plan: ImportPlan) -> Imported:
         """Read the tree into the store and make its reference durable."""
-        del ctx
         check_directory(plan.directory)
         work_tree = await find_work_tree(plan.directory)
         secrets: list[str] = []
@@ -186,13 +184,11 @@ class ScanSecrets:
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ScanSecretsRequest
     ) -> ScanPlan:
         """Check that the project exists."""
-        del ctx
         await resolve_project_id(tx, request.project)
         return ScanPlan(Path(request.directory))
 
     async def act(self, ctx: CallContext, plan: ScanPlan) -> checkpoints_pb2.ScanSecretsResponse:
         """Look at ignored and untracked files; outside git at all files."""
-        del ctx
         check_directory(plan.directory)
         findings = await find_secrets(plan.directory, await find_work_tree(plan.directory))
         return checkpoints_pb2.ScanSecretsResponse(

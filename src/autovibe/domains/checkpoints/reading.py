@@ -53,7 +53,6 @@ class ListCheckpointFiles:
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListCheckpointFilesRequest
     ) -> FilesPlan:
         """Find the tree; the token is the number of entries that were shown."""
-        del ctx
         _, root = await get_readable_root(tx, request.checkpoint_id)
         token = decode_token(request.page_token, 1)
         skip = int(token[0]) if token and token[0].isdecimal() else 0
@@ -64,7 +63,6 @@ class ListCheckpointFiles:
         self, ctx: CallContext, plan: FilesPlan
     ) -> checkpoints_pb2.ListCheckpointFilesResponse:
         """List one page of entries."""
-        del ctx
 
         def read() -> list[checkpoints_pb2.FileEntry]:
             entries = self._store.entries(plan.root, plan.path)
@@ -103,7 +101,6 @@ class DiffCheckpoints:
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.DiffCheckpointsRequest
     ) -> DiffPlan:
         """Find both trees; the older side is the parent unless one is given."""
-        del ctx
         checkpoint, root = await get_readable_root(tx, request.checkpoint_id)
         base_root = None
         base_id = request.base_checkpoint_id or str(checkpoint.parent_checkpoint_id or "")
@@ -116,7 +113,6 @@ class DiffCheckpoints:
         self, ctx: CallContext, plan: DiffPlan
     ) -> checkpoints_pb2.DiffCheckpointsResponse:
         """Compare."""
-        del ctx
 
         def compare() -> checkpoints_pb2.DiffCheckpointsResponse:
             changes = [
@@ -167,7 +163,6 @@ class RestoreCheckpoint:
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.RestoreCheckpointRequest
     ) -> RestorePlan:
         """Find the tree."""
-        del ctx
         _, root = await get_readable_root(tx, request.checkpoint_id)
         path = tree_path(request.path, home=request.home)
         return RestorePlan(root, path, Path(request.directory), request.exact)
@@ -182,7 +177,6 @@ class RestoreCheckpoint:
             PathNotFoundError: the checkpoint has no such path.
             StoreFullError: the disk is full.
         """
-        del ctx
         result = await asyncio.to_thread(
             self._store.restore, plan.root, plan.directory, path=plan.path, exact=plan.exact
         )
@@ -220,9 +214,8 @@ class VerifyCheckpoint:
         """Find the tree.
 
         Raises:
-            VerificationFailedError: only new objects were asked for, and the parent is not verified.
+            VerificationFailedError: only new objects are wanted, and the parent is not verified.
         """
-        del ctx
         checkpoint, root = await get_readable_root(tx, request.checkpoint_id)
         parent_root = None
         if request.new_objects_only and checkpoint.parent_checkpoint_id is not None:
@@ -236,7 +229,6 @@ class VerifyCheckpoint:
 
     async def act(self, ctx: CallContext, plan: VerifyPlan) -> VerifyResult:
         """Re-read and re-hash."""
-        del ctx
         objects = None
         if plan.parent_root is not None:
             objects = await asyncio.to_thread(self._store.new_objects, plan.parent_root, plan.root)

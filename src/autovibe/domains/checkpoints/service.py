@@ -8,7 +8,7 @@ from typing import Protocol
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import repository
-from autovibe.domains.checkpoints.importing import Importer, ImportDirectory, ScanSecrets
+from autovibe.domains.checkpoints.importing import ImportDirectory, Importer, ScanSecrets
 from autovibe.domains.checkpoints.messages import checkpoint_message
 from autovibe.domains.checkpoints.reading import (
     DiffCheckpoints,
@@ -69,14 +69,12 @@ class CheckpointService:
         Raises:
             CheckpointNotFoundError: there is none.
         """
-        del ctx
         return checkpoint_message(await get_checkpoint(tx, request.checkpoint_id))
 
     async def list_checkpoints(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListCheckpointsRequest
     ) -> checkpoints_pb2.ListCheckpointsResponse:
         """Return one page of checkpoints, the newest first."""
-        del ctx
         size = page_size(request.page_size)
         token = decode_token(request.page_token, 2)
         project_id = await resolve_project_id(tx, request.project) if request.project else None

@@ -10,7 +10,7 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines import repository
 from autovibe.domains.machines.errors import MachineNotFoundError
 from autovibe.domains.machines.messages import machine_message
-from autovibe.domains.machines.models import IntelligentMachine
+from autovibe.domains.machines.models import IntelligentMachine, MachineStatus
 from autovibe.domains.machines.transitions import check_transition
 from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
@@ -32,14 +32,12 @@ class MachineService:
         Raises:
             MachineNotFoundError: there is none.
         """
-        del ctx
         return machine_message(await get_machine(tx, uuid.UUID(request.machine_id)))
 
     async def list_machines(
         self, tx: ReadTx, ctx: CallContext, request: machines_pb2.ListMachinesRequest
     ) -> machines_pb2.ListMachinesResponse:
         """Return one page of machines, the newest first."""
-        del ctx
         size = page_size(request.page_size)
         token = decode_token(request.page_token, 2)
         project_id = await resolve_project_id(tx, request.project) if request.project else None
@@ -60,11 +58,10 @@ class MachineService:
         self, tx: WriteTx, ctx: CallContext, request: machines_pb2.CreateMachineRequest
     ) -> machines_pb2.Machine:
         """Record a machine that is about to be started, in status spawning."""
-        now = ctx.clock.now()
         machine = IntelligentMachine(
             id=uuid.UUID(request.id),
             machine_type=request.machine_type,
-            status="spawning",
+            status=MachineStatus.SPAWNING,
             project_id=uuid.UUID(request.project_id),
             parent_checkpoint_id=id_or_none(request.parent_checkpoint_id),
             worker_id=id_or_none(request.worker_id),
@@ -74,10 +71,7 @@ class MachineService:
             resource_usage={},
             file_modifications={},
             checkpoint_count=0,
-            spawned_at=now,
             metadata={"instance_id": request.instance_id},
-            created_at=now,
-            updated_at=now,
         )
         tx.session.add(machine)
         await tx.session.flush()  # the row's defaults are part of the answer
@@ -95,7 +89,7 @@ class MachineService:
         machine = await get_machine(tx, uuid.UUID(request.machine_id), lock=True)
         if request.status and request.status != machine.status:
             check_transition(machine.status, request.status)
-            machine.status = request.status
+            machine.status = MachineStatus(request.status)
             if request.status == "terminated":
                 # The table demands an end after the start, and clocks may stand still.
                 machine.terminated_at = max(ctx.clock.now(), machine.spawned_at + _INSTANT)
@@ -109,7 +103,6 @@ class MachineService:
             machine.current_progress = request.current_progress
         if request.HasField("resource_usage"):
             machine.resource_usage = from_struct(request.resource_usage)
-        machine.updated_at = ctx.clock.now()
         await tx.session.flush()  # as in create_machine
         return machine_message(machine)
 

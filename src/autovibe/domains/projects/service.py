@@ -40,9 +40,7 @@ class ProjectService:
             raise ProjectExistsError(
                 f"A project named {request.name!r} exists; choose another name.", name=request.name
             )
-        project = _new_project(
-            ctx, _checked_name(request.name), request.repo_path, request.greediness
-        )
+        project = _new_project(_checked_name(request.name), request.repo_path, request.greediness)
         project.description = request.description or None
         tx.session.add(project)
         await tx.session.flush()  # the row's defaults are part of the answer
@@ -56,14 +54,12 @@ class ProjectService:
         Raises:
             ProjectNotFoundError: there is none.
         """
-        del ctx
         return project_message(await get_project(tx, request.project))
 
     async def list_projects(
         self, tx: ReadTx, ctx: CallContext, request: projects_pb2.ListProjectsRequest
     ) -> projects_pb2.ListProjectsResponse:
         """Return one page of projects by name."""
-        del ctx
         size = page_size(request.page_size)
         after = decode_token(request.page_token, 1)
         rows = await repository.list_page(tx, after[0] if after else None, size + 1)
@@ -91,7 +87,7 @@ class ProjectService:
             raise InvalidArgumentError("Give a project or a directory.", field="project")
         if found is not None:
             return projects_pb2.EnsureProjectResponse(project=project_message(found))
-        project = _new_project(ctx, _checked_name(name), request.repo_path, "")
+        project = _new_project(_checked_name(name), request.repo_path, "")
         tx.session.add(project)
         await tx.session.flush()  # as in create_project
         return projects_pb2.EnsureProjectResponse(project=project_message(project), created=True)
@@ -151,19 +147,16 @@ async def remember_in_metadata(tx: WriteTx, project_id: uuid.UUID, **values: Any
     project.metadata_ = {**project.metadata_, **values}
 
 
-def _new_project(ctx: CallContext, name: str, repo_path: str, greediness: str) -> Project:
+def _new_project(name: str, repo_path: str, greediness: str) -> Project:
     weight = parse_decimal(greediness, "greediness") if greediness else DEFAULT_GREEDINESS
     if weight > 1:
         raise InvalidArgumentError(
             f"Greediness {greediness} is above 1; give a number from 0 to 1.", field="greediness"
         )
-    now = ctx.clock.now()
     return Project(
         name=name,
         greediness=weight.quantize(Decimal("0.01")),
         metadata={"repo_path": repo_path} if repo_path else {},
-        created_at=now,
-        updated_at=now,
     )
 
 

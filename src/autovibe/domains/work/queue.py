@@ -1,0 +1,302 @@
+"""The queue: enqueue, claim, heartbeat, finish. Order and leases as in decisions E5 and D9."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from autovibe.db import WriteTx
+from autovibe.domains.checkpoints import descends_from
+from autovibe.domains.projects import advance_current_checkpoint, get_project
+from autovibe.domains.work import repository
+from autovibe.domains.work.errors import LeaseLostError
+from autovibe.domains.work.messages import (
+    column_message,
+    column_value,
+    execution_message,
+    task_message,
+)
+from autovibe.domains.work.models import (
+    AssignmentStatus,
+    Execution,
+    ExecutionStatus,
+    Task,
+    TaskPriority,
+    TaskStatus,
+    Worker,
+    WorkerAssignment,
+    WorkerStatus,
+    WorkOrder,
+    WorkOrderStatus,
+)
+from autovibe.domains.work.transitions import MOVES, Move, check_transition
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.ids import new_id
+from autovibe.kernel.protoconv import id_or_none, timestamp
+from autovibe.v1 import work_pb2
+
+DEFAULT_QUEUE: Final = "default"
+_RANK: Final = {
+    TaskPriority.LOW: 0,
+    TaskPriority.NORMAL: 1,
+    TaskPriority.HIGH: 2,
+    TaskPriority.CRITICAL: 3,
+}
+_FIRST_RETRY_S: Final = 10
+
+
+async def enqueue(tx: WriteTx, ctx: CallContext, task: Task) -> WorkOrder:
+    """Queue a task: a fresh pending order, and the task becomes queued.
+
+    Raises:
+        InvalidTransitionError: the task cannot be queued now.
+    """
+    check_transition("task", task.status, TaskStatus.QUEUED)
+    greediness = Decimal("0.5")
+    if task.project_id is not None:
+        greediness = (await get_project(tx, str(task.project_id))).greediness
+    last, lowest = await repository.fair_key_bounds(tx, task.project_id, DEFAULT_QUEUE)
+    context = column_message(task.context, work_pb2.TaskContext)
+    payload = work_pb2.WorkOrderPayload(
+        context=context,
+        prompt=task.description or "",
+        base_checkpoint_id=str(task.base_checkpoint_id or ""),
+    )
+    now = ctx.clock.now()
+    order = WorkOrder(
+        task_id=task.id,
+        queue_name=DEFAULT_QUEUE,
+        status=WorkOrderStatus.PENDING,
+        priority=_RANK[task.priority],
+        fair_key=next_fair_key(last, lowest, greediness),
+        payload=column_value(payload),
+        # A person who watches a run decides what to do after a failure.
+        max_retries=0,
+        timeout_seconds=context.timeout_s,
+        enqueued_at=now,
+        available_at=now,
+    )
+    tx.session.add(order)
+    task.status = TaskStatus.QUEUED
+    task.block_reason = None
+    tx.emit("work_orders.enqueued", {"queue": DEFAULT_QUEUE, "order_id": str(order.id)})
+    await tx.session.flush()  # the claim that may follow in this process sees it
+    return order
+
+
+def next_fair_key(last: float | None, lowest: float | None, greediness: Decimal) -> float:
+    """Return where a new order of a project stands among those of equal priority.
+
+    Args:
+        last: the project's highest key so far.
+        lowest: the lowest key that waits now.
+        greediness: weight of the project, 0 to 1; 0 waits until nobody else does.
+    """
+    if greediness == 0:
+        return math.inf
+    bases = [key for key in (last, lowest) if key is not None and math.isfinite(key)]
+    return max(bases, default=0.0) + float(1 / greediness)
+
+
+async def claim(
+    tx: WriteTx, ctx: CallContext, worker: Worker, request: work_pb2.ClaimWorkOrderRequest
+) -> work_pb2.ClaimedOrder | None:
+    """Claim the next order for a worker, or return `None`."""
+    now = ctx.clock.now()
+    held = await repository.count_active_assignments(tx, worker.id)
+    if held >= worker.max_concurrent_tasks:
+        return None
+    order = await repository.claimable_order(
+        tx,
+        request.queue_name or DEFAULT_QUEUE,
+        id_or_none(request.task_id),
+        worker.worker_type,
+        now,
+    )
+    if order is None:
+        return None
+    task = await tx.session.get_one(Task, order.task_id, with_for_update=True)
+    check_transition("work order", order.status, WorkOrderStatus.CLAIMED)
+    check_transition("task", task.status, TaskStatus.IN_PROGRESS)
+    order.status = WorkOrderStatus.CLAIMED
+    order.lease_generation += 1
+    order.lease_expires_at = now + timedelta(seconds=request.lease_s)
+    order.claimed_at = now
+    task.status = TaskStatus.IN_PROGRESS
+    task.assigned_to = worker.id
+    task.started_at = task.started_at or now
+    await _activate_assignment(tx, ctx, worker, order)
+    execution = Execution(
+        task_id=task.id,
+        worker_id=worker.id,
+        work_order_id=order.id,
+        lease_generation=order.lease_generation,
+        attempt=len(await repository.executions_of(tx, task.id)) + 1,
+        correlation_id=str(new_id()),
+        status=ExecutionStatus.RUNNING,
+        metrics={},
+        started_at=now,
+    )
+    tx.session.add(execution)
+    worker.last_heartbeat_at = now
+    if held + 1 >= worker.max_concurrent_tasks:
+        worker.status = WorkerStatus.BUSY
+    await tx.session.flush()  # the answer names the execution
+    return work_pb2.ClaimedOrder(
+        work_order_id=str(order.id),
+        lease_generation=order.lease_generation,
+        task=task_message(task),
+        execution=execution_message(execution),
+        payload=column_message(order.payload, work_pb2.WorkOrderPayload),
+        timeout_s=min(order.timeout_seconds, worker.timeout_seconds),
+        lease_expires_at=timestamp(order.lease_expires_at),
+    )
+
+
+async def _activate_assignment(
+    tx: WriteTx, ctx: CallContext, worker: Worker, order: WorkOrder
+) -> None:
+    assignment = await repository.find_assignment(tx, worker.id, order.id)
+    if assignment is None:
+        assignment = WorkerAssignment(worker_id=worker.id, work_order_id=order.id)
+        tx.session.add(assignment)
+    else:
+        check_transition("assignment", assignment.status, AssignmentStatus.ACTIVE)
+    assignment.status = AssignmentStatus.ACTIVE
+    assignment.lease_generation = order.lease_generation
+    assignment.assigned_at = ctx.clock.now()
+    assignment.completed_at = None
+
+
+async def check_lease(tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int) -> WorkOrder:
+    """Return the order, locked, if this generation still holds it.
+
+    Raises:
+        LeaseLostError: it was released, or passed to another worker.
+    """
+    order = await repository.lock_order(tx, work_order_id)
+    if (
+        order is None
+        or order.lease_generation != lease_generation
+        or order.status != WorkOrderStatus.CLAIMED
+    ):
+        raise LeaseLostError(
+            "The work order has passed to another worker; this report changes nothing.",
+            work_order_id=str(work_order_id),
+        )
+    return order
+
+
+async def check_execution(tx: WriteTx, execution_id: uuid.UUID, lease_generation: int) -> Execution:
+    """Return an execution that still runs under this generation.
+
+    Raises:
+        LeaseLostError: it has ended, or belongs to another generation.
+    """
+    execution = await tx.session.get(Execution, execution_id)
+    if execution is None or execution.lease_generation != lease_generation:
+        raise LeaseLostError(
+            "The execution belongs to another lease; this report changes nothing.",
+            execution_id=str(execution_id),
+        )
+    return execution
+
+
+async def finish(tx: WriteTx, ctx: CallContext, request: work_pb2.FinishExecutionRequest) -> Task:
+    """Move execution, assignment, order, task and worker together (schema.md, section 3).
+
+    Raises:
+        LeaseLostError: the report comes under an old lease.
+    """
+    execution = await check_execution(tx, uuid.UUID(request.execution_id), request.lease_generation)
+    if execution.work_order_id is None:
+        raise LeaseLostError("The execution has no work order any more.")
+    order = await check_lease(tx, execution.work_order_id, request.lease_generation)
+    task = await tx.session.get_one(Task, order.task_id, with_for_update=True)
+    move = _move(request.outcome, order)
+    await _end_execution(tx, ctx, execution, move, request)
+    await _end_assignment(tx, ctx, execution, order, move)
+    _end_order(ctx, order, move, request)
+    _end_task(ctx, task, move, request)
+    if task.status == TaskStatus.COMPLETED:
+        await _advance_project(tx, task)
+    await tx.session.flush()  # the answer shows the task as it is now
+    return task
+
+
+def _move(outcome: str, order: WorkOrder) -> Move:
+    retries_left = order.retry_count < order.max_retries
+    suffix = {"failed": "retried", "timeout": "timeout_retried"}
+    return MOVES[suffix[outcome] if retries_left and outcome in suffix else outcome]
+
+
+async def _end_execution(
+    tx: WriteTx,
+    ctx: CallContext,
+    execution: Execution,
+    move: Move,
+    request: work_pb2.FinishExecutionRequest,
+) -> None:
+    check_transition("execution", execution.status, move.execution)
+    now = ctx.clock.now()
+    execution.status = ExecutionStatus(move.execution)
+    execution.exit_code = request.exit_code
+    execution.result_checkpoint_id = id_or_none(request.result_checkpoint_id)
+    execution.metrics = column_value(request.metrics)
+    execution.completed_at = now
+    execution.duration_seconds = math.ceil((now - execution.started_at).total_seconds())
+    worker = await tx.session.get_one(Worker, execution.worker_id)
+    if worker.status == WorkerStatus.BUSY:
+        worker.status = WorkerStatus.IDLE
+
+
+async def _end_assignment(
+    tx: WriteTx, ctx: CallContext, execution: Execution, order: WorkOrder, move: Move
+) -> None:
+    assignment = await repository.find_assignment(tx, execution.worker_id, order.id)
+    if assignment is not None:
+        check_transition("assignment", assignment.status, move.assignment)
+        assignment.status = AssignmentStatus(move.assignment)
+        assignment.completed_at = ctx.clock.now()
+
+
+def _end_order(
+    ctx: CallContext, order: WorkOrder, move: Move, request: work_pb2.FinishExecutionRequest
+) -> None:
+    check_transition("work order", order.status, move.order)
+    now = ctx.clock.now()
+    order.status = WorkOrderStatus(move.order)
+    order.lease_expires_at = None
+    order.error_message = request.metrics.message or None
+    if move.order == WorkOrderStatus.PENDING and move.task == TaskStatus.QUEUED:
+        order.retry_count += 1
+        order.available_at = now + timedelta(seconds=_FIRST_RETRY_S * 2**order.retry_count)
+    elif move.order != WorkOrderStatus.PENDING:
+        order.completed_at = now
+
+
+def _end_task(
+    ctx: CallContext, task: Task, move: Move, request: work_pb2.FinishExecutionRequest
+) -> None:
+    check_transition("task", task.status, move.task)
+    task.status = TaskStatus(move.task)
+    task.assigned_to = None
+    if request.result_checkpoint_id:
+        task.result_checkpoint_id = uuid.UUID(request.result_checkpoint_id)
+    if task.status == TaskStatus.BLOCKED:
+        task.block_reason = request.metrics.stop_reason or None
+    if task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}:
+        task.completed_at = ctx.clock.now()
+
+
+async def _advance_project(tx: WriteTx, task: Task) -> None:
+    """Move the project's current checkpoint to a result that descends from it (decision B1)."""
+    if task.project_id is None or task.result_checkpoint_id is None:
+        return
+    project = await get_project(tx, str(task.project_id))
+    current = project.current_checkpoint_id
+    if current is None or await descends_from(tx, task.result_checkpoint_id, current):
+        await advance_current_checkpoint(tx, project.id, current, task.result_checkpoint_id)

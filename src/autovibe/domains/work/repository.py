@@ -1,0 +1,179 @@
+"""Queries on tasks, orders, assignments, executions and logs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, or_, select
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.work.models import (
+    AssignmentStatus,
+    Execution,
+    ExecutionLog,
+    Task,
+    TaskStatus,
+    Worker,
+    WorkerAssignment,
+    WorkOrder,
+    WorkOrderStatus,
+)
+
+
+async def find_tasks_between(
+    tx: ReadTx | WriteTx, low: uuid.UUID, high: uuid.UUID
+) -> Sequence[Task]:
+    """Return at most two tasks whose ids lie in a range."""
+    query = select(Task).where(Task.id.between(low, high), Task.deleted_at.is_(None)).limit(2)
+    return (await tx.session.scalars(query)).all()
+
+
+async def list_tasks(
+    tx: ReadTx | WriteTx,
+    *,
+    project_id: uuid.UUID | None,
+    statuses: Sequence[str],
+    after: tuple[datetime, uuid.UUID] | None,
+    limit: int,
+) -> Sequence[Task]:
+    """Return tasks, the newest first, those after the given place."""
+    query = select(Task).where(Task.deleted_at.is_(None))
+    query = query.order_by(Task.created_at.desc(), Task.id).limit(limit)
+    if project_id is not None:
+        query = query.where(Task.project_id == project_id)
+    if statuses:
+        query = query.where(Task.status.in_(statuses))
+    if after is not None:
+        time, last_id = after
+        query = query.where(
+            or_(Task.created_at < time, (Task.created_at == time) & (Task.id > last_id))
+        )
+    return (await tx.session.scalars(query)).all()
+
+
+async def find_worker_by_name(tx: ReadTx | WriteTx, name: str) -> Worker | None:
+    """Return the oldest living worker of this name."""
+    query = (
+        select(Worker)
+        .where(Worker.name == name, Worker.deleted_at.is_(None))
+        .order_by(Worker.created_at, Worker.id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def lock_order(tx: WriteTx, order_id: uuid.UUID) -> WorkOrder | None:
+    """Return one order, locked for the transaction."""
+    query = select(WorkOrder).where(WorkOrder.id == order_id).with_for_update(of=WorkOrder)
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def claimable_order(
+    tx: WriteTx, queue_name: str, task_id: uuid.UUID | None, worker_type: str, now: datetime
+) -> WorkOrder | None:
+    """Return, locked, the next order of a queue; orders that others are claiming are skipped."""
+    query = (
+        select(WorkOrder)
+        .join(Task, Task.id == WorkOrder.task_id)
+        .where(
+            WorkOrder.queue_name == queue_name,
+            WorkOrder.status == WorkOrderStatus.PENDING,
+            WorkOrder.available_at <= now,
+            or_(WorkOrder.worker_type.is_(None), WorkOrder.worker_type == worker_type),
+            Task.status == TaskStatus.QUEUED,
+        )
+        .order_by(WorkOrder.priority.desc(), WorkOrder.fair_key, WorkOrder.id)
+        .limit(1)
+        .with_for_update(of=WorkOrder, skip_locked=True)
+    )
+    if task_id is not None:
+        query = query.where(WorkOrder.task_id == task_id)
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def newest_order(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> WorkOrder | None:
+    """Return the newest order of a task."""
+    query = (
+        select(WorkOrder)
+        .where(WorkOrder.task_id == task_id)
+        .order_by(WorkOrder.enqueued_at.desc(), WorkOrder.id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def fair_key_bounds(
+    tx: ReadTx | WriteTx, project_id: uuid.UUID | None, queue_name: str
+) -> tuple[float | None, float | None]:
+    """Return the project's highest fair key and the lowest one that is pending in the queue."""
+    last = await tx.session.scalar(
+        select(func.max(WorkOrder.fair_key))
+        .join(Task, Task.id == WorkOrder.task_id)
+        .where(WorkOrder.queue_name == queue_name, Task.project_id == project_id)
+    )
+    lowest = await tx.session.scalar(
+        select(func.min(WorkOrder.fair_key)).where(
+            WorkOrder.queue_name == queue_name, WorkOrder.status == WorkOrderStatus.PENDING
+        )
+    )
+    return last, lowest
+
+
+async def find_assignment(
+    tx: WriteTx, worker_id: uuid.UUID, order_id: uuid.UUID
+) -> WorkerAssignment | None:
+    """Return the assignment of a worker to an order, of whatever status."""
+    query = select(WorkerAssignment).where(
+        WorkerAssignment.worker_id == worker_id, WorkerAssignment.work_order_id == order_id
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def count_active_assignments(tx: ReadTx | WriteTx, worker_id: uuid.UUID) -> int:
+    """Return how many orders a worker holds."""
+    query = select(func.count()).where(
+        WorkerAssignment.worker_id == worker_id,
+        WorkerAssignment.status == AssignmentStatus.ACTIVE,
+    )
+    return (await tx.session.scalar(query)) or 0
+
+
+async def executions_of(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> Sequence[Execution]:
+    """Return the executions of a task, the first attempt first."""
+    query = (
+        select(Execution)
+        .where(Execution.task_id == task_id)
+        .order_by(Execution.attempt, Execution.started_at, Execution.id)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
+async def logs_after(
+    tx: ReadTx | WriteTx, execution_id: uuid.UUID, seq: int, limit: int
+) -> Sequence[ExecutionLog]:
+    """Return log lines of an execution in order, those after `seq`."""
+    query = (
+        select(ExecutionLog)
+        .where(ExecutionLog.execution_id == execution_id, ExecutionLog.seq > seq)
+        .order_by(ExecutionLog.seq)
+        .limit(limit)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
+async def insert_logs(tx: WriteTx, execution_id: uuid.UUID, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert log lines that are not there yet, in one statement."""
+    present = set(
+        await tx.session.scalars(
+            select(ExecutionLog.seq).where(
+                ExecutionLog.execution_id == execution_id,
+                ExecutionLog.seq.in_([row["seq"] for row in rows]),
+            )
+        )
+    )
+    fresh = [row for row in rows if row["seq"] not in present]
+    if fresh:
+        await tx.session.execute(insert(ExecutionLog).values(fresh))

@@ -1,0 +1,222 @@
+"""The rules of tasks and workers; the queue's own are in `queue`."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.machines.control import Control
+from autovibe.domains.projects import resolve_project_id
+from autovibe.domains.work import repository
+from autovibe.domains.work.create_task import CreateTask
+from autovibe.domains.work.errors import WorkerNotFoundError
+from autovibe.domains.work.messages import (
+    column_value,
+    execution_message,
+    log_message,
+    task_message,
+    worker_message,
+)
+from autovibe.domains.work.models import (
+    TaskStatus,
+    TaskType,
+    Worker,
+    WorkerAssignment,
+    WorkerStatus,
+)
+from autovibe.domains.work.ports import Fleet, WorkDefaults
+from autovibe.domains.work.queue import check_execution, check_lease, claim, finish
+from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
+from autovibe.domains.work.tasks import get_task
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.protoconv import from_timestamp, timestamp
+from autovibe.store import CheckpointStore
+from autovibe.v1 import work_pb2
+
+_OPEN = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
+
+
+class WorkService:
+    """Implements autovibe.v1.WorkService."""
+
+    def __init__(
+        self, store: CheckpointStore, control: Control, fleet: Fleet, defaults: WorkDefaults
+    ) -> None:
+        """Work with a store, the machines of this process, and what it can run."""
+        self.create_task = CreateTask(fleet, defaults)
+        self.get_task_result = GetTaskResult(store)
+        self.pause_task = PauseTask(control)
+        self.apply_task = ApplyTask(store)
+
+    async def get_task(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetTaskRequest
+    ) -> work_pb2.Task:
+        """Return one task.
+
+        Raises:
+            TaskNotFoundError: there is none.
+        """
+        return task_message(await get_task(tx, request.task_id))
+
+    async def list_tasks(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.ListTasksRequest
+    ) -> work_pb2.ListTasksResponse:
+        """Return one page of tasks, the newest first."""
+        size = page_size(request.page_size)
+        token = decode_token(request.page_token, 2)
+        project_id = await resolve_project_id(tx, request.project) if request.project else None
+        rows = await repository.list_tasks(
+            tx,
+            project_id=project_id,
+            statuses=list(request.statuses),
+            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            limit=size + 1,
+        )
+        last = rows[size - 1] if len(rows) > size else None
+        return work_pb2.ListTasksResponse(
+            tasks=[task_message(row) for row in rows[:size]],
+            next_page_token=encode_token(last.created_at.isoformat(), str(last.id)) if last else "",
+        )
+
+    async def list_task_logs(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.ListTaskLogsRequest
+    ) -> work_pb2.ListTaskLogsResponse:
+        """Return the next lines of a task's executions, in order, without gap or repeat.
+
+        The cursor names the attempt and the last line shown.
+        """
+        task = await get_task(tx, request.task_id)
+        size = page_size(request.page_size, default=200, largest=1_000)
+        attempt, seq = _parse_cursor(request.cursor)
+        entries: list[work_pb2.LogEntry] = []
+        for execution in await repository.executions_of(tx, task.id):
+            if execution.attempt < attempt or len(entries) >= size:
+                continue
+            after = seq if execution.attempt == attempt else 0
+            rows = await repository.logs_after(tx, execution.id, after, size - len(entries))
+            entries += [log_message(row) for row in rows]
+            if rows:
+                attempt, seq = execution.attempt, rows[-1].seq
+        return work_pb2.ListTaskLogsResponse(
+            entries=entries,
+            next_cursor=f"{attempt}:{seq}",
+            ended=task.status not in _OPEN and len(entries) < size,
+        )
+
+    async def ensure_worker(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.EnsureWorkerRequest
+    ) -> work_pb2.Worker:
+        """Return the worker of a name, registered when absent."""
+        worker = await repository.find_worker_by_name(tx, request.name)
+        if worker is None:
+            worker = Worker(
+                name=request.name,
+                worker_type=TaskType(request.worker_type or TaskType.FEATURE),
+                status=WorkerStatus.IDLE,
+                config={},
+                capabilities=[],
+                # The order's own limit decides; this one only bounds it.
+                timeout_seconds=30 * 86_400,
+            )
+            tx.session.add(worker)
+        worker.max_concurrent_tasks = max(1, request.max_concurrent_tasks)
+        worker.last_heartbeat_at = ctx.clock.now()
+        await tx.session.flush()  # the row's defaults are part of the answer
+        return worker_message(worker)
+
+    async def claim_work_order(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.ClaimWorkOrderRequest
+    ) -> work_pb2.ClaimWorkOrderResponse:
+        """Claim the next order that a worker may do.
+
+        Raises:
+            WorkerNotFoundError: the worker is not registered.
+        """
+        worker = await tx.session.get(Worker, uuid.UUID(request.worker_id), with_for_update=True)
+        if worker is None or worker.deleted_at is not None:
+            raise WorkerNotFoundError(
+                f"There is no worker {request.worker_id}; register it first.",
+                worker_id=request.worker_id,
+            )
+        return work_pb2.ClaimWorkOrderResponse(order=await claim(tx, ctx, worker, request))
+
+    async def heartbeat_work_order(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.HeartbeatWorkOrderRequest
+    ) -> work_pb2.HeartbeatWorkOrderResponse:
+        """Prolong a lease.
+
+        Raises:
+            LeaseLostError: it has passed to another.
+        """
+        order = await check_lease(tx, uuid.UUID(request.work_order_id), request.lease_generation)
+        order.lease_expires_at = ctx.clock.now() + timedelta(seconds=request.lease_s)
+        return work_pb2.HeartbeatWorkOrderResponse(
+            lease_expires_at=timestamp(order.lease_expires_at)
+        )
+
+    async def attach_machine(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.AttachMachineRequest
+    ) -> work_pb2.Execution:
+        """Record which machine does an execution.
+
+        Raises:
+            LeaseLostError: the execution belongs to another lease.
+        """
+        execution = await check_execution(
+            tx, uuid.UUID(request.execution_id), request.lease_generation
+        )
+        execution.machine_id = uuid.UUID(request.machine_id)
+        if execution.work_order_id is not None:
+            assignment: WorkerAssignment | None = await repository.find_assignment(
+                tx, execution.worker_id, execution.work_order_id
+            )
+            if assignment is not None:
+                assignment.machine_id = execution.machine_id
+        return execution_message(execution)
+
+    async def finish_execution(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.FinishExecutionRequest
+    ) -> work_pb2.Task:
+        """Record how an execution ended.
+
+        Raises:
+            LeaseLostError: the report comes under an old lease.
+        """
+        return task_message(await finish(tx, ctx, request))
+
+    async def append_execution_logs(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.AppendExecutionLogsRequest
+    ) -> work_pb2.AppendExecutionLogsResponse:
+        """Append log lines; those that are there already are left alone.
+
+        Raises:
+            LeaseLostError: the execution belongs to another lease.
+        """
+        execution_id = uuid.UUID(request.execution_id)
+        await check_execution(tx, execution_id, request.lease_generation)
+        rows: list[dict[str, Any]] = [
+            {
+                "execution_id": execution_id,
+                "seq": entry.seq,
+                "level": entry.level or "INFO",
+                "message": entry.message,
+                "metadata_": column_value(entry.event),
+                "logged_at": from_timestamp(entry.logged_at),
+            }
+            for entry in request.entries
+        ]
+        await repository.insert_logs(tx, execution_id, rows)
+        return work_pb2.AppendExecutionLogsResponse()
+
+
+def _parse_cursor(cursor: str) -> tuple[int, int]:
+    if not cursor:
+        return 0, 0
+    attempt, _, seq = cursor.partition(":")
+    if not (attempt.isdecimal() and seq.isdecimal()):
+        raise InvalidArgumentError("The cursor is not valid; start without one.", field="cursor")
+    return int(attempt), int(seq)
