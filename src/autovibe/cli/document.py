@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any
 
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-
-_MESSAGE: Final = FieldDescriptor.TYPE_MESSAGE
 
 
 def to_document(message: Message) -> dict[str, object]:
     """Return every field of a message; one that holds an unset message is `None`."""
-    return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
+    # The descriptor classes of Protobuf's two implementations have no common type.
+    fields: Any = message.DESCRIPTOR.fields
+    return {field.name: _field(message, field) for field in fields}
 
 
-def _field(message: Message, field: FieldDescriptor) -> object:
-    value = cast("Any", getattr(message, field.name))
-    if field.type != _MESSAGE:
+def _field(message: Message, field: Any) -> object:
+    value = getattr(message, field.name)
+    if field.message_type is None:
         return list(value) if field.is_repeated else value
     if field.message_type.GetOptions().map_entry:
         return {key: value[key] for key in sorted(value)}

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import click
 
 from autovibe import __version__
+from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.lazy import LazyGroup
 from autovibe.cli.output import print_error, wants_json
 from autovibe.kernel.errors import (
     EXIT_FAILED,
     EXIT_USAGE,
     AutovibeError,
-    Code,
     InvalidArgumentError,
-    RemoteError,
 )
 
 if TYPE_CHECKING:
@@ -76,20 +75,23 @@ def main(arguments: Sequence[str] | None = None, *, connect: Connect | None = No
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return EXIT_USAGE
-    except click.ClickException as error:
-        return print_error(_usage_error(error), as_json=as_json)
-    except AutovibeError as error:
-        return print_error(error, as_json=as_json)
-    except (KeyboardInterrupt, click.Abort):
-        interrupted = RemoteError(Code.ABORTED, "INTERRUPTED", "Interrupted.")
-        return print_error(interrupted, as_json=as_json)
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter's last flush must not say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except Exception as error:  # noqa: BLE001  # the last resort: one line, not a traceback
-        return print_error(_unexpected(error), as_json=as_json)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the last resort: one line
+        return print_error(_as_own(error), as_json=as_json)
     return status or 0
+
+
+def _as_own(error: BaseException) -> AutovibeError:
+    if isinstance(error, AutovibeError):
+        return error
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return InterruptedByUserError("Interrupted.")
+    if isinstance(error, click.ClickException):
+        return _usage_error(error)
+    return _unexpected(error)
 
 
 def _usage_error(error: click.ClickException) -> AutovibeError:
@@ -100,7 +102,7 @@ def _usage_error(error: click.ClickException) -> AutovibeError:
     return InvalidArgumentError(message)
 
 
-def _unexpected(error: Exception) -> AutovibeError:
+def _unexpected(error: BaseException) -> AutovibeError:
     text = "".join(traceback.format_exception(error))
     if os.environ.get("AUTOVIBE_DEBUG") == "1":
         print(text, file=sys.stderr, end="")

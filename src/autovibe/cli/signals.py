@@ -8,19 +8,13 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from autovibe.kernel.errors import EXIT_INTERRUPTED, AutovibeError, Code
+from autovibe.cli.errors import InterruptedByUserError
+from autovibe.kernel.errors import EXIT_INTERRUPTED
 
 T = TypeVar("T")
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_S: Final = 3.0
-
-
-class InterruptedByUserError(AutovibeError):
-    """A signal ended the command."""
-
-    code = Code.ABORTED
-    reason = "INTERRUPTED"
 
 
 class Interrupts:
@@ -42,6 +36,12 @@ class Interrupts:
     def graceful(self) -> None:
         """Let the first signal set `stopping` only."""
         self._graceful = True
+
+    def abrupt(self) -> None:
+        """Let the first signal cancel again; one that has come already cancels now."""
+        self._graceful = False
+        if self.stopping.is_set() and self._task is not None:
+            self._task.cancel()
 
     def install(self, task: asyncio.Task[Any]) -> None:
         """Take the signals of this process for a task; one that is ignored (nohup) stays so."""

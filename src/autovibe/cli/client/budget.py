@@ -74,9 +74,11 @@ def set_(
         return
     print_lines(
         [
-            (f"{project_name} may use {_amount(made.allocated_amount)} {made.unit} of "
-            f"{made.resource_type} ({made.budget_period}); {_amount(made.used_amount)} is used, "
-            f"{_amount(made.available_amount)} is left.")
+            (
+                f"{project_name} may use {_amount(made.allocated_amount)} {made.unit} of "
+                f"{made.resource_type} ({made.budget_period}); {_amount(made.used_amount)} is used, "
+                f"{_amount(made.available_amount)} is left."
+            )
         ]
     )
 

@@ -11,12 +11,14 @@ import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from autovibe.cli import lazy
 from autovibe.kernel.errors import UnauthenticatedError
 from autovibe.kernel.settings import Settings, ensure_home
-from autovibe.sdk.services import Services
+
+if TYPE_CHECKING:
+    from autovibe.sdk.services import Services
 
 _LOG_BYTES: Final = 4 * 1024 * 1024
 

@@ -82,6 +82,7 @@ class RunCommand(click.Command):
 @click.option("-q", "--quiet", is_flag=True, help="Show the result only.")
 @json_option
 def run(
+    *,
     prompt: str,
     directory: str | None,
     project_name: str,
@@ -91,7 +92,6 @@ def run(
     isolation: str,
     timeout: str,
     exclude: Sequence[str],
-    *,
     include_secrets: bool,
     trust_agent: bool,
     quiet: bool,

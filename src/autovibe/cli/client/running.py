@@ -13,9 +13,10 @@ from google.protobuf import json_format
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.following import follow, poll_s
 from autovibe.cli.client.usage import rate_text
+from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.events import Details, Line, event_lines, text_of
 from autovibe.cli.render import cad, plural, short
-from autovibe.cli.signals import InterruptedByUserError, Interrupts
+from autovibe.cli.signals import Interrupts
 from autovibe.cli.view import View
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.errors import AutovibeError

@@ -11,19 +11,13 @@ import click
 from autovibe.cli import lazy
 from autovibe.cli.client.command import json_option
 from autovibe.cli.client.connection import LivingServer, find_server
+from autovibe.cli.errors import InterruptedByUserError, ServerRunningError
 from autovibe.cli.output import print_json_line, print_lines
-from autovibe.cli.signals import InterruptedByUserError, Interrupts, run_with_interrupts
-from autovibe.kernel.errors import EXIT_OK, AutovibeError, Code
+from autovibe.cli.signals import Interrupts, run_with_interrupts
+from autovibe.kernel.errors import EXIT_OK
 from autovibe.kernel.settings import Settings, ensure_home, load_settings
 
 _PORT = click.IntRange(0, 65535)
-
-
-class ServerRunningError(AutovibeError):
-    """A server of this home lives already."""
-
-    code = Code.ALREADY_EXISTS
-    reason = "SERVER_RUNNING"
 
 
 @click.command(epilog="Example: autovibe up --http-port 8420 --grpc-port 8421")

@@ -1,0 +1,26 @@
+"""Errors of the command line itself."""
+
+from __future__ import annotations
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+
+class InterruptedByUserError(AutovibeError):
+    """A signal ended the command."""
+
+    code = Code.ABORTED
+    reason = "INTERRUPTED"
+
+
+class ServerRunningError(AutovibeError):
+    """A server of this home lives already."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "SERVER_RUNNING"
+
+
+class DemoFailedError(AutovibeError):
+    """The demo could not show what it is for."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DEMO_FAILED"
