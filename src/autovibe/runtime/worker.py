@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from autovibe.kernel.errors import AutovibeError
+from autovibe.runtime.control import LocalControl
 from autovibe.runtime.execution import LEASE_S, Execution, Surroundings
 from autovibe.v1 import work_pb2
 
@@ -19,12 +20,12 @@ _POLL_S: Final = 0.5
 
 @dataclass
 class Worker:
-    """One worker identity with a number of slots; implements `machines.Control`."""
+    """One worker identity with a number of slots."""
 
     around: Surroundings
     worker_id: str
+    control: LocalControl
     slots: int = 1
-    _running: dict[str, Execution] = field(default_factory=dict[str, Execution])
 
     async def work_on(self, task_id: str) -> None:
         """Claim the order of one task and do it; returns when it has ended.
@@ -53,19 +54,9 @@ class Worker:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         finally:
-            for execution in list(self._running.values()):
-                execution.interrupted.set()
+            self.control.interrupt_all()
             if tasks:
                 await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def pause(self, task_id: str) -> bool:
-        """Stop the task's agent, checkpoint it, and return when its order is released."""
-        execution = self._running.get(task_id)
-        if execution is None:
-            return False
-        execution.interrupted.set()
-        await execution.ended.wait()
-        return True
 
     async def _claim(self, task_id: str) -> work_pb2.ClaimedOrder | None:
         answer = await self.around.work.claim_work_order(
@@ -80,7 +71,7 @@ class Worker:
 
     async def _do(self, order: work_pb2.ClaimedOrder) -> None:
         execution = Execution(self.around, order)
-        self._running[order.task.id] = execution
+        self.control.running[order.task.id] = execution
         try:
             await execution.run()
         except asyncio.CancelledError:
@@ -90,4 +81,4 @@ class Worker:
             _logger.exception("order %s", order.work_order_id)
         finally:
             with contextlib.suppress(KeyError):
-                del self._running[order.task.id]
+                del self.control.running[order.task.id]

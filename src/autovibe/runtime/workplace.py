@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from autovibe.domains.checkpoints import REPOSITORY_ROOT
 from autovibe.store import CheckpointStore, StatCache
 
 _URL: Final = re.compile(
@@ -25,14 +26,19 @@ class Workplace:
     root: Path
 
     @property
+    def tree(self) -> Path:
+        """What a checkpoint holds."""
+        return self.root / "tree"
+
+    @property
     def workspace(self) -> Path:
         """The files that the agent works on."""
-        return self.root / "workspace"
+        return self.tree / "workspace"
 
     @property
     def home(self) -> Path:
         """The agent's home, its conversation included."""
-        return self.root / "home"
+        return self.tree / "home"
 
     @property
     def settings(self) -> Path:
@@ -52,11 +58,14 @@ class Workplace:
         """
         self.root.mkdir(mode=0o700, parents=True)
         self.settings.mkdir(mode=0o700)
-        tops = {entry.path.split("/", 1)[0] for entry in store.entries(checkpoint_root)}
-        for name, directory in (("workspace", self.workspace), ("home", self.home)):
-            if name in tops:
-                store.restore(checkpoint_root, directory, path=name, cache=cache)
+        store.restore(checkpoint_root, self.tree, cache=cache)
+        for directory in (self.workspace, self.home):
             directory.mkdir(mode=0o755, exist_ok=True)
+        own_repository = self.tree / REPOSITORY_ROOT
+        if own_repository.is_dir():
+            git_file = self.workspace / ".git"
+            git_file.unlink(missing_ok=True)
+            own_repository.rename(git_file)
         strip_credentials(self.workspace / ".git/config")
 
     def remove(self) -> None:

@@ -237,12 +237,10 @@ class DiffCheckpointsResponse(_message.Message):
     def __init__(self, changes: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., patch: _Optional[str] = ..., patch_truncated: _Optional[bool] = ...) -> None: ...
 
 class VerifyCheckpointRequest(_message.Message):
-    __slots__ = ("checkpoint_id", "new_objects_only")
+    __slots__ = ("checkpoint_id",)
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
-    NEW_OBJECTS_ONLY_FIELD_NUMBER: _ClassVar[int]
     checkpoint_id: str
-    new_objects_only: bool
-    def __init__(self, checkpoint_id: _Optional[str] = ..., new_objects_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, checkpoint_id: _Optional[str] = ...) -> None: ...
 
 class VerifyCheckpointResponse(_message.Message):
     __slots__ = ("checkpoint", "ok", "objects", "bytes", "damaged_paths")

@@ -1,6 +1,7 @@
 """Checkpoints: immutable, verified snapshots of a whole file tree, in a tree per project."""
 
 from autovibe.domains.checkpoints.ancestry import descends_from
+from autovibe.domains.checkpoints.importing import REPOSITORY_ROOT
 from autovibe.domains.checkpoints.manifest import manifest_of
 from autovibe.domains.checkpoints.messages import change_message
 from autovibe.domains.checkpoints.reading import is_git_internal
@@ -9,6 +10,7 @@ from autovibe.domains.checkpoints.repository import count_of_machines
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 
 __all__ = [
+    "REPOSITORY_ROOT",
     "CheckpointService",
     "LeaseCheck",
     "StoreWork",

@@ -24,10 +24,3 @@ class NotADirectoryGivenError(AutovibeError):
 
     code = Code.INVALID_ARGUMENT
     reason = "NOT_A_DIRECTORY"
-
-
-class VerificationFailedError(AutovibeError):
-    """A checkpoint could not be read back as it was written."""
-
-    code = Code.DATA_LOSS
-    reason = "VERIFICATION_FAILED"

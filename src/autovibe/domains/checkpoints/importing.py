@@ -39,6 +39,8 @@ from autovibe.kernel.text import utf8
 from autovibe.store import CheckpointStore, Snapshot
 from autovibe.v1 import checkpoints_pb2
 
+REPOSITORY_ROOT: Final = "repository"
+"""Root of a checkpoint that holds what becomes `.git` of the workspace in a machine."""
 _DIRTY_LIMIT: Final = 10_000
 _LISTED_LIMIT: Final = 1_000
 
@@ -242,7 +244,7 @@ async def _import_roots(directory: Path) -> AsyncGenerator[dict[str, Path]]:
             # The file names nothing that git understands: it is imported as the file it is.
             yield {"workspace": directory}
             return
-        yield {"workspace": directory, "workspace/.git": target}
+        yield {"workspace": directory, REPOSITORY_ROOT: target}
 
 
 async def _copy_repository(directory: Path, target: Path) -> None:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.checkpoints.errors import VerificationFailedError
 from autovibe.domains.checkpoints.messages import (
     change_message,
     checkpoint_message,
     file_message,
 )
 from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
-from autovibe.domains.checkpoints.recording import get_checkpoint, get_readable_root
+from autovibe.domains.checkpoints.recording import get_readable_root
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_token, encode_token, page_size
 from autovibe.kernel.text import utf8
-from autovibe.store import Change, CheckpointStore, VerifyResult, patch
+from autovibe.store import Change, CheckpointStore, VerifyResult, iter_patch
 from autovibe.v1 import checkpoints_pb2
 
 _FILES_PAGE: Final = 1_000
@@ -133,12 +132,14 @@ class DiffCheckpoints:
     def _patch(self, plan: DiffPlan, changes: Sequence[Change]) -> tuple[str, bool]:
         pieces: list[str] = []
         size = 0
-        for change in changes:
-            piece = utf8(patch(self._store, plan.base_root, plan.root, [change], path=plan.path))
+        paths = {change.path for change in changes}
+        for piece in iter_patch(
+            self._store, plan.base_root, plan.root, path=plan.path, paths=paths
+        ):
             size += len(piece)
             if size > _PATCH_LIMIT:
                 return "".join(pieces), True
-            pieces.append(piece)
+            pieces.append(utf8(piece))
         return "".join(pieces), False
 
 
@@ -186,8 +187,8 @@ class RestoreCheckpoint:
 class Verifier(Protocol):
     """Verifies snapshots in a process of its own (decision A9)."""
 
-    async def verify_tree(self, root: str, objects: Collection[str] | None) -> VerifyResult:
-        """Re-read and re-hash the given objects, or all that the root needs."""
+    async def verify_tree(self, root: str) -> VerifyResult:
+        """Re-read and re-hash all that a root needs."""
         ...
 
 
@@ -195,50 +196,33 @@ class Verifier(Protocol):
 class VerifyPlan:
     """What is to be verified."""
 
-    checkpoint: str
+    checkpoint_id: uuid.UUID
     root: str
-    parent_root: str | None
 
 
 class VerifyCheckpoint:
     """The long operation VerifyCheckpoint."""
 
-    def __init__(self, store: CheckpointStore, verifier: Verifier) -> None:
-        """Verify in a store by means of a verifier."""
-        self._store = store
+    def __init__(self, verifier: Verifier) -> None:
+        """Verify by means of a verifier."""
         self._verifier = verifier
 
     async def prepare(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.VerifyCheckpointRequest
     ) -> VerifyPlan:
-        """Find the tree.
-
-        Raises:
-            VerificationFailedError: only new objects are wanted, and the parent is not verified.
-        """
+        """Find the tree."""
         checkpoint, root = await get_readable_root(tx, request.checkpoint_id)
-        parent_root = None
-        if request.new_objects_only and checkpoint.parent_checkpoint_id is not None:
-            parent = await get_checkpoint(tx, str(checkpoint.parent_checkpoint_id))
-            if parent.verification_status != VerificationStatus.VERIFIED:
-                raise VerificationFailedError(
-                    f"The parent of checkpoint {checkpoint.id} is not verified; verify it first."
-                )
-            parent_root = parent.manifest_root if parent.pruned_at is None else None
-        return VerifyPlan(str(checkpoint.id), root, parent_root)
+        return VerifyPlan(checkpoint.id, root)
 
     async def act(self, ctx: CallContext, plan: VerifyPlan) -> VerifyResult:
-        """Re-read and re-hash."""
-        objects = None
-        if plan.parent_root is not None:
-            objects = await asyncio.to_thread(self._store.new_objects, plan.parent_root, plan.root)
-        return await self._verifier.verify_tree(plan.root, objects)
+        """Re-read and re-hash everything that the checkpoint needs."""
+        return await self._verifier.verify_tree(plan.root)
 
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: VerifyPlan, outcome: VerifyResult
     ) -> checkpoints_pb2.VerifyCheckpointResponse:
         """Record a first verification; a verified checkpoint is immutable and is only reported."""
-        row = await tx.session.get_one(Checkpoint, uuid.UUID(plan.checkpoint))
+        row = await tx.session.get_one(Checkpoint, plan.checkpoint_id)
         if row.verification_status != VerificationStatus.VERIFIED:
             row.verification_status = (
                 VerificationStatus.VERIFIED if outcome.ok else VerificationStatus.FAILED

@@ -59,7 +59,7 @@ class CheckpointService:
         self.list_checkpoint_files = ListCheckpointFiles(store)
         self.diff_checkpoints = DiffCheckpoints(store)
         self.restore_checkpoint = RestoreCheckpoint(store)
-        self.verify_checkpoint = VerifyCheckpoint(store, store_work)
+        self.verify_checkpoint = VerifyCheckpoint(store_work)
 
     async def get_checkpoint(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.GetCheckpointRequest

@@ -97,9 +97,7 @@ class CreateTask:
             AgentNotInstalledError: the agent's program is missing.
             NoIsolationError: the wanted isolation does not work here.
         """
-        return await self._fleet.check(
-            plan.context.agent, plan.context.isolation, trust_agent=plan.context.trust_agent
-        )
+        return await self._fleet.check(plan.context.agent, plan.context.isolation)
 
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: CreatePlan, outcome: str

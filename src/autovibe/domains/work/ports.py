@@ -21,9 +21,7 @@ class Fleet(Protocol):
         """Return the known agents by name; the first is the default."""
         ...
 
-    async def check(
-        self, agent: str, isolation: str, *, trust_agent: bool
-    ) -> Literal["sandbox", "process"]:
+    async def check(self, agent: str, isolation: str) -> Literal["sandbox", "process"]:
         """Make sure, by really trying, that the agent can run so; return the driver to use.
 
         Raises:
