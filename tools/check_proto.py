@@ -5,12 +5,11 @@ The baseline is the merge base of HEAD and main; on main itself, the last commit
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -35,18 +34,13 @@ def breaking() -> int:
     if base is None:
         print("note: buf breaking skipped: this history has no main to compare with")
         return 0
-    archive = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "archive", base, "proto", "buf.yaml"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-    )
-    if archive.returncode != 0:
-        print(f"note: buf breaking skipped: {base[:12]} has no proto/")
-        return 0
     with tempfile.TemporaryDirectory() as scratch:
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(scratch, filter="data")
+        archive = Path(scratch, "baseline.zip")
+        if git("archive", f"--output={archive}", base, "proto", "buf.yaml").returncode != 0:
+            print(f"note: buf breaking skipped: {base[:12]} has no proto/")
+            return 0
+        with zipfile.ZipFile(archive) as files:
+            files.extractall(scratch)
         # The baseline imports the same google/api files; they are not in git.
         shutil.copytree(ROOT / "build/third_party", Path(scratch, "build/third_party"))
         return subprocess.run(
