@@ -33,6 +33,7 @@ def walk(command: click.Command, parent: click.Context | None) -> Iterator[click
         parent=parent,
         terminal_width=WIDTH,
         max_content_width=WIDTH,
+        **command.context_settings,
     )
     yield context
     if isinstance(command, click.Group):
