@@ -294,6 +294,12 @@ class WorkService(Protocol):
         """Record how an execution ended, and move order, assignment, task and worker with it."""
         ...
 
+    async def abandon_executions(
+        self, request: work_pb2.AbandonExecutionsRequest, /
+    ) -> work_pb2.AbandonExecutionsResponse:
+        """End the running executions of a machine whose control plane is dead; their tasks wait, resumable."""
+        ...
+
     async def append_execution_logs(
         self, request: work_pb2.AppendExecutionLogsRequest, /
     ) -> work_pb2.AppendExecutionLogsResponse:

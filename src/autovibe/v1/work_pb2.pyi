@@ -448,3 +448,17 @@ class AppendExecutionLogsRequest(_message.Message):
 class AppendExecutionLogsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AbandonExecutionsRequest(_message.Message):
+    __slots__ = ("machine_id", "result_checkpoint_id")
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    result_checkpoint_id: str
+    def __init__(self, machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ...) -> None: ...
+
+class AbandonExecutionsResponse(_message.Message):
+    __slots__ = ("abandoned",)
+    ABANDONED_FIELD_NUMBER: _ClassVar[int]
+    abandoned: int
+    def __init__(self, abandoned: _Optional[int] = ...) -> None: ...

@@ -14,6 +14,7 @@ from autovibe.domains.work.models import (
     AssignmentStatus,
     Execution,
     ExecutionLog,
+    ExecutionStatus,
     Task,
     TaskStatus,
     Worker,
@@ -147,6 +148,14 @@ async def executions_of(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> Sequence[Ex
         select(Execution)
         .where(Execution.task_id == task_id)
         .order_by(Execution.attempt, Execution.started_at, Execution.id)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
+async def running_on(tx: ReadTx | WriteTx, machine_id: uuid.UUID) -> Sequence[Execution]:
+    """Return the executions that run on a machine."""
+    query = select(Execution).where(
+        Execution.machine_id == machine_id, Execution.status == ExecutionStatus.RUNNING
     )
     return (await tx.session.scalars(query)).all()
 

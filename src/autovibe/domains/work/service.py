@@ -188,6 +188,28 @@ class WorkService:
         """
         return task_message(await finish(tx, ctx, request))
 
+    async def abandon_executions(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.AbandonExecutionsRequest
+    ) -> work_pb2.AbandonExecutionsResponse:
+        """Pause the tasks of a machine whose control plane is dead: they can be resumed."""
+        running = await repository.running_on(tx, uuid.UUID(request.machine_id))
+        for execution in running:
+            await finish(
+                tx,
+                ctx,
+                work_pb2.FinishExecutionRequest(
+                    execution_id=str(execution.id),
+                    lease_generation=execution.lease_generation,
+                    outcome="paused",
+                    result_checkpoint_id=request.result_checkpoint_id,
+                    metrics=work_pb2.ExecutionMetrics(
+                        stop_reason="CONTROL_PLANE_DIED",
+                        message="The control plane ended while the task was running.",
+                    ),
+                ),
+            )
+        return work_pb2.AbandonExecutionsResponse(abandoned=len(running))
+
     async def append_execution_logs(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.AppendExecutionLogsRequest
     ) -> work_pb2.AppendExecutionLogsResponse:

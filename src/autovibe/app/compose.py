@@ -1,0 +1,179 @@
+"""Joining the parts of one control-plane process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from autovibe.agents import adapters
+from autovibe.db import Database, open_database
+from autovibe.db.upgrade import ensure_schema
+from autovibe.domains.checkpoints import CheckpointService
+from autovibe.domains.identity import IdentityService
+from autovibe.domains.machines import MachineService
+from autovibe.domains.machines.driver import Limits, MachineDriver
+from autovibe.domains.metering import MeteringService
+from autovibe.domains.projects import ProjectService
+from autovibe.domains.work import WorkDefaults, WorkService, check_lease
+from autovibe.drivers.machine.process import ProcessDriver
+from autovibe.drivers.machine.sandbox import SandboxDriver
+from autovibe.gateway import Upstream
+from autovibe.kernel.clock import Clock, SystemClock
+from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
+from autovibe.kernel.ids import new_id
+from autovibe.kernel.money import to_text
+from autovibe.kernel.settings import Settings, ensure_home
+from autovibe.operations import Operations, local_twin
+from autovibe.runtime.control import LocalControl
+from autovibe.runtime.execution import Surroundings
+from autovibe.runtime.fleet import LocalFleet
+from autovibe.runtime.instance import host_name, registered_instance
+from autovibe.runtime.protection import protect_process
+from autovibe.runtime.recovery import recover
+from autovibe.runtime.store_process import StoreProcess
+from autovibe.runtime.worker import Worker
+from autovibe.sdk.services import Services
+from autovibe.store import Store
+from autovibe.v1 import work_pb2
+
+_CONNECT_TIMEOUT_S: Final = 30
+_READ_TIMEOUT_S: Final = 600
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The parts of a running control plane that its front doors need."""
+
+    settings: Settings
+    clock: Clock
+    instance_id: uuid.UUID
+    database: Database
+    operations: Operations
+    services: Services
+    control: LocalControl
+    surroundings: Surroundings
+
+    async def worker(self, slots: int) -> Worker:
+        """Register the worker of this host and return it."""
+        registered = await self.services.work.ensure_worker(
+            work_pb2.EnsureWorkerRequest(
+                # An instance has a worker of its own, so that each one's slots are its own.
+                name=f"{host_name()}-{str(self.instance_id)[:8]}",
+                max_concurrent_tasks=slots,
+            )
+        )
+        return Worker(self.surroundings, registered.id, self.control, slots)
+
+
+@contextlib.asynccontextmanager
+async def open_control_plane(
+    settings: Settings, clock: Clock | None = None
+) -> AsyncGenerator[ControlPlane]:
+    """Open database and store, register the instance, recover what dead ones left.
+
+    Raises:
+        HomeUnusableError: the home directory cannot be made or written.
+        DatabaseNewerError: a newer version has upgraded the database.
+        AutovibeError: database or store cannot be opened.
+    """
+    clock = clock or SystemClock()
+    protect_process()
+    ensure_home(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        database = open_database(settings.database_url, clock=clock)
+        stack.push_async_callback(database.close)
+        await ensure_schema(database.engine)
+        store = Store.open(settings.store_path, clock=clock)
+        instance_id = new_id()
+        control = LocalControl()
+        drivers = _drivers(settings, clock)
+        fleet = LocalFleet(adapters(), drivers)
+        operations = Operations(
+            {
+                "autovibe.v1.IdentityService": IdentityService(),
+                "autovibe.v1.ProjectService": ProjectService(),
+                "autovibe.v1.MachineService": MachineService(),
+                "autovibe.v1.CheckpointService": CheckpointService(
+                    store, StoreProcess(settings.store_path), check_lease
+                ),
+                "autovibe.v1.MeteringService": MeteringService(),
+                "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
+            },
+            database,
+        )
+        owner = Actor("system", _user_name(), ALL_SCOPES)
+        services = local_twin(operations, lambda: CallContext(owner, clock, instance_id))
+        await stack.enter_async_context(
+            registered_instance(services.identity, instance_id, settings.run_path)
+        )
+        http = await stack.enter_async_context(_http_session())
+        surroundings = Surroundings(
+            work=services.work,
+            machines=services.machines,
+            checkpoints=services.checkpoints,
+            metering=services.metering,
+            store=store,
+            adapters=fleet.adapters,
+            drivers=drivers,
+            upstreams=_upstreams(settings),
+            http=http,
+            clock=clock,
+            instance_id=str(instance_id),
+            machines_path=settings.machines_path,
+            limits=Limits(
+                cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
+            ),
+            prices_path=_existing(settings.home / "prices.toml"),
+        )
+        await recover(services, drivers, instance_id, settings.run_path, clock)
+        yield ControlPlane(
+            settings, clock, instance_id, database, operations, services, control, surroundings
+        )
+
+
+def _drivers(settings: Settings, clock: Clock) -> dict[str, MachineDriver]:
+    scratch = settings.machines_path / "scratch"
+    return {
+        "sandbox": SandboxDriver(scratch, settings.sandbox_ro, clock),
+        "process": ProcessDriver(scratch, clock),
+    }
+
+
+def _defaults(settings: Settings) -> WorkDefaults:
+    budget = settings.default_task_budget
+    return WorkDefaults(
+        task_budget="" if budget is None else to_text(budget),
+        task_timeout_s=settings.task_timeout_s,
+    )
+
+
+def _upstreams(settings: Settings) -> dict[str, Upstream]:
+    return {
+        provider: Upstream(base_url=upstream.url, key=upstream.key)
+        for provider, upstream in settings.upstreams.items()
+    }
+
+
+def _http_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_READ_TIMEOUT_S
+        ),
+        auto_decompress=False,
+        connector=aiohttp.TCPConnector(limit=0),
+    )
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _user_name() -> str:
+    return os.environ.get("USER") or str(os.getuid())

@@ -1,0 +1,93 @@
+"""`autovibe up`: the control plane as a server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from autovibe.app.compose import ControlPlane, open_control_plane
+from autovibe.kernel.context import Actor, CallContext
+from autovibe.kernel.settings import Settings
+from autovibe.skins.grpc import serve_grpc
+from autovibe.skins.rest import serve_rest
+from autovibe.v1 import identity_pb2
+
+_SLOTS: Final = 4
+
+Authenticate = Callable[[str], Awaitable[CallContext]]
+
+
+async def serve(settings: Settings) -> None:
+    """Serve REST and gRPC and work on queued orders until cancelled.
+
+    Raises:
+        PortTakenError: another program listens on one of the ports.
+        AutovibeError: the control plane cannot be opened.
+    """
+    async with open_control_plane(settings) as plane, contextlib.AsyncExitStack() as stack:
+        authenticate = _authenticator(plane)
+        await stack.enter_async_context(
+            serve_rest(plane.operations, authenticate, settings.host, settings.http_port)
+        )
+        await stack.enter_async_context(
+            serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)
+        )
+        await stack.enter_async_context(_announced(plane))
+        worker = await plane.worker(_SLOTS)
+        await worker.serve()
+
+
+def _authenticator(plane: ControlPlane) -> Authenticate:
+    async def authenticate(token: str) -> CallContext:
+        """Return the context of a token's holder.
+
+        Raises:
+            UnauthenticatedError: the token is unknown, expired or revoked.
+        """
+        holder = await plane.services.identity.authenticate_token(
+            identity_pb2.AuthenticateTokenRequest(token=token)
+        )
+        actor = Actor("user", holder.name, frozenset(holder.scopes))
+        return CallContext(actor, plane.clock, plane.instance_id)
+
+    return authenticate
+
+
+@contextlib.asynccontextmanager
+async def _announced(plane: ControlPlane) -> AsyncGenerator[None]:
+    """Leave the token and the address where the commands of this home find them."""
+    settings = plane.settings
+    issued = await plane.services.identity.issue_token(
+        identity_pb2.IssueTokenRequest(name="owner", scopes=["*"])
+    )
+    _write_private(settings.token_file, issued.token)
+    told = {
+        "url": f"http://{settings.host}:{settings.http_port}",
+        "grpc": f"{settings.host}:{settings.grpc_port}",
+        "instance_id": str(plane.instance_id),
+        "pid": os.getpid(),
+    }
+    _write_private(settings.server_file, json.dumps(told))
+    try:
+        yield
+    finally:
+        settings.server_file.unlink(missing_ok=True)
+        settings.token_file.unlink(missing_ok=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await plane.services.identity.revoke_token(
+                identity_pb2.RevokeTokenRequest(token_id=issued.token_id)
+            )
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, at once or not at all."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
