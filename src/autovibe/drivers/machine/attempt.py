@@ -10,12 +10,15 @@ import socket
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Final
 
 from autovibe.domains.machines.driver import Limits, MachineSpec
 from autovibe.domains.machines.errors import MachineSpawnError
 from autovibe.drivers.machine import launch, leftovers
 from autovibe.drivers.machine.cgroups import Hierarchies, MachineGroups, make_groups
 from autovibe.drivers.machine.output import OutputPipe
+
+_GONE_TIMEOUT_S: Final = 10.0
 
 
 class Attempt:
@@ -85,7 +88,11 @@ class Attempt:
             await launch.readable(self._pidfd)
             self.process.wait()
             os.close(self._pidfd)
-        printed = self.output.take_rest()
+        printed = b""
+        # Its end is also the end of every process that was started: they all hold the pipe.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_TIMEOUT_S):
+                printed = await self.output.read_all()
         self.output.close()
         if self.listener is not None:
             self.listener.close()

@@ -50,18 +50,22 @@ class OutputPipe:
         scanned = 0
         while chunk := await self._read():
             pending += chunk
-            while (end := pending.find(b"\n", scanned)) >= 0:
-                yield bytes(pending[: end + 1])
-                del pending[: end + 1]
+            while size := _first_size(pending, scanned):
+                yield bytes(pending[:size])
+                del pending[:size]
                 scanned = 0
-            while len(pending) >= MAX_LINE_BYTES:
-                yield bytes(pending[:MAX_LINE_BYTES])
-                del pending[:MAX_LINE_BYTES]
             scanned = len(pending)
         if pending:
             yield bytes(pending)
 
-    def take_rest(self) -> bytes:
+    async def read_all(self) -> bytes:
+        """Return everything up to the end, which comes when no process holds the pipe any more."""
+        pieces: list[bytes] = []
+        while piece := await self._read():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _take_rest(self) -> bytes:
         """Return what is in the pipe now, without waiting."""
         pieces: list[bytes] = []
         while self._descriptor is not None:
@@ -78,9 +82,22 @@ class OutputPipe:
         """Release the descriptor; what the pipe still holds can be read afterwards."""
         if self._descriptor is None:
             return
-        self._rest = self.take_rest()
+        self._rest = self._take_rest()
         if self._woken is not None and not self._woken.done():
             asyncio.get_running_loop().remove_reader(self._descriptor)
             self._woken.set_result(None)
         os.close(self._descriptor)
         self._descriptor = None
+
+
+def _first_size(pending: bytearray, scanned: int) -> int:
+    """Return the size of the first line or piece, 0 when it is not complete.
+
+    Args:
+        pending: what has arrived.
+        scanned: so many bytes of it are known to hold no newline.
+    """
+    end = pending.find(b"\n", scanned, MAX_LINE_BYTES)
+    if end >= 0:
+        return end + 1
+    return MAX_LINE_BYTES if len(pending) >= MAX_LINE_BYTES else 0
