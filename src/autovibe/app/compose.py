@@ -26,11 +26,11 @@ from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
 from autovibe.gateway import Upstream
 from autovibe.kernel.clock import Clock, SystemClock
-from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
+from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
 from autovibe.kernel.settings import Settings, ensure_home
-from autovibe.operations import Operations, local_twin
+from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.execution import Surroundings
 from autovibe.runtime.fleet import LocalFleet
@@ -95,7 +95,7 @@ async def open_control_plane(
         control = LocalControl()
         drivers = _drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
-        operations = Operations(
+        registry = Registry(
             {
                 "autovibe.v1.IdentityService": IdentityService(),
                 "autovibe.v1.ProjectService": ProjectService(),
@@ -105,11 +105,11 @@ async def open_control_plane(
                 ),
                 "autovibe.v1.MeteringService": MeteringService(),
                 "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
-            },
-            database,
+            }
         )
+        operations = Operations(database, registry, instance_id=instance_id, clock=clock)
         owner = Actor("system", _user_name(), ALL_SCOPES)
-        services = local_twin(operations, lambda: CallContext(owner, clock, instance_id))
+        services = local_twin(operations, lambda: operations.context(owner))
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )

@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
 from autovibe.app.compose import ControlPlane, open_control_plane
-from autovibe.kernel.context import Actor, CallContext
 from autovibe.kernel.settings import Settings
+from autovibe.operations import token_authenticator
 from autovibe.skins.grpc import serve_grpc
 from autovibe.skins.rest import serve_rest
 from autovibe.v1 import identity_pb2
 
 _SLOTS: Final = 4
-
-Authenticate = Callable[[str], Awaitable[CallContext]]
 
 
 async def serve(settings: Settings) -> None:
@@ -30,7 +28,7 @@ async def serve(settings: Settings) -> None:
         AutovibeError: the control plane cannot be opened.
     """
     async with open_control_plane(settings) as plane, contextlib.AsyncExitStack() as stack:
-        authenticate = _authenticator(plane)
+        authenticate = token_authenticator(plane.operations)
         await stack.enter_async_context(
             serve_rest(plane.operations, authenticate, settings.host, settings.http_port)
         )
@@ -40,22 +38,6 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(_announced(plane))
         worker = await plane.worker(_SLOTS)
         await worker.serve()
-
-
-def _authenticator(plane: ControlPlane) -> Authenticate:
-    async def authenticate(token: str) -> CallContext:
-        """Return the context of a token's holder.
-
-        Raises:
-            UnauthenticatedError: the token is unknown, expired or revoked.
-        """
-        holder = await plane.services.identity.authenticate_token(
-            identity_pb2.AuthenticateTokenRequest(token=token)
-        )
-        actor = Actor("user", holder.name, frozenset(holder.scopes))
-        return CallContext(actor, plane.clock, plane.instance_id)
-
-    return authenticate
 
 
 @contextlib.asynccontextmanager

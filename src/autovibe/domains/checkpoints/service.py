@@ -37,8 +37,8 @@ class StoreWork(Importer, Verifier, Protocol):
 class LeaseCheck(Protocol):
     """Whether a work order's lease is still held; the work domain knows (decision D9)."""
 
-    async def __call__(self, tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int) -> None:
-        """Return if it is.
+    async def __call__(self, tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int) -> object:
+        """Return something if it is.
 
         Raises:
             LeaseLostError: it has passed on.
