@@ -1,1 +1,1 @@
-""""""
+"""The client: the contract's Protocols, and remote twins of the services over HTTP and gRPC."""

@@ -1,0 +1,50 @@
+"""Queries on instances and tokens."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.identity.models import ApiToken, Instance
+
+
+async def find_instance(tx: ReadTx | WriteTx, instance_id: uuid.UUID) -> Instance | None:
+    """Return the instance with this id."""
+    return await tx.session.get(Instance, instance_id)
+
+
+async def beat(tx: WriteTx, instance_id: uuid.UUID, now: datetime) -> Instance | None:
+    """Set the time of an instance's last heartbeat in one statement, and return the instance."""
+    found = await tx.session.scalars(
+        update(Instance)
+        .where(Instance.id == instance_id)
+        .values(heartbeat_at=now)
+        .returning(Instance)
+    )
+    return found.one_or_none()
+
+
+async def remove_instance(tx: WriteTx, instance_id: uuid.UUID) -> None:
+    """Delete an instance; nothing happens when there is none."""
+    await tx.session.execute(delete(Instance).where(Instance.id == instance_id))
+
+
+async def list_instances(tx: ReadTx | WriteTx) -> Sequence[Instance]:
+    """Return all instances, the oldest first."""
+    found = await tx.session.scalars(select(Instance).order_by(Instance.started_at, Instance.id))
+    return found.all()
+
+
+async def find_token(tx: ReadTx | WriteTx, token_id: uuid.UUID) -> ApiToken | None:
+    """Return the token with this id."""
+    return await tx.session.get(ApiToken, token_id)
+
+
+async def find_token_by_hash(tx: ReadTx | WriteTx, token_hash: str) -> ApiToken | None:
+    """Return the token with this hash."""
+    found = await tx.session.scalars(select(ApiToken).where(ApiToken.token_hash == token_hash))
+    return found.one_or_none()

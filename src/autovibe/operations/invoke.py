@@ -1,0 +1,198 @@
+"""The one way into a service: validate, authorise, open the transaction, call, audit, commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, TypeVar, cast
+
+from google.protobuf.message import Message
+
+from autovibe.db import Database, ReadTx, WriteTx
+from autovibe.db.errors import (
+    DatabaseBusyError,
+    DatabaseFullError,
+    DatabaseOpenError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+)
+from autovibe.db.records import AuditOutcome
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.context import Actor, CallContext
+from autovibe.kernel.errors import AutovibeError, PermissionDeniedError
+from autovibe.operations.registry import Operation, Registry
+from autovibe.v1 import options_pb2
+
+_logger = logging.getLogger(__name__)
+
+MAX_RERUNS: Final = 3
+_BACKOFF_S: Final = 0.02
+_LONGEST_TEXT: Final = 100
+# A database that cannot take the change cannot take the row that tells of it either.
+_DATABASE_TROUBLE: Final = (
+    DatabaseBusyError,
+    DatabaseFullError,
+    DatabaseOpenError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+)
+
+TxT = TypeVar("TxT", bound=ReadTx)
+T = TypeVar("T")
+
+
+class Operations:
+    """Runs operations on one database, for every skin and for the local twin alike."""
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        *,
+        instance_id: uuid.UUID,
+        clock: Clock | None = None,
+    ) -> None:
+        """Serve the operations of a registry as one instance; the clock is the database's."""
+        self.registry = registry
+        self._database = database
+        self._instance_id = instance_id
+        self._clock = clock or database.clock
+        self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads re-runs, guards nothing
+
+    def context(self, actor: Actor) -> CallContext:
+        """Return the context of a new call by an actor."""
+        return CallContext(actor=actor, clock=self._clock, instance_id=self._instance_id)
+
+    async def invoke(self, method: str, request: Message, ctx: CallContext) -> Message:
+        """Run one operation and return its response after the commit.
+
+        Args:
+            method: full name of the rpc, such as `autovibe.v1.WorkService/CreateTask`.
+            request: a message of the rpc's request type.
+            ctx: who calls, under which request id.
+
+        Raises:
+            NotServedError: this process does not serve the operation.
+            InvalidArgumentError: the request breaks rules of its fields.
+            PermissionDeniedError: the actor lacks the operation's permission.
+            AutovibeError: what the service raised; with reason INTERNAL for anything unexpected.
+        """
+        operation = self.registry.get(method)
+        if not isinstance(request, operation.method.request_type):
+            raise TypeError(f"{method} takes {operation.method.request_type.DESCRIPTOR.full_name}")
+        operation.validator.check(request)
+        if not ctx.actor.may(operation.permission):
+            error = PermissionDeniedError(
+                f"This token lacks the permission {operation.permission}; use one that has it.",
+                permission=operation.permission,
+                operation=method,
+            )
+            await self._audit_failure(operation, request, ctx, error)
+            raise error
+        try:
+            return await self._run(operation, request, ctx)
+        except AutovibeError as error:
+            if operation.audited:
+                await self._audit_failure(operation, request, ctx, error)
+            raise
+        except Exception as error:
+            _logger.exception("request %s: %s failed", ctx.request_id, method)
+            internal = AutovibeError(
+                "Something went wrong inside autovibe; its log tells more under request "
+                f"{ctx.request_id}.",
+                request_id=ctx.request_id,
+            )
+            if operation.audited:
+                await self._audit_failure(operation, request, ctx, internal)
+            raise internal from error
+
+    async def _run(self, operation: Operation, request: Message, ctx: CallContext) -> Message:
+        if operation.kind == options_pb2.OPERATION_KIND_LONG:
+            return await self._run_long(operation, request, ctx)
+        call = cast("Callable[..., Awaitable[Message]]", operation.implementation)
+        if operation.kind == options_pb2.OPERATION_KIND_READ:
+            return await self._transaction(self._database.read, lambda tx: call(tx, ctx, request))
+
+        async def write(tx: WriteTx) -> Message:
+            response = await call(tx, ctx, request)
+            _audit_success(tx, operation, request, response, ctx)
+            return response
+
+        return await self._transaction(self._database.write, write)
+
+    async def _run_long(self, operation: Operation, request: Message, ctx: CallContext) -> Message:
+        """Prepare, act, record. Only the transactions are re-run: what was done is not repeated."""
+        steps = operation.implementation
+        plan: Any = await self._transaction(
+            self._database.read, lambda tx: steps.prepare(tx, ctx, request)
+        )
+        outcome: Any = await steps.act(ctx, plan)
+        if not hasattr(steps, "record"):
+            return outcome
+
+        async def record(tx: WriteTx) -> Message:
+            response: Message = await steps.record(tx, ctx, plan, outcome)
+            _audit_success(tx, operation, request, response, ctx)
+            return response
+
+        return await self._transaction(self._database.write, record)
+
+    async def _transaction(
+        self,
+        open_transaction: Callable[[], AbstractAsyncContextManager[TxT]],
+        body: Callable[[TxT], Awaitable[T]],
+    ) -> T:
+        """Run a body in a transaction of its own, and again when it lost a race."""
+        for rerun in range(MAX_RERUNS + 1):
+            try:
+                async with open_transaction() as tx:
+                    return await body(tx)
+            except Exception as error:
+                if rerun == MAX_RERUNS or not self._database.dialect.is_retryable(error):
+                    raise
+            await asyncio.sleep(_BACKOFF_S * 2**rerun * (0.5 + self._jitter.random()))
+        raise AssertionError("unreachable: the last run returns or raises")
+
+    async def _audit_failure(
+        self, operation: Operation, request: Message, ctx: CallContext, error: AutovibeError
+    ) -> None:
+        """Tell of a refused or failed call in a transaction of its own: the call's is gone."""
+        if isinstance(error, _DATABASE_TROUBLE):
+            return
+        failed = type(error) is AutovibeError
+        resource = operation.find_resource(request, None)
+        try:
+            async with self._database.write() as tx:
+                tx.audit(
+                    actor_type=ctx.actor.type,
+                    actor_id=ctx.actor.id[:_LONGEST_TEXT],
+                    operation=operation.method.name,
+                    outcome=AuditOutcome.FAILED if failed else AuditOutcome.REFUSED,
+                    resource_type=resource.type,
+                    resource_id=resource.id,
+                    reason=error.reason,
+                    request_id=ctx.request_id,
+                )
+        except Exception:  # the caller gets the error of the call, not that of its audit row
+            _logger.exception("request %s: its failure could not be audited", ctx.request_id)
+
+
+def _audit_success(
+    tx: WriteTx, operation: Operation, request: Message, response: Message, ctx: CallContext
+) -> None:
+    if not operation.audited:
+        return
+    resource = operation.find_resource(request, response)
+    tx.audit(
+        actor_type=ctx.actor.type,
+        actor_id=ctx.actor.id[:_LONGEST_TEXT],
+        operation=operation.method.name,
+        resource_type=resource.type,
+        resource_id=resource.id,
+        request_id=ctx.request_id,
+    )

@@ -1,0 +1,44 @@
+"""What a client holds: one object per service, local or remote."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from autovibe.sdk.contract import Method, methods
+from autovibe.v1 import services
+
+Call = Callable[[Message], Awaitable[Message]]
+
+_ATTRIBUTES: Final = {
+    "autovibe.v1.IdentityService": "identity",
+    "autovibe.v1.ProjectService": "projects",
+    "autovibe.v1.MachineService": "machines",
+    "autovibe.v1.CheckpointService": "checkpoints",
+    "autovibe.v1.MeteringService": "metering",
+    "autovibe.v1.WorkService": "work",
+}
+
+
+@dataclass(frozen=True)
+class Services:
+    """Every service of a control plane. It is the same in process and over a network."""
+
+    identity: services.IdentityService
+    projects: services.ProjectService
+    machines: services.MachineService
+    checkpoints: services.CheckpointService
+    metering: services.MeteringService
+    work: services.WorkService
+
+
+def build_services(call_of: Callable[[Method], Call]) -> Services:
+    """Return services whose every method is what `call_of` gives for its rpc."""
+    twins: dict[str, Any] = {name: SimpleNamespace() for name in _ATTRIBUTES.values()}
+    for method in methods().values():
+        setattr(twins[_ATTRIBUTES[method.service]], method.attribute, call_of(method))
+    return Services(**twins)
