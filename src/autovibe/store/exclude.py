@@ -68,7 +68,7 @@ def _glob(body: str, pattern: str) -> str:
             out.append("(?:.*/)?")
             at += 3
         elif body.startswith("**", at):
-            out.append(".*")
+            out.append(".*" if at + 2 < len(body) else ".+")  # what is in a directory, not itself
             at += 2
         elif body[at] == "*":
             out.append("[^/]*")
