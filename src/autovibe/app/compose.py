@@ -103,7 +103,9 @@ async def open_control_plane(
                 "autovibe.v1.CheckpointService": CheckpointService(
                     store, StoreProcess(settings.store_path), check_lease
                 ),
-                "autovibe.v1.MeteringService": MeteringService(),
+                "autovibe.v1.MeteringService": MeteringService(
+                    max_rate_age_days=settings.rates_max_age_days
+                ),
                 "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
             }
         )

@@ -35,6 +35,7 @@ from autovibe.v1 import checkpoints_pb2, machines_pb2, services, work_pb2
 LEASE_S: Final = 60
 _STOP_GRACE_S: Final = 5.0
 _REFUSED_GRACE_S: Final = 15.0
+_ERROR_LENGTH: Final = 2_000
 _STDERR_LIMIT: Final = 256 * 1024
 _ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
 
@@ -112,8 +113,11 @@ class Execution:
                 ending, exit_ = await self._work(desk, log)
             kept = not await self._conclude(desk, ending, exit_, log)
         except BaseException as error:
-            await self._machine_row(machine_id, status="error", error_message=str(error)[:2000])
-            await self._machine_row(machine_id, status="terminated")
+            with contextlib.suppress(AutovibeError):
+                await self._machine_row(
+                    machine_id, status="error", error_message=str(error)[:_ERROR_LENGTH]
+                )
+                await self._machine_row(machine_id, status="terminated")
             raise
         finally:
             if kept:

@@ -138,8 +138,7 @@ class CreateTask:
         )
         tx.session.add(task)
         await tx.session.flush()  # the cap and the order refer to it
-        if plan.budget:
-            await set_task_budget(tx, ctx, project.id, task.id, plan.budget)
+        await set_task_budget(tx, ctx, project.id, task.id, plan.budget)
         if request.start:
             await enqueue(tx, ctx, task)
         return task_message(task)

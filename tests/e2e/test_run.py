@@ -1,0 +1,183 @@
+"""The main job, as a user starts it: real Claude Code, real sandbox, real git."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_user import User, ended, git, processes_mentioning
+
+from autovibe.testing.demo_repository import PROMPT
+from autovibe.testing.scripts import steps
+
+
+async def test_claude_code_fixes_the_failing_test(user: User, database_url: str) -> None:
+    environment = {"AUTOVIBE_DATABASE_URL": database_url}
+    user.environment |= environment
+    run = await user.run(PROMPT)
+    assert run.status == 0, run.err
+    result = run.json
+    assert result["status"] == "completed"
+    assert result["error"] is None
+    assert result["verified"] is True
+    changed = {item["path"]: item["change"] for item in result["files_changed"]}
+    assert changed["calc.py"] == "modified"
+    # A file that git ignores and that only a shell command wrote is in the checkpoint too.
+    assert changed["build.log"] == "added"
+    assert result["api_calls"] == len(user.server.billed)
+    # Genesis is the project's; each request that follows a tool result makes one, and the end one.
+    assert result["checkpoint_count"] == len(user.server.billed)
+
+    restored = user.home / "restored"
+    restore = await user.autovibe(
+        "checkpoint", "restore", result["result_checkpoint_id"], "--to", str(restored)
+    )
+    assert restore.status == 0, restore.err
+    assert (restored / "build.log").exists()
+
+    before = git(user.repo, "status", "--porcelain")
+    apply = await user.autovibe("apply", result["task_id"], "--branch", "fixed", "--json")
+    assert apply.status == 0, apply.err
+    assert git(user.repo, "status", "--porcelain") == before
+    assert git(user.repo, "log", "-1", "--format=%an %P", "fixed").split() == [
+        "Test",
+        "Person",
+        git(user.repo, "rev-parse", "main"),
+    ]
+    git(user.repo, "worktree", "add", "-q", str(user.home / "tree"), "fixed")
+    assert unittest_passes(user.home / "tree")
+
+    usage = (await user.autovibe("usage", "--task", result["task_id"], "--json")).json
+    assert usage["cost_cad"] == result["cost_cad"]
+    verify = await user.autovibe("checkpoint", "verify", result["result_checkpoint_id"], "--json")
+    assert verify.status == 0
+    assert verify.json["ok"] is True
+
+
+async def test_a_run_is_refused_in_flight_by_its_cap(user: User) -> None:
+    run = await user.run(PROMPT, "--budget", "0.13CAD")
+    assert run.status == 3, run.err
+    result = run.json
+    assert result["status"] == "blocked"
+    assert result["error"]["reason"] == "BUDGET_EXHAUSTED"
+    assert "--budget" in result["error"]["message"]
+    assert float(result["cost_cad"]) <= 0.13
+    assert 1 <= result["api_calls"] == len(user.server.billed)
+    assert result["result_checkpoint_id"]
+    task = (await user.autovibe("task", "show", result["task_id"], "--json")).json
+    assert task["block_reason"] == "BUDGET_EXHAUSTED"
+
+
+async def test_an_interrupted_run_is_checkpointed_and_leaves_nothing_behind(user: User) -> None:
+    script = "echo begun > begun.txt; touch /workspace/ready; exec sleep 300"
+    process = await user.start(
+        "run", "wait", "--agent", "shell", "--repo", str(user.repo), "--json",
+        "--", "/bin/sh", "-c", script,
+    )  # fmt: skip
+    machines = user.home / ".autovibe/machines"
+    await until(lambda: any(machines.glob("*/tree/workspace/ready")))
+    process.send_signal(signal.SIGINT)
+    run = await ended(process)
+    assert run.status == 130, run.err
+    assert run.json["status"] == "blocked"
+    assert run.json["error"]["reason"] == "INTERRUPTED"
+    assert "begun.txt" in [item["path"] for item in run.json["files_changed"]]
+    assert processes_mentioning(str(user.home)) == []
+    assert [path.name for path in machines.iterdir() if path.name != "scratch"] == []
+
+
+async def test_a_run_over_its_time_is_ended_and_checkpointed(user: User) -> None:
+    run = await user.shell("echo x > kept.txt; sleep 60", "--timeout", "2s")
+    assert run.status == 5, run.err
+    assert run.json["error"]["reason"] == "TASK_TIMED_OUT"
+    assert "kept.txt" in [item["path"] for item in run.json["files_changed"]]
+
+
+async def test_a_failing_command_is_a_failed_task(user: User) -> None:
+    run = await user.shell("echo partial > partial.txt; exit 7")
+    assert run.status == 1, run.err
+    assert run.json["status"] == "failed"
+    assert "exit status 7" in run.json["error"]["message"]
+    assert [item["path"] for item in run.json["files_changed"]] == ["partial.txt"]
+
+
+async def test_any_program_can_be_the_agent_without_isolation(user: User) -> None:
+    run = await user.shell("echo hello > hello.txt", "--isolation", "process")
+    assert run.status == 0, run.err
+    assert [item["path"] for item in run.json["files_changed"]] == ["hello.txt"]
+    assert not (user.repo / "hello.txt").exists()
+
+
+async def test_each_of_many_steps_has_its_checkpoint(user: User) -> None:
+    user.server.script = steps(8)
+    run = await user.run("do the steps")
+    assert run.status == 0, run.err
+    listed = await user.autovibe("checkpoint", "list", "--project", "calc", "--json")
+    kinds = [item["checkpoint_type"] for item in listed.json["checkpoints"]]
+    assert kinds.count("automatic") == 8
+    assert kinds.count("final") == 1
+    assert kinds.count("genesis") == 1
+
+
+async def test_a_second_run_starts_from_the_directory_as_it_is(user: User) -> None:
+    first = await user.shell("echo one > one.txt")
+    assert first.status == 0, first.err
+    (user.repo / "mine.txt").write_text("mine")
+    second = await user.shell("cat mine.txt > copy.txt; test ! -e one.txt")
+    assert second.status == 0, second.err
+    assert [item["path"] for item in second.json["files_changed"]] == ["copy.txt"]
+    assert second.json["project_id"] == first.json["project_id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("run", "x", "--agent", "nobody"), 2, "nobody"),
+        (("run", ""), 2, "empty"),
+        (("run", "x", "--budget", "lots"), 2, "lots"),
+        (("run", "x", "--timeout", "soon"), 2, "soon"),
+        (("run", "x", "--repo", "/nonexistent"), 2, "/nonexistent"),
+        (("run", "x", "--agent", "shell"), 2, "command"),
+        (("task", "show", "00000000"), 2, "00000000"),
+        (("project", "show", "nothing"), 2, "nothing"),
+        (("budget", "set", "nothing", "money", "5"), 2, "nothing"),
+        (("checkpoint", "restore", "00000000", "--to", "there"), 2, "00000000"),
+    ],
+)
+async def test_bad_input_gets_one_sentence_and_the_right_status(
+    user: User, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    if arguments[0] == "run" and "--repo" not in arguments:
+        arguments = (*arguments, "--repo", str(user.repo))
+    told = await user.autovibe(*arguments)
+    assert told.status == status, told.err
+    assert said in told.err
+    assert "Traceback" not in told.err
+    listed = await user.autovibe("task", "list", "--json")
+    assert listed.json["tasks"] == []
+
+
+async def test_a_home_that_cannot_be_made_is_said(user: User) -> None:
+    told = await user.autovibe("task", "list", environment={"AUTOVIBE_HOME": "/proc/nothing"})
+    assert told.status == 1
+    assert "AUTOVIBE_HOME" in told.err
+
+
+def unittest_passes(directory: Path) -> bool:
+    """Run the tests of the demo repository."""
+    command = [sys.executable, "-m", "unittest", "-q"]
+    return subprocess.run(command, cwd=directory, check=False, capture_output=True).returncode == 0
+
+
+async def until(condition: object, seconds: float = 60) -> None:
+    """Wait until a condition holds."""
+    assert callable(condition)
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never came to be")
