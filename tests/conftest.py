@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["requirements_plugin"]
+pytest_plugins = ["autovibe.testing.fixtures", "requirements_plugin"]

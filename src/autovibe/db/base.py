@@ -82,12 +82,9 @@ def decimal_between(
     column: str, low: Decimal, high: Decimal, *, scale: int, name: str
 ) -> tuple[CheckConstraint, CheckConstraint]:
     """Return the CHECK for each backend: bounds of a scaled decimal are scaled on SQLite."""
-
-    def bounds(factor: Decimal) -> str:
-        return f"{column} >= {low * factor:f} AND {column} <= {high * factor:f}"
-
-    plain = CheckConstraint(bounds(Decimal(1)), name=name)
-    scaled = CheckConstraint(bounds(Decimal(10) ** scale), name=name)
+    low_scaled, high_scaled = int(low.scaleb(scale)), int(high.scaleb(scale))
+    plain = CheckConstraint(f"{column} >= {low} AND {column} <= {high}", name=name)
+    scaled = CheckConstraint(f"{column} >= {low_scaled} AND {column} <= {high_scaled}", name=name)
     return plain.ddl_if(dialect="postgresql"), scaled.ddl_if(dialect="sqlite")
 
 

@@ -199,8 +199,8 @@ _BY_CODE: Final[tuple[tuple[str, type[AutovibeError], str], ...]] = (
         "SQLITE_CANTOPEN",
         DatabaseOpenError,
         (
-            "The database file cannot be opened or made; check that its directory exists and that you "
-            "may write there."
+            "The database file cannot be opened or made; check that its directory exists and that "
+            "you may write there."
         ),
     ),
     (
