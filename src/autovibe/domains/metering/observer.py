@@ -1,0 +1,48 @@
+"""What the gateway tells about each model call, and to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from autovibe.v1 import metering_pb2
+
+
+@dataclass(frozen=True)
+class ArrivedCall:
+    """One model call of a machine.
+
+    `tool_use_ids` are those of the tool results in the last message; `follows_tool_result` says
+    whether there are any. `hold_cad` is a plain decimal, "" before anything is held.
+    `clamped_max_tokens` is the lowered limit, `None` when nothing was lowered.
+    """
+
+    request_id: str
+    model: str
+    tool_use_ids: tuple[str, ...]
+    follows_tool_result: bool
+    max_tokens: int
+    body_size_bytes: int
+    stream: bool
+    hold_cad: str = ""
+    clamped_max_tokens: int | None = None
+
+
+class CallObserver(Protocol):
+    """Is told of the calls of one machine. What it raises is logged and changes nothing."""
+
+    async def arrived(self, call: ArrivedCall) -> None:
+        """Do what must happen before the agent hears the answer.
+
+        The call has been forwarded; no byte of the answer is passed on before this returns or two
+        seconds have passed.
+        """
+        ...
+
+    async def settled(self, call: ArrivedCall, settlement: metering_pb2.Settlement) -> None:
+        """Take note of what a call has cost; the settlement is durable."""
+        ...
+
+    async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
+        """Take note of a call that was not forwarded."""
+        ...

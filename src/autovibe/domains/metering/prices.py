@@ -1,0 +1,280 @@
+"""The price of models: the catalogue of genai-prices and the user's own `prices.toml`.
+
+A model that neither knows has no price, and a call without a price does not go out: the catalogue
+would otherwise be asked for the nearest name or the standard tier and under-charge in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, cast
+
+from genai_prices import data_snapshot, types
+
+from autovibe.domains.metering.errors import NoPriceError
+from autovibe.domains.metering.periods import utc_day
+from autovibe.kernel.errors import InvalidArgumentError
+
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+CACHE_READ: Final = "cache_read"
+CACHE_WRITE_5M: Final = "cache_write_5m"
+CACHE_WRITE_1H: Final = "cache_write_1h"
+WEB_SEARCH: Final = "web_search"
+"""Per 1,000 searches; the other kinds are per million tokens."""
+
+_FIELDS: Final = {
+    INPUT: "input_mtok",
+    OUTPUT: "output_mtok",
+    CACHE_READ: "cache_read_mtok",
+    CACHE_WRITE_5M: "cache_write_mtok",
+    CACHE_WRITE_1H: "cache_write_1h_mtok",
+    WEB_SEARCH: "web_searches_kcount",
+}
+# A kind without its own price costs at least what the provider's general rule says.
+_SUBSTITUTES: Final = {
+    CACHE_READ: Decimal(1),
+    CACHE_WRITE_5M: Decimal("1.25"),
+    CACHE_WRITE_1H: Decimal(2),
+}
+# What may follow a name that the catalogue matches by its beginning: a date or "latest".
+_DATED: Final = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|latest))?(?:-v\d+(?::\d+)?)?")
+# A few beginnings stop within the date: "claude-sonnet-4-2025", "claude-sonnet-4@".
+_INSIDE_DATE: Final = re.compile(r"(?:-20\d\d|@)$")
+_REST_OF_DATE: Final = re.compile(r"\d{4}(?:\d{4})?")
+_OVERLAY_NUMBERS: Final = frozenset(_FIELDS)
+_MOST_CACHED: Final = 1000
+
+UnitPrices = Mapping[str, Decimal]
+"""Price by kind of token; `input>200000` is the price of every input token of a request that has
+more than 200,000 of them."""
+
+
+@dataclass(frozen=True)
+class ModelPrices:
+    """Unit prices of one model on one day, with their source.
+
+    `context_window` is the most input that the model takes, `None` when it is not known.
+    """
+
+    model: str
+    source: str
+    currency: str
+    unit_prices: UnitPrices
+    context_window: int | None
+
+
+class PriceBook:
+    """All prices, offline. Look-ups are cached per model, variant and day."""
+
+    def __init__(self, overlay: Path | None = None) -> None:
+        """Open the bundled catalogue and, over it, a file of own prices if it exists.
+
+        Raises:
+            InvalidArgumentError: the file is malformed.
+        """
+        self._own = _read_overlay(overlay) if overlay is not None else {}
+        self._catalogue = data_snapshot.get_snapshot()
+        self._source = f"genai-prices {version('genai-prices')}"
+        self._cache: dict[tuple[object, ...], ModelPrices] = {}
+
+    def find(
+        self,
+        provider: str,
+        model: str,
+        at: datetime,
+        variant: Mapping[str, str] | None = None,
+    ) -> ModelPrices:
+        """Return the prices of a model.
+
+        Args:
+            provider: `anthropic`.
+            model: as the request names it.
+            at: when the call is made; prices change by date.
+            variant: what the request asks for beside the standard, such as `{"speed": "fast"}`.
+
+        Raises:
+            NoPriceError: the model, or this variant of it, has no known price.
+        """
+        wanted = dict(variant or {})
+        own = self._own.get((provider, model))
+        if own is not None and not wanted:
+            return own
+        key = (provider, model, tuple(sorted(wanted.items())), utc_day(at))
+        found = self._cache.get(key)
+        if found is None:
+            found = self._from_catalogue(provider, model, at, wanted)
+            if len(self._cache) >= _MOST_CACHED:
+                self._cache.clear()
+            self._cache[key] = found
+        return found
+
+    def _from_catalogue(
+        self, provider: str, model: str, at: datetime, variant: dict[str, str]
+    ) -> ModelPrices:
+        try:
+            _, entry = self._catalogue.find_provider_model(model, None, provider, None)
+        except LookupError:
+            raise _no_price(provider, model) from None
+        if not _names_exactly(entry.match, model.lower()):
+            raise _no_price(provider, model)
+        if variant and not _has_variant(entry, variant, utc_day(at)):
+            raise _no_price(provider, model, variant)
+        prices = _unit_prices(entry.get_prices(at, variant))
+        if INPUT not in prices or OUTPUT not in prices:
+            raise _no_price(provider, model)
+        return ModelPrices(
+            model=model,
+            source=self._source,
+            currency="USD",
+            unit_prices=complete(prices),
+            context_window=entry.context_window,
+        )
+
+
+def complete(prices: UnitPrices) -> dict[str, Decimal]:
+    """Return the prices with those of cache traffic filled in from the input price."""
+    filled = dict(prices)
+    for kind, factor in _SUBSTITUTES.items():
+        if kind not in filled:
+            filled |= {
+                key.replace(INPUT, kind, 1): price * factor
+                for key, price in prices.items()
+                if key.partition(">")[0] == INPUT
+            }
+    return filled
+
+
+def unit_price(prices: UnitPrices, kind: str, input_tokens: int) -> Decimal:
+    """Return the price of a kind in a request with so much input in all, cached or not."""
+    best, price = -1, prices.get(kind, Decimal(0))
+    for key, candidate in prices.items():
+        name, _, start = key.partition(">")
+        if start and name == kind and best < int(start) < input_tokens:
+            best, price = int(start), candidate
+    return price
+
+
+def highest_price(prices: UnitPrices, kinds: tuple[str, ...], input_bound: int) -> Decimal:
+    """Return the highest price of any of the kinds, at any tier that the input can reach."""
+    highest = Decimal(0)
+    for key, candidate in prices.items():
+        name, _, start = key.partition(">")
+        if name in kinds and (not start or int(start) < input_bound):
+            highest = max(highest, candidate)
+    return highest
+
+
+def _unit_prices(prices: types.ModelPrice) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for kind, field in _FIELDS.items():
+        value = cast("Decimal | types.TieredPrices | None", getattr(prices, field))
+        if isinstance(value, types.TieredPrices):
+            found[kind] = value.base
+            found |= {f"{kind}>{tier.start}": tier.price for tier in value.tiers}
+        elif value is not None:
+            found[kind] = value
+    return found
+
+
+def _has_variant(entry: types.ModelInfo, variant: dict[str, str], day: date) -> bool:
+    for known in entry.price_variants or ():
+        if known.when != variant:
+            continue
+        limit = known.constraint
+        if limit is None or (
+            isinstance(limit, types.StartDateConstraint) and day >= limit.start_date
+        ):
+            return True
+    return False
+
+
+def _names_exactly(match: types.MatchLogic, model: str) -> bool:
+    """Return whether a name is one of the entry's own, with a date at most after it.
+
+    The catalogue matches by beginnings: a new, dearer variant of a model would get the old price.
+    """
+    if isinstance(match, types.ClauseOr):
+        return any(_names_exactly(part, model) for part in match.or_)
+    if isinstance(match, types.ClauseStartsWith):
+        start = match.starts_with.lower()
+        rest = model[len(start) :]
+        dated = _REST_OF_DATE if _INSIDE_DATE.search(start) else _DATED
+        return model.startswith(start) and dated.fullmatch(rest) is not None
+    if isinstance(match, types.ClauseEquals | types.ClauseRegex):
+        return match.is_match(model)
+    return False
+
+
+def _no_price(provider: str, model: str, variant: Mapping[str, str] | None = None) -> NoPriceError:
+    how = "".join(f" with {name} {value}" for name, value in (variant or {}).items())
+    return NoPriceError(
+        f"The price of {provider} model {model!r}{how} is not known, so its cost cannot be held; "
+        f"use another model, or put its prices into prices.toml in autovibe's home.",
+        provider=provider,
+        model=model,
+    )
+
+
+def _read_overlay(path: Path) -> dict[tuple[str, str], ModelPrices]:
+    """Read `[provider."model"]` tables of prices per million tokens."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}.") from error
+    source = f"{path.name} {hashlib.sha256(text).hexdigest()[:12]}"
+    try:
+        tables = tomllib.loads(text.decode(), parse_float=Decimal)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidArgumentError(f"{path} is not valid TOML: {error}.") from error
+    own: dict[tuple[str, str], ModelPrices] = {}
+    for provider, models in tables.items():
+        for model, values in _table(path, provider, models).items():
+            name = f"{provider}.{model}"
+            own[provider, model] = _own_prices(path, name, model, source, values)
+    return own
+
+
+def _own_prices(path: Path, name: str, model: str, source: str, values: object) -> ModelPrices:
+    table = dict(_table(path, name, values))
+    currency = str(table.pop("currency", "USD"))
+    window = table.pop("context_window", None)
+    prices: dict[str, Decimal] = {}
+    for key, value in table.items():
+        kind, _, start = key.partition(">")
+        try:
+            price = Decimal(str(value))
+        except InvalidOperation:
+            price = Decimal(-1)
+        if kind not in _OVERLAY_NUMBERS or not price.is_finite() or price < 0:
+            raise InvalidArgumentError(
+                f"{path}: {name}.{key} must be one of {', '.join(sorted(_OVERLAY_NUMBERS))} with a "
+                "price per million tokens.",
+                name=key,
+            )
+        if start and not start.isdecimal():
+            raise InvalidArgumentError(f"{path}: {name}.{key}: no number follows '>'.", name=key)
+        prices[key] = price
+    if INPUT not in prices or OUTPUT not in prices or currency not in {"USD", "CAD"}:
+        raise InvalidArgumentError(
+            f"{path}: {name} needs input and output prices, and currency USD or CAD.", name=name
+        )
+    if window is not None and (not isinstance(window, int) or window < 1):
+        raise InvalidArgumentError(f"{path}: {name}.context_window must be a number.", name=name)
+    return ModelPrices(model, source, currency, complete(prices), window)
+
+
+def _table(path: Path, name: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidArgumentError(f"{path}: [{name}] must be a table.", name=name)
+    return cast("dict[str, object]", value)

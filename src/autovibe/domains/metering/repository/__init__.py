@@ -1,0 +1,61 @@
+"""Queries of the ledger."""
+
+from autovibe.domains.metering.repository.budgets import (
+    current_budgets,
+    ended_budgets,
+    lock_budget,
+    lock_budgets,
+    lock_budgets_by_id,
+    open_budget,
+    save_budgets,
+    set_allocated,
+)
+from autovibe.domains.metering.repository.calls import (
+    OPEN_STATES,
+    find_reservations,
+    finish_calls,
+    holds_of,
+    insert_calls,
+    lock_left_over,
+    open_calls,
+)
+from autovibe.domains.metering.repository.references import (
+    lease_generations,
+    lock_quickly,
+    project_of_task,
+    task_lines,
+)
+from autovibe.domains.metering.repository.usage import (
+    insert_usage,
+    newest_rate,
+    spent_on_task,
+    usage_lines,
+    used_so_far,
+)
+
+__all__ = [
+    "OPEN_STATES",
+    "current_budgets",
+    "ended_budgets",
+    "find_reservations",
+    "finish_calls",
+    "holds_of",
+    "insert_calls",
+    "insert_usage",
+    "lease_generations",
+    "lock_budget",
+    "lock_budgets",
+    "lock_budgets_by_id",
+    "lock_left_over",
+    "lock_quickly",
+    "newest_rate",
+    "open_budget",
+    "open_calls",
+    "project_of_task",
+    "save_budgets",
+    "set_allocated",
+    "spent_on_task",
+    "task_lines",
+    "usage_lines",
+    "used_so_far",
+]

@@ -1,0 +1,74 @@
+"""What the ledger reads of later domains: keys of tasks, work orders and executions, no more."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import (
+    Select,
+    Uuid,
+    column,
+    select,
+    table,
+    text,
+)
+
+from autovibe.db import ReadTx, WriteTx
+
+_TASKS: Final = table(
+    "tasks", column("id", Uuid()), column("parent_task_id", Uuid()), column("project_id", Uuid())
+)
+_ORDERS: Final = table("work_orders", column("id", Uuid()), column("lease_generation"))
+EXECUTIONS: Final = table("executions", column("id", Uuid()), column("task_id", Uuid()))
+
+
+async def lock_quickly(tx: WriteTx) -> None:
+    """Let this transaction wait two seconds for a lock, no more (decision D7)."""
+    if tx.dialect.name == "postgresql":
+        await tx.session.execute(text("SET LOCAL lock_timeout = '2s'"))
+
+
+async def lease_generations(tx: ReadTx, order_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Return the present lease generation of work orders."""
+    if not order_ids:
+        return {}
+    found = await tx.session.execute(
+        select(_ORDERS.c.id, _ORDERS.c.lease_generation).where(_ORDERS.c.id.in_(order_ids))
+    )
+    return {row.id: row.lease_generation for row in found}
+
+
+async def task_lines(
+    tx: ReadTx, task_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
+    """Return for each task itself and all its ancestors."""
+    if not task_ids:
+        return {}
+    first = select(_TASKS.c.id.label("leaf_id"), _TASKS.c.id, _TASKS.c.parent_task_id).where(
+        _TASKS.c.id.in_(task_ids)
+    )
+    line = first.cte("line", recursive=True)
+    line = line.union(
+        select(line.c.leaf_id, _TASKS.c.id, _TASKS.c.parent_task_id).join(
+            line, _TASKS.c.id == line.c.parent_task_id
+        )
+    )
+    lines: dict[uuid.UUID, set[uuid.UUID]] = {}
+    for row in await tx.session.execute(select(line.c.leaf_id, line.c.id)):
+        lines.setdefault(row.leaf_id, set()).add(row.id)
+    return {leaf: frozenset(members) for leaf, members in lines.items()}
+
+
+async def project_of_task(tx: ReadTx, task_id: uuid.UUID) -> uuid.UUID | None:
+    """Return the project of a task; `None` when there is no such task, or it has none."""
+    found = await tx.session.execute(select(_TASKS.c.project_id).where(_TASKS.c.id == task_id))
+    return found.scalar_one_or_none()
+
+
+def subtree(task_id: uuid.UUID) -> Select[uuid.UUID]:
+    """Return a query for a task and all tasks below it."""
+    below = select(_TASKS.c.id).where(_TASKS.c.id == task_id).cte(recursive=True)
+    below = below.union(select(_TASKS.c.id).join(below, _TASKS.c.parent_task_id == below.c.id))
+    return select(below.c.id)

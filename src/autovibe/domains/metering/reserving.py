@@ -1,0 +1,310 @@
+"""Holding the worst case of calls: all budgets that match a call, or none of them.
+
+A batch reads and locks everything it needs first, then decides item by item in the given order, and
+writes once. Budgets are locked in the order of their ids, so that batches cannot deadlock.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from autovibe.db import WriteTx
+from autovibe.domains.metering import repository
+from autovibe.domains.metering.messages import (
+    column_value,
+    no_budget_text,
+    shortage_message,
+    shortage_text,
+)
+from autovibe.domains.metering.periods import period_bounds, utc_day
+from autovibe.domains.metering.state import (
+    BudgetKey,
+    BudgetState,
+    BudgetUpdate,
+    HoldState,
+    ReservationState,
+)
+from autovibe.domains.projects import get_project
+from autovibe.domains.projects.errors import ProjectNotFoundError
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.ids import new_id
+from autovibe.kernel.money import ZERO, parse_decimal, to_text
+from autovibe.kernel.protoconv import id_or_none
+from autovibe.v1 import metering_pb2
+
+MONEY: Final = "money"
+_DEFAULT_TTL_S: Final = 3_600
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A reservation as it was asked for, with its ids parsed."""
+
+    call: ReservationState
+    order_id: uuid.UUID | None
+    amounts: dict[str, Decimal]
+    money_floor: Decimal | None
+
+    @property
+    def own_key(self) -> str | None:
+        """The idempotency key, `None` when it is just the id."""
+        key = self.call.idempotency_key
+        return None if key == str(self.call.id) else key
+
+
+@dataclass
+class _Batch:
+    """What a batch has read and locked, and what it is going to write."""
+
+    lines: dict[uuid.UUID, frozenset[uuid.UUID]]
+    generations: dict[uuid.UUID, int]
+    budgets: list[BudgetState]
+    known: dict[uuid.UUID, ReservationState]
+    known_holds: list[HoldState]
+    admitted: list[ReservationState] = field(default_factory=list)
+    holds: list[HoldState] = field(default_factory=list)
+    touched: dict[uuid.UUID, BudgetState] = field(default_factory=dict)
+
+
+async def reserve_many(
+    tx: WriteTx, ctx: CallContext, reservations: Sequence[metering_pb2.Reservation]
+) -> list[metering_pb2.ReserveVerdict]:
+    """Decide on calls in the given order; the verdicts hold once the transaction has committed."""
+    now = ctx.clock.now()
+    wanted = [_parse(reservation, now) for reservation in reservations]
+    batch = await _read_and_lock(tx, wanted, now)
+    verdicts = [await _decide(tx, batch, one) for one in wanted]
+    await repository.insert_calls(tx, batch.admitted, batch.holds)
+    updates = [
+        BudgetUpdate(budget.id, budget.used_amount, budget.reserved_amount)
+        for budget in batch.touched.values()
+    ]
+    await repository.save_budgets(tx, updates, now)
+    return verdicts
+
+
+def _parse(reservation: metering_pb2.Reservation, now: datetime) -> _Wanted:
+    amounts: dict[str, Decimal] = {}
+    for item in reservation.amounts:
+        amount = parse_decimal(item.amount, f"{item.resource_type} amount")
+        amounts[item.resource_type] = amounts.get(item.resource_type, ZERO) + amount
+    floor = reservation.money_floor
+    call = ReservationState(
+        id=uuid.UUID(reservation.id),
+        project_id=uuid.UUID(reservation.project_id),
+        task_id=id_or_none(reservation.task_id),
+        machine_id=id_or_none(reservation.machine_id),
+        execution_id=id_or_none(reservation.execution_id),
+        lease_generation=reservation.lease_generation,
+        instance_id=uuid.UUID(reservation.instance_id),
+        state="forwarded",
+        idempotency_key=reservation.idempotency_key or str(uuid.UUID(reservation.id)),
+        reserved_at=now,
+        expires_at=now + timedelta(seconds=reservation.ttl_s or _DEFAULT_TTL_S),
+        terms=column_value(reservation.terms),
+    )
+    return _Wanted(
+        call=call,
+        order_id=id_or_none(reservation.work_order_id),
+        amounts=amounts,
+        money_floor=parse_decimal(floor, "money_floor") if floor else None,
+    )
+
+
+async def _read_and_lock(tx: WriteTx, wanted: Sequence[_Wanted], now: datetime) -> _Batch:
+    await repository.lock_quickly(tx)
+    keys = [
+        (one.call.execution_id, one.own_key)
+        for one in wanted
+        if one.call.execution_id is not None and one.own_key is not None
+    ]
+    known = await repository.find_reservations(tx, [one.call.id for one in wanted], keys)
+    known_holds = await repository.holds_of(tx, list(known))
+    orders = {one.order_id for one in wanted if one.order_id is not None}
+    generations = await repository.lease_generations(tx, orders)
+    tasks = {one.call.task_id for one in wanted if one.call.task_id is not None}
+    lines = await repository.task_lines(tx, tasks)
+    projects = {one.call.project_id for one in wanted}
+    kinds = {MONEY} | {kind for one in wanted for kind in one.amounts}
+    in_lines = {task_id for line in lines.values() for task_id in line}
+    await _open_periods(tx, projects, in_lines, kinds, now)
+    budgets = await repository.lock_budgets(tx, projects, in_lines, kinds, utc_day(now))
+    return _Batch(lines, generations, budgets, known, known_holds)
+
+
+async def _open_periods(
+    tx: WriteTx, projects: set[uuid.UUID], tasks: set[uuid.UUID], kinds: set[str], now: datetime
+) -> None:
+    """Insert the rows of periods that have begun since the last call (decision D4)."""
+    today = utc_day(now)
+    ended = await repository.ended_budgets(
+        tx, today, project_ids=projects, task_ids=tasks, resource_types=kinds
+    )
+    for last in ended:
+        key = BudgetKey(last.project_id, last.task_id, last.resource_type, last.budget_period)
+        values = {"allocated_amount": last.allocated_amount, "unit": last.unit, "auto_reset": True}
+        bounds = period_bounds(last.budget_period, today)
+        await repository.open_budget(tx, key, bounds, values, now)
+
+
+async def _decide(tx: WriteTx, batch: _Batch, one: _Wanted) -> metering_pb2.ReserveVerdict:
+    repeated = _repeated(batch, one)
+    if repeated is not None:
+        return repeated
+    if _lease_is_lost(batch, one):
+        return _refusal(
+            one,
+            "LEASE_LOST",
+            "The work order of this machine was given to another worker; stop the machine.",
+        )
+    line = _line(batch, one)
+    matching = {
+        kind: [budget for budget in batch.budgets if _matches(budget, kind, one, line)]
+        for kind in one.amounts.keys() | {MONEY}
+    }
+    if not matching[MONEY]:
+        name = await _project_name(tx, one.call.project_id)
+        return _refusal(one, "NO_BUDGET", no_budget_text(name, one.call.task_id))
+    money = _money_that_fits(one, matching[MONEY])
+    for kind, amount in one.amounts.items():
+        needed = one.money_floor if kind == MONEY and one.money_floor is not None else amount
+        if kind == MONEY and money is not None:
+            continue
+        short = _shortest(matching[kind], needed)
+        if short is not None:
+            return await _does_not_fit(tx, one, short, needed)
+    return _admit(batch, one, matching, money)
+
+
+def _repeated(batch: _Batch, one: _Wanted) -> metering_pb2.ReserveVerdict | None:
+    """Return the verdict of an id or key that was seen before."""
+    call = one.call
+    known = batch.known.get(call.id)
+    if known is None and call.execution_id is not None:
+        known = next(
+            (
+                other
+                for other in batch.known.values()
+                if (other.execution_id, other.idempotency_key)
+                == (call.execution_id, call.idempotency_key)
+            ),
+            None,
+        )
+    if known is None:
+        return None
+    holds = [hold for hold in batch.known_holds if hold.reservation_id == known.id]
+    if known.state in repository.OPEN_STATES and _is_same_call(one, known):
+        return metering_pb2.ReserveVerdict(
+            id=str(call.id), admitted=True, money_held=to_text(_held(holds, MONEY) or ZERO)
+        )
+    return _refusal(
+        one,
+        "DUPLICATE_CALL",
+        f"Call {known.id} used this id or key already and is {known.state}; send the request "
+        "under a new one.",
+    )
+
+
+def _is_same_call(one: _Wanted, known: ReservationState) -> bool:
+    call = one.call
+    return (
+        known.id == call.id
+        and known.project_id == call.project_id
+        and known.task_id == call.task_id
+        and known.machine_id == call.machine_id
+        and known.execution_id == call.execution_id
+        and known.instance_id == call.instance_id
+        and known.idempotency_key == call.idempotency_key
+        and known.lease_generation == call.lease_generation
+        and known.terms == call.terms
+    )
+
+
+def _lease_is_lost(batch: _Batch, one: _Wanted) -> bool:
+    if one.order_id is None:
+        return False
+    return batch.generations.get(one.order_id) != one.call.lease_generation
+
+
+def _line(batch: _Batch, one: _Wanted) -> frozenset[uuid.UUID]:
+    task_id = one.call.task_id
+    return frozenset() if task_id is None else batch.lines.get(task_id, frozenset((task_id,)))
+
+
+def _matches(budget: BudgetState, kind: str, one: _Wanted, line: frozenset[uuid.UUID]) -> bool:
+    return (
+        budget.resource_type == kind
+        and budget.project_id == one.call.project_id
+        and (budget.task_id is None or budget.task_id in line)
+    )
+
+
+def _money_that_fits(one: _Wanted, budgets: Sequence[BudgetState]) -> Decimal | None:
+    """Return the amount to hold: all, or what is left if that is at least the floor; else none."""
+    amount = one.amounts.get(MONEY, ZERO)
+    left = min(budget.available for budget in budgets)
+    if left >= amount:
+        return amount
+    if one.money_floor is not None and left >= one.money_floor:
+        return left
+    return None
+
+
+def _shortest(budgets: Sequence[BudgetState], needed: Decimal) -> BudgetState | None:
+    """Return the budget that refuses, one that is short even without holds before others."""
+    short = [budget for budget in budgets if budget.available < needed]
+    return min(short, key=lambda budget: (budget.free_of_holds, budget.available), default=None)
+
+
+async def _does_not_fit(
+    tx: WriteTx, one: _Wanted, short: BudgetState, needed: Decimal
+) -> metering_pb2.ReserveVerdict:
+    held = short.free_of_holds >= needed
+    name = await _project_name(tx, one.call.project_id)
+    verdict = _refusal(
+        one,
+        "BUDGET_HELD" if held else "BUDGET_EXHAUSTED",
+        shortage_text(short, needed, name, held=held),
+    )
+    verdict.shortage.CopyFrom(shortage_message(short, needed))
+    return verdict
+
+
+def _admit(
+    batch: _Batch,
+    one: _Wanted,
+    matching: dict[str, list[BudgetState]],
+    money: Decimal | None,
+) -> metering_pb2.ReserveVerdict:
+    for kind, amount in one.amounts.items():
+        granted = money if kind == MONEY and money is not None else amount
+        for budget in matching[kind]:
+            budget.reserved_amount += granted
+            batch.touched[budget.id] = budget
+            batch.holds.append(HoldState(new_id(), one.call.id, budget.id, kind, granted, None))
+    batch.admitted.append(one.call)
+    batch.known[one.call.id] = one.call
+    batch.known_holds += [hold for hold in batch.holds if hold.reservation_id == one.call.id]
+    return metering_pb2.ReserveVerdict(
+        id=str(one.call.id), admitted=True, money_held=to_text(money or ZERO)
+    )
+
+
+def _held(holds: Sequence[HoldState], kind: str) -> Decimal | None:
+    return min((hold.amount for hold in holds if hold.resource_type == kind), default=None)
+
+
+def _refusal(one: _Wanted, reason: str, message: str) -> metering_pb2.ReserveVerdict:
+    return metering_pb2.ReserveVerdict(id=str(one.call.id), reason=reason, message=message)
+
+
+async def _project_name(tx: WriteTx, project_id: uuid.UUID) -> str:
+    try:
+        return (await get_project(tx, str(project_id))).name
+    except ProjectNotFoundError:
+        return str(project_id)

@@ -1,0 +1,154 @@
+"""The rules of budgets, holds, usage and rates."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.metering import repository
+from autovibe.domains.metering.budgets import list_budgets, parse_budget_amount, set_budget
+from autovibe.domains.metering.errors import NoExchangeRateError
+from autovibe.domains.metering.messages import budget_message
+from autovibe.domains.metering.rates import find_rate
+from autovibe.domains.metering.reserving import MONEY, reserve_many
+from autovibe.domains.metering.settling import API_CALLS, recover, settle_many
+from autovibe.domains.metering.state import BudgetKey
+from autovibe.domains.projects import resolve_project_id
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError, NotFoundError
+from autovibe.kernel.money import ZERO, to_text
+from autovibe.kernel.protoconv import from_timestamp, id_or_none
+from autovibe.v1 import metering_pb2
+
+
+class MeteringService:
+    """Implements autovibe.v1.MeteringService.
+
+    `max_rate_age_days` refuses exchange rates that are older.
+    """
+
+    def __init__(self, *, max_rate_age_days: int | None = None) -> None:
+        """Take the setting `rates.max_age_days`."""
+        self._max_rate_age_days = max_rate_age_days
+
+    async def set_budget(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.SetBudgetRequest
+    ) -> metering_pb2.Budget:
+        """Set what a project, or one task, may use of a resource in a period.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+            NotFoundError: it has no such task.
+            BudgetBelowUseError: the amount is below what is used and held.
+            NoExchangeRateError: the amount is in USD and there is no rate.
+            InvalidArgumentError: the amount is malformed, or a task is given another period than
+                total.
+        """
+        project_id = await resolve_project_id(tx, request.project)
+        period = request.budget_period or "total"
+        task_id = id_or_none(request.task_id)
+        if task_id is not None:
+            await _check_task(tx, project_id, task_id, period)
+        amount = await parse_budget_amount(
+            tx,
+            ctx.clock.now(),
+            request.resource_type,
+            request.amount,
+            self._max_rate_age_days,
+        )
+        key = BudgetKey(project_id, task_id, request.resource_type, period)
+        return budget_message(await set_budget(tx, ctx, key, amount, force=request.force))
+
+    async def list_budgets(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListBudgetsRequest
+    ) -> metering_pb2.ListBudgetsResponse:
+        """Return the budgets of the current periods; with a task, only its own.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        project_id = await resolve_project_id(tx, request.project) if request.project else None
+        budgets = await list_budgets(tx, ctx.clock.now(), project_id, id_or_none(request.task_id))
+        return metering_pb2.ListBudgetsResponse(budgets=budgets)
+
+    async def get_usage(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetUsageRequest
+    ) -> metering_pb2.UsageReport:
+        """Sum up what was used; a task's usage includes that of the tasks below it.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        rows = await repository.usage_lines(
+            tx,
+            project_id=await resolve_project_id(tx, request.project) if request.project else None,
+            task_id=id_or_none(request.task_id),
+            execution_id=id_or_none(request.execution_id),
+            since=from_timestamp(request.since) if request.HasField("since") else None,
+        )
+        report = metering_pb2.UsageReport()
+        total: Decimal = ZERO
+        for row in rows:
+            cost: Decimal | None = row.cost_cad
+            total += cost or ZERO
+            if row.resource_type == API_CALLS:
+                report.api_calls += int(row.amount)
+                report.uncertain_calls += row.uncertain
+            report.lines.add(
+                project_id=str(row.project_id),
+                resource_type=row.resource_type,
+                resource_subtype=row.resource_subtype or "",
+                amount=to_text(row.amount),
+                unit=row.unit,
+                cost_cad="" if cost is None else to_text(cost),
+                rows=row.rows,
+                model=row.model if row.resource_type in {MONEY, API_CALLS} else "",
+            )
+        report.cost_cad = to_text(total)
+        try:
+            report.rate.CopyFrom(await find_rate(tx, "USD", ctx.clock.now(), None))
+        except NoExchangeRateError:
+            report.ClearField("rate")
+        return report
+
+    async def get_exchange_rate(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetExchangeRateRequest
+    ) -> metering_pb2.ExchangeRate:
+        """Return the exchange rate in force.
+
+        Raises:
+            NoExchangeRateError: there is none, or the newest is older than the settings allow.
+        """
+        return await find_rate(tx, request.currency, ctx.clock.now(), self._max_rate_age_days)
+
+    async def reserve_many(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.ReserveManyRequest
+    ) -> metering_pb2.ReserveManyResponse:
+        """Hold the worst case of several calls; each is decided by itself, in order."""
+        verdicts = await reserve_many(tx, ctx, request.reservations)
+        return metering_pb2.ReserveManyResponse(verdicts=verdicts)
+
+    async def settle_many(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.SettleManyRequest
+    ) -> metering_pb2.SettleManyResponse:
+        """Settle or release holds; a cost that was incurred is never refused."""
+        verdicts = await settle_many(tx, ctx, request.settlements)
+        return metering_pb2.SettleManyResponse(verdicts=verdicts)
+
+    async def recover_reservations(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecoverReservationsRequest
+    ) -> metering_pb2.RecoverReservationsResponse:
+        """End what dead instances left open, and what has expired."""
+        return await recover(tx, ctx, request.instance_ids)
+
+
+async def _check_task(tx: ReadTx, project_id: uuid.UUID, task_id: uuid.UUID, period: str) -> None:
+    if period != "total":
+        raise InvalidArgumentError(
+            f"A task has one budget for all its time; leave out {period}.", field="budget_period"
+        )
+    if await repository.project_of_task(tx, task_id) != project_id:
+        raise NotFoundError(
+            f"The project has no task {task_id}; see `autovibe task list`.", task_id=str(task_id)
+        )
