@@ -16,7 +16,7 @@ from repository import ROOT
 
 BIN: Final = Path(sys.executable).parent
 CHECKS: Final[dict[str, list[str]]] = {
-    "ruff": [f"{BIN}/ruff", "check", "--quiet", "."],
+    "ruff": [f"{BIN}/ruff", "check", "--quiet", "--output-format", "concise", "."],
     "format": [f"{BIN}/ruff", "format", "--check", "--quiet", "--diff", "."],
     "sizes": [sys.executable, "tools/check_size.py"],
     "tree": [sys.executable, "tools/check_tree.py"],

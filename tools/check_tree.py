@@ -13,7 +13,7 @@ from repository import ROOT, files
 RULES: Final = {
     "a path of the machine it was written on": re.compile(
         rf"{re.escape(str(ROOT))}\b|(?<![\w.-])/(?:w[o]rk|f[a]rm)/|"
-        r"(?<![\w.-])/(?:home/(?!(?:agent|me|you)\b)|Users/|root/\.)[a-z]"
+        r"(?<![\w.-])/(?:home/(?!(?:agent|me|you)/)|Users/)[a-z][a-z0-9_-]*/"
     ),
     "the host of a package registry": re.compile(
         r"\bpyp[i]\.org|\bpythonhosted\.or[g]|\bregistry\.npmj[s]\.org|\bdeb\.debia[n]\.org|"

@@ -11,9 +11,9 @@ import pytest
 
 def test_a_function_over_the_limit_is_found_with_its_length() -> None:
     body = "    x = 1\n" * check_size.FUNCTION_LIMIT
-    assert list(check_size.long_functions(f"def short():\n    pass\n\ndef long():\n{body}")) == [
-        ("long", 4, check_size.FUNCTION_LIMIT + 1)
-    ]
+    assert list(
+        check_size.long_functions(f"def short():\n    pass\n\ndef long():\n{body}", "a")
+    ) == [("long", 4, check_size.FUNCTION_LIMIT + 1)]
 
 
 @pytest.mark.parametrize(
