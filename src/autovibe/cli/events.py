@@ -8,8 +8,8 @@ from typing import Final, Literal, cast
 
 from google.protobuf import json_format
 
+from autovibe.cli.output import one_line
 from autovibe.cli.render import cad, plural, short, size
-from autovibe.kernel.text import printable
 from autovibe.kernel.units import duration_text
 from autovibe.v1 import work_pb2
 
@@ -48,7 +48,7 @@ def event_lines(entry: work_pb2.LogEntry, *, most_lines: int | None = 12) -> lis
         hidden = len(lines) - most_lines
         lines = lines[:most_lines]
     shown = [
-        Line(head.label if not number else "", printable(text, one_line=True), head.tone)
+        Line(head.label if not number else "", one_line(text), head.tone)
         for number, text in enumerate(lines)
     ]
     if hidden:

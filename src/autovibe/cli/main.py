@@ -17,7 +17,6 @@ from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.lazy import LazyGroup
 from autovibe.cli.output import print_error, wants_json
 from autovibe.kernel.errors import (
-    EXIT_FAILED,
     EXIT_USAGE,
     AutovibeError,
     InvalidArgumentError,
@@ -71,14 +70,9 @@ def main(arguments: Sequence[str] | None = None, *, connect: Connect | None = No
             "int | None",
             autovibe.main(given, prog_name="autovibe", standalone_mode=False, obj=connect),
         )
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return EXIT_USAGE
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's last flush must not say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the last resort: one line
         return print_error(_as_own(error), as_json=as_json)
     return status or 0

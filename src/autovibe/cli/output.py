@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO
@@ -21,23 +23,40 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def print_json(document: object) -> None:
     """Print one JSON document; everything that is not ASCII is escaped, so no terminal obeys it."""
-    print(json.dumps(document, indent=2))
+    write(json.dumps(document, indent=2), sys.stdout)
 
 
 def print_json_line(document: object) -> None:
-    """Print one JSON document on one line, at once."""
-    print(json.dumps(document, separators=(",", ":")), flush=True)
+    """Print one JSON document on one line."""
+    write(json.dumps(document, separators=(",", ":")), sys.stdout)
 
 
-def print_lines(lines: Sequence[str], file: IO[str] | None = None) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Print lines of text for people; control characters are escaped (decision C13)."""
-    for line in lines:
-        print(printable(line), file=file or sys.stdout)
+    if lines:
+        write("\n".join(one_line(line) for line in lines), sys.stdout)
 
 
-def note(message: str) -> None:
-    """Tell the person something that is no result."""
-    print(f"autovibe: {printable(message, one_line=True)}", file=sys.stderr, flush=True)
+def write(text: str, stream: IO[str]) -> bool:
+    """Write a text and a line end at once, and return whether somebody could read it.
+
+    A reader that has gone (a closed pipe or terminal) changes no exit status.
+    """
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.EIO}:
+            raise
+        discard(stream)
+        return False
+    return True
+
+
+def discard(stream: IO[str]) -> None:
+    """Send what is still written to a stream nowhere, so that its last flush raises nothing."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def error_document(error: AutovibeError) -> Mapping[str, object]:
@@ -58,5 +77,10 @@ def print_error(error: AutovibeError, *, as_json: bool) -> int:
         print_json(error_document(error))
     else:
         text = printable(error.message, one_line=True)
-        print(f"autovibe: error: {text}", file=sys.stderr)
+        write(f"autovibe: error: {text}", sys.stderr)
     return error.exit_status
+
+
+def one_line(text: str) -> str:
+    """Return a text with everything escaped but tabs, which are part of what people read."""
+    return "\t".join(printable(part, one_line=True) for part in text.split("\t"))

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from autovibe.cli.events import LABEL_WIDTH, Line
-from autovibe.cli.view import discard
+from autovibe.cli.output import discard
 from autovibe.kernel.text import printable
 
 _STYLES: Final = {

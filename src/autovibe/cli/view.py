@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import IO, Protocol
 
 from autovibe.cli import lazy
 from autovibe.cli.events import Line
+from autovibe.cli.output import write
 
 
 class View(Protocol):
@@ -44,18 +44,14 @@ class PlainView:
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to a stream."""
-        self._stream: IO[str] | None = stream
+        self._stream = stream
+        self._readable = True
 
     def show(self, line: Line) -> None:
         """Write a line."""
-        if self._stream is None:
-            return
-        try:
-            print(line.plain(), file=self._stream, flush=True)
-        except OSError:
-            # The task goes on to its checkpoint when nobody reads any more.
-            discard(self._stream)
-            self._stream = None
+        # The task goes on to its checkpoint when nobody reads any more.
+        if self._readable:
+            self._readable = write(line.plain(), self._stream)
 
     def status(self, text: str) -> None:
         """Write nothing: lines that are replaced make no sense in a pipe."""
@@ -71,11 +67,3 @@ def open_view(stream: IO[str], *, quiet: bool) -> View:
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         return lazy.terminal_view(stream)
     return PlainView(stream)
-
-
-def discard(stream: IO[str]) -> None:
-    """Send what is still written to a stream nowhere, so that its last flush raises nothing."""
-    if stream in {sys.stdout, sys.stderr}:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)

@@ -72,15 +72,12 @@ def set_(
     if as_json:
         print_json(to_document(made))
         return
-    print_lines(
-        [
-            (
-                f"{project_name} may use {_amount(made.allocated_amount)} {made.unit} of "
-                f"{made.resource_type} ({made.budget_period}); {_amount(made.used_amount)} is used, "
-                f"{_amount(made.available_amount)} is left."
-            )
-        ]
+    used, left = _amount(made.used_amount), _amount(made.available_amount)
+    line = (
+        f"{project_name} may use {_amount(made.allocated_amount)} {made.unit} of "
+        f"{made.resource_type} ({made.budget_period}): {used} used, {left} left."
     )
+    print_lines([line])
 
 
 @budget.command("list", epilog="Example: autovibe budget list website")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from autovibe.cli.client.command import with_connection
@@ -9,7 +11,7 @@ from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.following import follow, poll_s, read_to_end
 from autovibe.cli.document import to_document
 from autovibe.cli.events import event_lines
-from autovibe.cli.output import print_json, print_json_line
+from autovibe.cli.output import print_json, print_json_line, write
 from autovibe.cli.render import moment
 from autovibe.v1 import work_pb2
 
@@ -47,7 +49,7 @@ def print_entry(entry: work_pb2.LogEntry) -> None:
     """Print one line of a log whole."""
     at = moment(entry.logged_at)[11:]
     for line in event_lines(entry, most_lines=None):
-        print(f"{at} {line.plain()}", flush=True)
+        write(f"{at} {line.plain()}", sys.stdout)
 
 
 def _print_json_entry(entry: work_pb2.LogEntry) -> None:

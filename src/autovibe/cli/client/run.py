@@ -109,7 +109,7 @@ def run(
     order = checked_order(
         RunOrder(
             prompt=prompt,
-            directory=Path(directory) if directory is not None else None,
+            directory=checked_directory(directory) if directory is not None else None,
             project=project_name,
             agent=agent,
             model=model,
@@ -137,7 +137,7 @@ def run(
 
 
 def checked_order(order: RunOrder, timeout: str) -> RunOrder:
-    """Return the order with its directory resolved and its limits read, before anything is done.
+    """Return the order with its prompt and limits read, before anything is done.
 
     Raises:
         InvalidArgumentError: something is missing or malformed.
@@ -159,21 +159,20 @@ def checked_order(order: RunOrder, timeout: str) -> RunOrder:
     return replace(
         order,
         prompt=prompt,
-        directory=checked_directory(order.directory) if order.directory is not None else None,
         timeout_s=parse_duration_s(timeout) if timeout else 0,
     )
 
 
-def checked_directory(path: Path) -> Path:
+def checked_directory(given: str) -> Path:
     """Return the real path of a directory.
 
     Raises:
         InvalidArgumentError: it is none.
     """
-    real = Path(path).expanduser().resolve()
-    if not str(path).strip() or not real.is_dir():
-        what = "is not a directory" if real.exists() else "does not exist"
-        raise InvalidArgumentError(f"{path} {what}; give --repo an existing directory.")
+    real = Path(given).expanduser().resolve()
+    if not given.strip() or not real.is_dir():
+        what = "is not a directory" if given.strip() and real.exists() else "does not exist"
+        raise InvalidArgumentError(f"{given!r} {what}; give --repo an existing directory.")
     return real
 
 

@@ -25,7 +25,7 @@ def summary_lines(result: work_pb2.TaskResult) -> list[str]:
     """Return what a task came to and what can be done with it; text is not escaped yet."""
     lines = [headline(result)]
     if result.HasField("error") and result.error.message:
-        lines.append(f"  {result.error.message}")
+        lines += [f"  {line}" for line in result.error.message.splitlines()]
     if result.summary.strip():
         lines += ["", *(f"  {line}" for line in result.summary.strip().splitlines())]
     lines += ["", *_numbers(result), *_files(result)]

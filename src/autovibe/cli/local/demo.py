@@ -64,7 +64,6 @@ class Stage:
         """Tell the person, unless a program reads us."""
         if not self.as_json:
             print_lines(lines)
-            sys.stdout.flush()
 
 
 @dataclass(frozen=True)

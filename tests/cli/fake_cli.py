@@ -1,0 +1,55 @@
+"""The command line on a control plane in memory: python fake_cli.py SCENARIO ARGUMENTS..."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import fake_plane
+
+from autovibe.cli.main import main
+from autovibe.v1 import checkpoints_pb2
+
+
+class SlowPlane(fake_plane.FakePlane):
+    """Stays in the import until it is interrupted."""
+
+    async def import_directory(self, request: Any) -> Any:
+        self._take(request)
+        sys.stderr.write("importing\n")
+        await self.stop.wait()
+        return await super().import_directory(request)
+
+
+def write_requests(plane: fake_plane.FakePlane) -> None:
+    if path := os.environ.get("FAKE_REQUESTS"):
+        Path(path).write_text("\n".join(type(request).__name__ for request in plane.requests))
+
+
+def run(scenario: str, arguments: list[str]) -> int:
+    mode, _, name = scenario.rpartition(":")
+    kind = SlowPlane if mode == "slow" else fake_plane.FakePlane
+    plane = kind(fake_plane.SCENARIOS[name], embedded=mode != "remote")
+    if mode == "secrets":
+        plane.findings = [checkpoints_pb2.SecretFinding(path=".env", why="name")]
+
+    @contextlib.asynccontextmanager
+    async def connect(settings: Any) -> AsyncGenerator[Any]:
+        try:
+            async with plane.connect(settings) as connection:
+                yield connection
+        finally:
+            write_requests(plane)
+
+    status = main(arguments, connect=connect)
+    if os.environ.get("FAKE_MODULES"):
+        Path(os.environ["FAKE_MODULES"]).write_text("\n".join(sorted(sys.modules)))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,146 @@
+"""Live output and questions on a real terminal (a pty)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import re
+import select
+import signal
+
+import pytest
+
+
+class Terminal:
+    """A command whose standard streams are a terminal of this test."""
+
+    def __init__(self, process, *arguments: str, **env: str) -> None:
+        self._master, slave = pty.openpty()
+        environment = {"TERM": "xterm", "COLUMNS": "100", "LINES": "40", **env}
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+        self.child = process(*arguments, env=environment, start_new_session=True, **streams)
+        os.close(slave)
+        self.seen = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.seen:
+            assert self._read(), self.seen
+
+    def read_to_end(self) -> str:
+        while self._read():
+            pass
+        self.child.wait(60)
+        return self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def close(self) -> None:
+        os.close(self._master)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], 60)
+        assert ready, self.seen
+        try:
+            data = os.read(self._master, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+
+@pytest.fixture
+def terminal(process):
+    """Start a command on a terminal."""
+    opened: list[Terminal] = []
+
+    def start(*arguments: str, **env: str) -> Terminal:
+        opened.append(Terminal(process, *arguments, **env))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def test_terminal_shows_lines_and_a_status_line_but_no_code_of_the_machine(terminal, repo):
+    one = terminal("completes", "run", "x", "--repo", str(repo))
+    seen = one.read_to_end()
+    assert one.child.returncode == 0
+    assert "\x1b[2J" not in seen
+    assert "\x07" not in seen
+    assert "\u202e" not in seen
+    assert "\\x1b[2J" in seen
+    assert "completed · " in seen
+    assert "1 model call · 0.0124 of 5.00 CAD · 1 checkpoint" in seen
+    assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l"), "the cursor is left hidden"
+
+
+def test_no_color_is_obeyed(terminal, repo):
+    seen = terminal("completes", "run", "x", "--repo", str(repo), NO_COLOR="1").read_to_end()
+    colours = re.findall(r"\x1b\[(?:\d+;)*3[0-7]m", seen)
+    assert colours == []
+    coloured = terminal("completes", "run", "x", "--repo", str(repo)).read_to_end()
+    assert re.findall(r"\x1b\[(?:\d+;)*3[0-7]m", coloured)
+
+
+def test_dumb_terminal_gets_plain_lines(terminal, repo):
+    seen = terminal("completes", "run", "x", "--repo", str(repo), TERM="dumb").read_to_end()
+    assert "\x1b" not in seen
+    assert "call      a-model" in seen
+
+
+@pytest.mark.parametrize(
+    ("answer", "included"),
+    [("e\n", "4 files, 1 left out"), ("what\ni\n", "4 files,"), ("\n", "1 left")],
+)
+def test_secrets_are_asked_about_on_a_terminal(answer, included, terminal, repo):
+    one = terminal("secrets:completes", "run", "x", "--repo", str(repo))
+    one.read_until("[a]bort?")
+    assert "  .env (name)" in one.seen
+    first, _, rest = answer.partition("\n")
+    one.type(f"{first}\n")
+    if rest:
+        one.seen = ""
+        one.read_until("[a]bort?")
+        one.type(rest)
+    seen = one.read_to_end()
+    assert one.child.returncode == 0
+    assert included in seen
+    assert ("left out" in seen) == (rest == "")
+
+
+@pytest.mark.parametrize("answer", ["a\n", "\x04"])
+def test_abort_at_the_question_imports_nothing(answer, terminal, repo, tmp_path):
+    requests = tmp_path / "requests"
+    one = terminal(
+        "secrets:completes", "run", "x", "--repo", str(repo), FAKE_REQUESTS=str(requests)
+    )
+    one.read_until("[a]bort?")
+    one.type(answer)
+    seen = one.read_to_end()
+    assert one.child.returncode == 130
+    assert "Stopped before anything was imported." in seen
+    assert "ImportDirectoryRequest" not in requests.read_text()
+
+
+def test_signal_at_the_question_ends_the_command(terminal, repo):
+    one = terminal("secrets:completes", "run", "x", "--repo", str(repo))
+    one.read_until("[a]bort?")
+    one.child.send_signal(signal.SIGINT)
+    seen = one.read_to_end()
+    assert one.child.returncode == 130
+    assert "Traceback" not in seen
+
+
+def test_terminal_that_goes_away_does_not_stop_the_task(process, repo, tmp_path):
+    requests = tmp_path / "requests"
+    one = Terminal(process, "waits", "run", "x", "--repo", str(repo), FAKE_REQUESTS=str(requests))
+    one.read_until("working")
+    one.close()
+    one.child.send_signal(signal.SIGHUP)
+    assert one.child.wait(60) == 130
+    assert "GetTaskResultRequest" in requests.read_text()
