@@ -1,7 +1,5 @@
-"""The composition root: the only place that knows every part, and joins them."""
+"""The composition root: the only place that knows every part, and joins them.
 
-from autovibe.app.compose import ControlPlane, open_control_plane
-from autovibe.app.embedded import Embedded, open_embedded
-from autovibe.app.server import serve
-
-__all__ = ["ControlPlane", "Embedded", "open_control_plane", "open_embedded", "serve"]
+`embedded` is the control plane inside a command, `server` the one that others reach; a command
+imports the one that it needs, because the skins of the server cost half a second to import.
+"""

@@ -43,12 +43,12 @@ def load(target: str) -> Any:
 
 def open_embedded(settings: Settings) -> AbstractAsyncContextManager[Embedded]:
     """Open the control plane in this process."""
-    return load("autovibe.app:open_embedded")(settings)
+    return load("autovibe.app.embedded:open_embedded")(settings)
 
 
 async def serve(settings: Settings) -> None:
     """Serve the control plane until cancelled."""
-    await load("autovibe.app:serve")(settings)
+    await load("autovibe.app.server:serve")(settings)
 
 
 def connect_http(url: str, token: str) -> AbstractAsyncContextManager[Services]:
