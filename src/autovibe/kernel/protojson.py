@@ -49,7 +49,8 @@ def from_json(
     """
     try:
         json_format.ParseDict(dict(data), message, ignore_unknown_fields=ignore_unknown_fields)
-    except json_format.ParseError as error:
+    # Beside its own error the parser lets through those of numbers and texts that do not fit.
+    except (json_format.ParseError, ValueError, TypeError, OverflowError) as error:
         sentence = str(error).rstrip(".")
         raise InvalidArgumentError(f"The data does not fit: {sentence}; correct it.") from error
 

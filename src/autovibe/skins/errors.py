@@ -1,0 +1,54 @@
+"""Errors that skins share."""
+
+from __future__ import annotations
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+
+class PortTakenError(AutovibeError):
+    """Another program listens on the port."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "PORT_TAKEN"
+
+
+class AddressUnusableError(AutovibeError):
+    """The address or port cannot be listened on: it is none of this host's, or not allowed."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "ADDRESS_UNUSABLE"
+
+
+class HostNotAllowedError(AutovibeError):
+    """The Host header names another server: a page of a foreign site may have sent the request."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "HOST_NOT_ALLOWED"
+
+
+class OriginNotAllowedError(AutovibeError):
+    """The Origin header names a foreign site."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "ORIGIN_NOT_ALLOWED"
+
+
+class NotJsonError(AutovibeError):
+    """A request that changes something is not declared as JSON."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "CONTENT_TYPE_NOT_JSON"
+
+
+class RequestTooLargeError(AutovibeError):
+    """The body of a request is larger than the server takes."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "REQUEST_TOO_LARGE"
+
+
+class MethodNotAllowedError(AutovibeError):
+    """The path exists and does not take this HTTP method."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "METHOD_NOT_ALLOWED"

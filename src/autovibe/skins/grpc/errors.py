@@ -1,0 +1,55 @@
+"""Errors as gRPC statuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from autovibe.kernel.errors import AutovibeError, Code
+
+DOMAIN: Final = "autovibe"
+# Together with the other metadata this stays far below what clients take (see MAX_METADATA_BYTES).
+_LONGEST_PARAMS: Final = 8 * 1024
+_LONGEST_MESSAGE: Final = 4 * 1024
+
+
+def status_code(code: Code) -> grpc.StatusCode:
+    """Return the status of a code: they have the same names."""
+    return grpc.StatusCode[code.value]
+
+
+def trailing_metadata(error: AutovibeError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    """Return what a client needs to raise the same error again.
+
+    `autovibe-params` is JSON; parameters too long for metadata are left out. The same stands in
+    `grpc-status-details-bin` as `google.rpc.ErrorInfo`, for clients that know no autovibe.
+    """
+    params = json.dumps(error.params)
+    if len(params) > _LONGEST_PARAMS:
+        params = "{}"
+    details = any_pb2.Any()
+    details.Pack(
+        error_details_pb2.ErrorInfo(
+            reason=error.reason,
+            domain=DOMAIN,
+            metadata={name: str(value) for name, value in json.loads(params).items()},
+        )
+    )
+    status = status_pb2.Status(
+        code=status_code(error.code).value[0], message=shortened(error.message), details=[details]
+    )
+    return (
+        ("autovibe-reason", error.reason),
+        ("autovibe-params", params),
+        ("autovibe-request-id", request_id),
+        ("grpc-status-details-bin", status.SerializeToString()),
+    )
+
+
+def shortened(message: str) -> str:
+    """Return a message that fits into a trailer."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"

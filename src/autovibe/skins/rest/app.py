@@ -1,0 +1,85 @@
+"""The REST skin as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from autovibe.kernel.errors import AutovibeError
+from autovibe.operations import Authenticate, Operations
+from autovibe.skins.rest.guard import MAX_BODY_BYTES, Guard
+from autovibe.skins.rest.page import docs_page
+from autovibe.skins.rest.problems import (
+    Problem,
+    on_error,
+    on_http_exception,
+    on_invalid_request,
+)
+from autovibe.skins.rest.routes import add_routes
+
+
+def build_app(
+    operations: Operations, authenticate: Authenticate, *, allowed_hosts: Collection[str]
+) -> FastAPI:
+    """Return the application that serves the operations for people under /api/v1.
+
+    Args:
+        operations: what runs the calls.
+        authenticate: from a token to an actor.
+        allowed_hosts: Host headers that are answered, with port (see `guard.local_hosts`).
+    """
+    app = FastAPI(
+        title="autovibe",
+        version=version("autovibe"),
+        description="A self-hosted control plane for fleets of coding agents.",
+        docs_url=None,  # its page loads scripts from another site; ours needs none
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.add_exception_handler(AutovibeError, on_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_error)
+    app.add_middleware(Guard, authenticate=authenticate, allowed_hosts=allowed_hosts)
+    add_routes(app, operations)
+    document = openapi_document(app)
+    page = docs_page(document)
+
+    async def openapi(_request: Request) -> Response:
+        return JSONResponse(document)
+
+    async def docs(_request: Request) -> Response:
+        return HTMLResponse(
+            page,
+            headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
+
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    app.add_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_route("/docs", docs, include_in_schema=False)
+    app.add_route("/healthz", healthz, include_in_schema=False)
+    return app
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of the routes, with the problem schema and the bearer token."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = Problem.model_json_schema(mode="serialization")
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    return document

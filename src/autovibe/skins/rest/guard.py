@@ -1,0 +1,128 @@
+"""What every request must pass before anything else sees it (decision C11).
+
+The loopback is no trust boundary: any page in a browser, and any user of this host, can reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autovibe.kernel.context import Actor
+from autovibe.kernel.errors import AutovibeError, UnauthenticatedError
+from autovibe.kernel.ids import new_id
+from autovibe.operations import Authenticate
+from autovibe.skins.errors import (
+    HostNotAllowedError,
+    NotJsonError,
+    OriginNotAllowedError,
+    RequestTooLargeError,
+)
+from autovibe.skins.rest.problems import REQUEST_ID, problem_response
+
+ACTOR: Final = "autovibe.actor"
+"""Key of the actor in the ASGI scope."""
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BEARER: Final = "bearer "
+_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+def local_hosts(port: int) -> frozenset[str]:
+    """Return the Host headers under which a client on this host reaches a port."""
+    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
+
+
+class Guard:
+    """ASGI middleware: Host, Origin, size, token, content type; then the actor is in the scope."""
+
+    def __init__(
+        self, app: ASGIApp, *, authenticate: Authenticate, allowed_hosts: Collection[str]
+    ) -> None:
+        """Guard an application; hosts are compared whole, with their port."""
+        self._app = app
+        self._authenticate = authenticate
+        self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may not pass, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(new_id())
+        scope[REQUEST_ID] = request_id
+        headers = Headers(scope=scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name for name, _ in message["headers"]}
+                own = (*_HEADERS, (b"x-request-id", request_id.encode()))
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in own if header[0] not in given),
+                ]
+            await send(message)
+
+        try:
+            scope[ACTOR] = await self._admit(scope["method"], headers)
+        except AutovibeError as error:
+            await problem_response(error, request_id)(scope, receive, send_with_headers)
+            return
+        # Routes match the path as it was sent, so that a name with a slash in it is one segment.
+        scope["path"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        await self._app(scope, receive, send_with_headers)
+
+    async def _admit(self, method: str, headers: Headers) -> Actor:
+        """Return who calls.
+
+        Raises:
+            HostNotAllowedError: the Host is not one of this server's.
+            OriginNotAllowedError: the request comes from a page of another site.
+            UnauthenticatedError: there is no valid token.
+            NotJsonError: a change is not declared as JSON.
+            RequestTooLargeError: the body is larger than the server takes.
+        """
+        host = self._checked_host(headers)
+        origin = headers.get("origin")
+        if origin is not None and origin.lower().partition("://")[2] != host:
+            raise OriginNotAllowedError(
+                "Pages of other sites may not call autovibe; call it from its own.", origin=origin
+            )
+        actor = await self._authenticate(_token(headers))
+        if method not in _SAFE_METHODS:
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                raise NotJsonError("Set the header content-type to application/json.")
+            size = headers.get("content-length", "0")
+            if not size.isdecimal() or int(size) > MAX_BODY_BYTES:
+                raise RequestTooLargeError(
+                    f"The body has more than {MAX_BODY_BYTES} bytes; send less at once.",
+                    max_bytes=MAX_BODY_BYTES,
+                )
+        return actor
+
+    def _checked_host(self, headers: Headers) -> str:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._allowed_hosts:
+            raise HostNotAllowedError(
+                "This server does not answer under that name; use the address that "
+                "`autovibe up` shows, or add the name to its configuration.",
+                host=", ".join(hosts)[:255],
+            )
+        return hosts[0].lower()
+
+
+def _token(headers: Headers) -> str:
+    given = headers.getlist("authorization")
+    if len(given) != 1 or not given[0].lower().startswith(_BEARER):
+        raise UnauthenticatedError("Send your token in the header `Authorization: Bearer TOKEN`.")
+    return given[0][len(_BEARER) :].strip()

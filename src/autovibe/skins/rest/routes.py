@@ -1,0 +1,170 @@
+"""One route per operation for people, made from its descriptor."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import unquote
+
+from fastapi import Body, FastAPI, Path, Query, Request
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from autovibe.kernel.errors import HTTP_STATUS, InvalidArgumentError
+from autovibe.kernel.protojson import from_json, to_json_bytes
+from autovibe.operations import Operations, error_classes
+from autovibe.sdk.contract import HttpRule, Method, rule_of
+from autovibe.skins.rest.comments import comment
+from autovibe.skins.rest.guard import ACTOR
+from autovibe.skins.rest.models import Models, query_annotation, rule_schema
+from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of
+from autovibe.v1 import options_pb2
+
+COMMON_REASONS: Final = (
+    "INVALID_ARGUMENT",
+    "CONTENT_TYPE_NOT_JSON",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "HOST_NOT_ALLOWED",
+    "ORIGIN_NOT_ALLOWED",
+    "INTERNAL",
+    "DATABASE_UNAVAILABLE",
+)
+_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+Endpoint = Callable[..., Awaitable[Response]]
+
+
+def add_routes(app: FastAPI, operations: Operations) -> None:
+    """Add a route for every operation that people may call and this process serves."""
+    offered = [
+        (operation.method, operation.method.http)
+        for operation in operations.registry
+        if operation.method.operation.audience == options_pb2.AUDIENCE_PEOPLE
+    ]
+    models = Models([method.descriptor.input_type for method, _ in offered])
+    for method, http in offered:
+        if http is None:
+            msg = f"{method.name} is for people and has no google.api.http option"
+            raise ValueError(msg)
+        text = comment(method.descriptor.full_name)
+        app.add_api_route(
+            http.template,
+            _endpoint(operations, method, http, models),
+            methods=[http.verb],
+            response_model=models.model(method.descriptor.output_type),
+            response_description="Done.",
+            operation_id=method.descriptor.name,
+            name=method.attribute,
+            summary=text.partition(":")[0].partition(".")[0].partition(";")[0],
+            description=f"{text}\n\nNeeds the permission `{method.operation.permission}`.",
+            tags=[method.service.rsplit(".", 1)[1].removesuffix("Service").lower()],
+            responses=_error_responses(method),
+        )
+
+
+def _endpoint(operations: Operations, method: Method, http: HttpRule, models: Models) -> Endpoint:
+    fields = [f for f in method.descriptor.input_type.fields if f.name not in http.variables]
+    single = frozenset(f.name for f in fields if not http.has_body and not f.is_repeated)
+    known = frozenset(() if http.has_body else (f.name for f in fields))
+
+    async def endpoint(request: Request, **given: Any) -> Response:
+        _check_query(request, known, single)
+        message = method.request_type()
+        from_json(_data(given, known), message)
+        _fill_from_path(message, request, http)
+        ctx = replace(operations.context(request.scope[ACTOR]), request_id=request_id_of(request))
+        response = await operations.invoke(method.name, message, ctx)
+        return Response(to_json_bytes(response), media_type="application/json")
+
+    parameters = [_parameter("request", Request)]
+    parameters += [_path_parameter(method, name) for name in http.variables]
+    if http.has_body:
+        body = models.model(method.descriptor.input_type, http.variables)
+        parameters.append(_body_parameter(body, fields))
+    else:
+        parameters += [_query_parameter(field) for field in fields]
+    # FastAPI reads a function's signature; this one is known only now.
+    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # any function may have one
+    return endpoint
+
+
+def _data(given: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    body = given.get("body")
+    if isinstance(body, BaseModel):
+        return body.model_dump(exclude_unset=True)
+    return {name: given[name] for name in known if given.get(name) is not None}
+
+
+def _fill_from_path(message: Message, request: Request, http: HttpRule) -> None:
+    for name in http.variables:
+        try:
+            value = unquote(request.path_params[name], errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidArgumentError(f"{name} is not valid UTF-8.", field=name) from None
+        setattr(message, name, value)
+
+
+def _check_query(request: Request, known: frozenset[str], single: frozenset[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidArgumentError(f"{name[:100]} is not known; leave it out.", field=name)
+        if name in single and len(request.query_params.getlist(name)) > 1:
+            raise InvalidArgumentError(f"{name} may be given once only.", field=name)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> Any:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _path_parameter(method: Method, name: str) -> Any:
+    field = method.descriptor.input_type.fields_by_name[name]
+    shown = Path(description=_described(field), json_schema_extra=rule_schema(field))
+    return _parameter(name, Annotated[str, shown])
+
+
+def _query_parameter(field: FieldDescriptor) -> Any:
+    shown = Query(description=_described(field), json_schema_extra=rule_schema(field))
+    annotation = Annotated[query_annotation(field), shown]
+    default: Any = [] if field.is_repeated else None
+    if rule_of(field).required:
+        default = inspect.Parameter.empty
+    return _parameter(field.name, annotation, default)
+
+
+def _body_parameter(body: type[BaseModel], fields: list[FieldDescriptor]) -> Any:
+    required = any(rule_of(field).required for field in fields)
+    return _parameter(
+        "body", Annotated[body, Body()], inspect.Parameter.empty if required else None
+    )
+
+
+def _described(field: FieldDescriptor) -> str | None:
+    return comment(field.full_name) or None
+
+
+def _error_responses(method: Method) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses of an operation by status, with the reasons of each."""
+    classes = error_classes()
+    by_status: dict[int, list[str]] = {}
+    for reason in dict.fromkeys((*method.operation.errors, *COMMON_REASONS)):
+        kind = classes.get(reason)
+        if kind is not None:
+            meaning = (kind.__doc__ or "").strip().partition("\n")[0]
+            by_status.setdefault(HTTP_STATUS[kind.code], []).append(f"- `{reason}`: {meaning}")
+    shown: dict[int | str, dict[str, Any]] = {
+        status: {"description": _reasons(status, lines), "content": _PROBLEM}
+        for status, lines in sorted(by_status.items())
+    }
+    return shown | {"default": {"description": "Another error.", "content": _PROBLEM}}
+
+
+def _reasons(status: int, lines: list[str]) -> str:
+    return "\n".join([f"{HTTPStatus(status).phrase}:", "", *lines])

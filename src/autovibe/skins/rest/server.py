@@ -1,0 +1,112 @@
+"""Serving the REST skin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Collection, Generator
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from autovibe.operations import Authenticate, Operations
+from autovibe.skins.listening import bind
+from autovibe.skins.rest.app import build_app
+from autovibe.skins.rest.guard import local_hosts
+
+_GRACE_S: Final = 5
+
+
+@dataclass(frozen=True)
+class RestServer:
+    """A server that answers."""
+
+    host: str
+    port: int
+    """The port itself, also where any free one was asked for."""
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def serve_rest(
+    operations: Operations,
+    authenticate: Authenticate,
+    host: str,
+    port: int,
+    *,
+    allowed_hosts: Collection[str] = (),
+) -> AsyncGenerator[RestServer]:
+    """Serve the operations for people until the block ends; calls under way get five seconds.
+
+    Args:
+        operations: what runs the calls.
+        authenticate: from a token to an actor.
+        host: address to listen on.
+        port: 0 takes any free one.
+        allowed_hosts: Host headers that are answered beside the address itself and the loopback's.
+
+    Raises:
+        PortTakenError: another program listens there.
+        AddressUnusableError: the address cannot be listened on.
+    """
+    with contextlib.closing(bind(host, port)) as listener:
+        server = RestServer(host, listener.getsockname()[1])
+        own = server.url.removeprefix("http://")
+        app = build_app(
+            operations,
+            authenticate,
+            allowed_hosts={own, *local_hosts(server.port), *allowed_hosts},
+        )
+        async with _served(app, listener):
+            yield server
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the program around it and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@contextlib.asynccontextmanager
+async def _served(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # nobody in front of us is trusted to say who calls
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="rest-server")
+    started = asyncio.create_task(server.is_up.wait())
+    try:
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+        yield
+    finally:
+        started.cancel()
+        server.should_exit = True
+        await serving
