@@ -66,6 +66,8 @@ def tricky(tmp_path: Path) -> Path:
     _write(top / "readonly", b"r\n", 0o444)
     _write(top / "secret", b"s\n", 0o600)
     _write(top / "no-permission", b"n\n", 0o000)
+    if not os.access(top / "no-permission", os.R_OK):  # only root can read such a file
+        (top / "no-permission").chmod(0o400)
     _write(top / "large.bin", os.urandom(1 << 20) + bytes(2 << 20) + b"end")
     _write(top / "exact-chunk.bin", b"x" * (1 << 20))
     _write(top / "just-over.bin", b"y" * ((1 << 20) + 1))
@@ -78,8 +80,7 @@ def tricky(tmp_path: Path) -> Path:
     os.link(top / "hard" / "one", top / "a-third")
     _write(tmp_path / "outside", b"one name inside, one outside\n")
     os.link(tmp_path / "outside", top / "half-inside")
-    with open(os.fsencode(top) + b"/not-utf8-\xff\xfe", "wb") as file:
-        file.write(b"raw name\n")
+    _write(top / os.fsdecode(b"not-utf8-\xff\xfe"), b"raw name\n")
     _write(top / "ünïcode" / "名前", b"name\n")
     _write(top / 'new\nline and "quotes"', b"odd\n")
     os.mkfifo(top / "fifo", 0o640)
@@ -102,28 +103,25 @@ def tricky(tmp_path: Path) -> Path:
     return top
 
 
-def describe(top: Path) -> dict[bytes, tuple[object, ...]]:
+def describe(top: Path) -> dict[str, tuple[object, ...]]:
     """Describe a tree independently of the store: everything that a restore must bring back."""
-    found: dict[bytes, tuple[object, ...]] = {}
-    inodes: dict[int, list[bytes]] = {}
-    base = os.fsencode(top)
-    for directory, dirs, files in os.walk(base):
-        for name in dirs + files:
-            path = os.path.join(directory, name)
-            st = os.lstat(path)
-            content: object = None
-            if stat.S_ISREG(st.st_mode):
-                with open(path, "rb") as file:
-                    content = file.read()
-                inodes.setdefault(st.st_ino, []).append(path[len(base) :])
-            elif stat.S_ISLNK(st.st_mode):
-                content = os.readlink(path)
-            xattrs = tuple(
-                (key, os.getxattr(path, key, follow_symlinks=False))
-                for key in sorted(os.listxattr(path, follow_symlinks=False))
-                if key.startswith("user.")
-            )
-            found[path[len(base) :]] = (st.st_mode, st.st_mtime_ns, content, xattrs)
+    found: dict[str, tuple[object, ...]] = {}
+    inodes: dict[int, list[str]] = {}
+    for path in top.rglob("*"):
+        name = str(path.relative_to(top))
+        st = path.lstat()
+        content: object = None
+        if stat.S_ISREG(st.st_mode):
+            content = path.read_bytes()
+            inodes.setdefault(st.st_ino, []).append(name)
+        elif stat.S_ISLNK(st.st_mode):
+            content = path.readlink()
+        xattrs = tuple(
+            (key, os.getxattr(path, key, follow_symlinks=False))
+            for key in sorted(os.listxattr(path, follow_symlinks=False))
+            if key.startswith("user.")
+        )
+        found[name] = (st.st_mode, st.st_mtime_ns, content, xattrs)
     for paths in inodes.values():
         if len(paths) > 1:
             for path in paths:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-import os
+import fcntl
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,10 @@ print(taken.root)
 """
 
 
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
 def _fill(tree: Path, seed: int) -> None:
     rng = random.Random(seed)
     for index in range(25):
@@ -47,6 +53,10 @@ def _survives(store_path: Path, tree: Path, earlier: str, describe_tree, tmp_pat
     store = Store.open(store_path)
     assert list((store_path / "tmp").iterdir()) == []
     assert store.stats().damaged_packs == ()
+    packs = sorted(path.name for path in (store_path / "packs").iterdir())
+    assert [name for name in packs if name.endswith(".idx")] == [
+        name.replace(".pack", ".idx") for name in packs if name.endswith(".pack")
+    ]
     assert store.read_ref("checkpoints/earlier") == earlier
     assert store.verify(earlier).ok
     named = store.read_ref("checkpoints/new")
@@ -90,9 +100,8 @@ def test_kill_at_a_random_moment_leaves_the_store_whole(
     _survives(store, tree, earlier, describe_tree, tmp_path)
 
 
-def test_acknowledged_snapshot_is_there_for_the_next_process(
-    earlier: str, tmp_path: Path, run_python
-):
+@pytest.mark.usefixtures("earlier")
+def test_acknowledged_snapshot_is_there_for_the_next_process(tmp_path: Path, run_python):
     done = run_python(_VICTIM, tmp_path / "store", tmp_path / "tree", tmp_path / "o", "never", "1")
     assert done.returncode == 0, done.stderr
     store = Store.open(tmp_path / "store")
@@ -133,7 +142,24 @@ def test_sweep_removes_files_of_the_dead_and_spares_those_of_the_living(tmp_path
     assert sweep(tmp_path) == 1
     assert [path.name for path in tmp_path.iterdir()] == [living.path.name]
     living.close()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
+
+
+def test_pack_that_lost_only_its_index_is_adopted_with_its_objects(earlier: str, tmp_path: Path):
+    for index in (tmp_path / "store" / "packs").glob("*.idx"):
+        index.unlink()
+    store = Store.open(tmp_path / "store")
+    assert store.verify(earlier).ok
+    assert store.stats().packs == 1
+
+
+def test_pack_of_a_living_writer_is_not_adopted(earlier: str, tmp_path: Path):
+    (index,) = (tmp_path / "store" / "packs").glob("*.idx")
+    index.unlink()
+    with index.with_suffix(".pack").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert Store.open(tmp_path / "store").stats().packs == 0
+    assert Store.open(tmp_path / "store").verify(earlier).ok
 
 
 _LIMITED = """
@@ -157,8 +183,30 @@ def test_full_disk_is_reported_and_earlier_snapshots_stay_usable(
     (tree / "big").write_bytes(random.Random(3).randbytes(3 << 20))
     done = run_python(_LIMITED, store, tree)
     assert done.stdout.startswith("STORE_FULL No space is left"), done.stderr
-    assert os.listdir(store / "tmp") == []
+    assert names(store / "tmp") == []
     _survives(store, tree, earlier, describe_tree, tmp_path)
+
+
+_LIMITED_RESTORE = """
+import resource, sys
+from pathlib import Path
+from autovibe.kernel.errors import AutovibeError
+from autovibe.store import Store
+store = Store.open(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.restore(sys.argv[2], Path(sys.argv[3]))
+except AutovibeError as error:
+    print(error.reason, error.message)
+"""
+
+
+def test_full_disk_while_restoring_is_reported_and_nothing_is_left(
+    earlier: str, tmp_path: Path, run_python
+):
+    done = run_python(_LIMITED_RESTORE, tmp_path / "store", earlier, tmp_path / "out")
+    assert done.stdout.startswith("STORE_FULL No space is left to restore"), done.stderr
+    assert names(tmp_path / "out") == []
 
 
 _WRITER = """
@@ -175,9 +223,6 @@ for turn in range(8):
 
 
 def test_two_processes_write_at_once_and_every_snapshot_is_whole(tmp_path: Path):
-    import subprocess
-    import sys
-
     store_path = tmp_path / "store"
     reader = Store.open(store_path)
     writers = []
@@ -193,9 +238,6 @@ def test_two_processes_write_at_once_and_every_snapshot_is_whole(tmp_path: Path)
 
 
 def test_two_processes_that_create_a_store_at_once_agree_on_it(tmp_path: Path):
-    import subprocess
-    import sys
-
     script = (
         "import sys; from pathlib import Path; from autovibe.store import Store;"
         "print(Store.open(Path(sys.argv[1])).store_id)"

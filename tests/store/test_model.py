@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -79,7 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
         }
 
     @rule(path=_PATHS, content=_CONTENTS, executable=st.booleans())
-    def write(self, path: str, content: bytes, executable: bool) -> None:
+    def write(self, path: str, content: bytes, *, executable: bool) -> None:
         if self._blocked(path):
             return
         if not isinstance(self.model.get(path), tuple):
@@ -112,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
             self._remove(path)
 
     @rule(target=taken, cached=st.booleans())
-    def snapshot(self, cached: bool):
+    def snapshot(self, *, cached: bool):
         snapshot = self.store.snapshot({"w": self.tree}, cache=self.cache if cached else None)
         known = self.kept.get(snapshot.root)
         assert known is None or known == self.model
@@ -143,7 +142,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.snapshot({"w": out}).root == root
 
     @rule(root=taken, cached=st.booleans())
-    def restore_in_place(self, root: str, cached: bool) -> None:
+    def restore_in_place(self, root: str, *, cached: bool) -> None:
         cache = self.cache if cached else None
         result = self.store.restore(root, self.tree, path="w", onto_same=True, cache=cache)
         if result.saved_root is not None:
@@ -174,13 +173,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_in_tmp(self) -> None:
-        assert os.listdir(self.top / "store" / "tmp") == []
+        assert list((self.top / "store" / "tmp").iterdir()) == []
 
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=25,
-    stateful_step_count=15,
+    max_examples=40,
+    stateful_step_count=40,
     deadline=None,
     derandomize=True,
     database=None,

@@ -64,8 +64,7 @@ def tree(tmp_path: Path) -> Path:
     (top / "run.sh").write_bytes(b"#!/bin/sh\n")
     (top / "with space").write_bytes(b"x\n")
     (top / 'quote"\t\\').write_bytes(b"x\n")
-    with open(os.fsencode(top) + b"/raw-\xff", "wb") as file:
-        file.write(b"x\n")
+    (top / os.fsdecode(b"raw-\xff")).write_bytes(b"x\n")
     (top / "ünïcode").write_bytes(b"x\n")
     return top
 

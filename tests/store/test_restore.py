@@ -20,6 +20,10 @@ from autovibe.store.packs import sha256
 from autovibe.store.tree import DIR, FILE, SYMLINK, TreeEntry, encode_tree
 
 
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
 def store_tree(store: Store, entries: list[TreeEntry]) -> str:
     """Put a root tree with these entries below `w` into the store, as a damaged writer might."""
     blob = b"payload"
@@ -109,17 +113,17 @@ def test_link_group_to_a_path_outside_the_selection_writes_a_file(store: Store, 
 def test_selected_file_is_put_under_its_own_name(store: Store, tricky: Path, tmp_path: Path):
     taken = store.snapshot({"w": tricky})
     store.restore(taken.root, tmp_path / "out", path="w/ignored/build.o")
-    assert os.listdir(tmp_path / "out") == ["build.o"]
+    assert names(tmp_path / "out") == ["build.o"]
     assert (tmp_path / "out" / "build.o").read_bytes() == b"\0\1\2" * 1000
     store.restore(taken.root, tmp_path / "links", path="w/dangling")
-    assert os.readlink(tmp_path / "links" / "dangling") == "no/such/file"
+    assert (tmp_path / "links" / "dangling").readlink() == Path("no/such/file")
 
 
 def test_whole_snapshot_restores_every_root(store: Store, tricky: Path, tmp_path: Path):
     (tmp_path / "home").mkdir()
     taken = store.snapshot({"workspace": tricky, "home": tmp_path / "home"})
     store.restore(taken.root, tmp_path / "out")
-    assert sorted(os.listdir(tmp_path / "out")) == ["home", "workspace"]
+    assert sorted(names(tmp_path / "out")) == ["home", "workspace"]
     roots = {name: tmp_path / "out" / name for name in ("home", "workspace")}
     assert store.snapshot(roots).root == taken.root
 
@@ -142,7 +146,7 @@ def test_target_that_is_not_empty_is_refused_and_untouched(
     (tmp_path / "out" / "mine").write_bytes(b"precious")
     with pytest.raises(TargetNotEmptyError, match="new directory"):
         store.restore(taken.root, tmp_path / "out", path="w")
-    assert os.listdir(tmp_path / "out") == ["mine"]
+    assert names(tmp_path / "out") == ["mine"]
 
 
 def test_target_that_is_a_file_is_refused(store: Store, tricky: Path, tmp_path: Path):
@@ -166,12 +170,14 @@ def test_setuid_and_setgid_are_dropped_unless_exact(store: Store, tmp_path: Path
     assert store.snapshot({"w": tmp_path / "exact"}).root == taken.root
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own files as somebody else")
 def test_foreign_owners_and_capabilities_are_dropped_unless_exact(store: Store, tmp_path: Path):
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "file").write_bytes(b"x")
-    os.chown(tree / "file", 4242, 4343)
+    try:
+        os.chown(tree / "file", 4242, 4343)
+    except PermissionError:
+        pytest.skip("only root can give a file to somebody else")
     capability = bytes.fromhex("0000000200200000000000000000000000000000")  # cap_net_raw, v2
     os.setxattr(tree / "file", "security.capability", capability)
     taken = store.snapshot({"w": tree})
@@ -237,7 +243,7 @@ def test_restore_in_place_touches_only_what_differs_and_keeps_what_it_replaced(
     (tricky / "link" / "inside").write_bytes(b"x")
     (tricky / "hard" / "two").unlink()
     (tricky / "hard" / "two").write_bytes(b"linked\n")
-    os.rename(tricky / "ignored", tricky / "moved")
+    (tricky / "ignored").rename(tricky / "moved")
     changed = describe_tree(tricky)
     result = store.restore(taken.root, tricky, path="w", onto_same=True)
     assert describe_tree(tricky) == before
@@ -277,7 +283,7 @@ def test_restore_in_place_refuses_a_target_that_cannot_be_saved(
     os.close(here)
     with pytest.raises(TargetNotEmptyError, match="cannot save"):
         store.restore(taken.root, deep, path="w", onto_same=True)
-    assert os.listdir(deep) == ["d"]
+    assert names(deep) == ["d"]
 
 
 def test_restore_through_a_directory_swapped_for_a_link_does_not_leave_the_target(

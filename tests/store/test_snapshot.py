@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +19,10 @@ from autovibe.store import (
     StatCache,
     Store,
 )
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
 def content(store: Store, root: str, path: str) -> bytes:
@@ -109,9 +116,7 @@ def test_root_names_that_are_no_plain_names_are_refused(store: Store, roots):
 
 def test_on_read_is_called_once_before_anything_is_visible(store: Store, tricky: Path):
     seen: list[int] = []
-    store.snapshot(
-        {"w": tricky}, on_read=lambda: seen.append(len(os.listdir(store.path / "packs")))
-    )
+    store.snapshot({"w": tricky}, on_read=lambda: seen.append(len(names(store.path / "packs"))))
     assert seen == [0]
 
 
@@ -156,7 +161,7 @@ def test_torn_file_that_shrank_and_grew_while_read_is_stored_readably(store: Sto
     busy.write_bytes(os.urandom(3 << 20))
     sizes = [(1 << 20) + 100, 3 << 20]
 
-    def shrink_then_grow(at: Progress) -> None:
+    def shrink_then_grow(_: Progress) -> None:
         sizes.append(sizes.pop(0))
         os.truncate(busy, sizes[-1])
 
@@ -274,6 +279,18 @@ def test_excluded_paths_are_left_out_and_listed(store: Store, tmp_path: Path):
     assert "node_modules/x/y.js" in [e.path for e in store.entries(taken.root, "home")]
 
 
+def test_store_inside_the_captured_tree_is_left_out_and_listed(tmp_path: Path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_bytes(b"x")
+    store = Store.open(tree / ".autovibe" / "store")
+    taken = [store.snapshot({"w": tree}) for _ in range(3)]
+    assert [t.excluded for t in taken] == [("w/.autovibe/store",)] * 3
+    assert paths(store, taken[2].root) == [".autovibe", ".autovibe/store", "file"]
+    with pytest.raises(InvalidArgumentError, match="the checkpoint store itself"):
+        store.snapshot({"w": store.path})
+
+
 def test_nesting_beyond_the_limit_is_cut_off_and_listed(store: Store, tmp_path: Path):
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -300,7 +317,7 @@ def test_unreadable_file_and_directory_are_listed_and_the_rest_is_kept(outside_t
     (tree / "open").write_bytes(b"kept")
     (tree / "denied").chmod(0)
     (tree / "closed").chmod(0)
-    with as_unprivileged():
+    with as_unprivileged(tree / "denied"):
         store = Store.open(outside_tmp / "store")
         taken = store.snapshot({"w": tree})
         assert taken.unreadable == ("w/closed", "w/denied")
@@ -312,31 +329,24 @@ def test_unreadable_file_and_directory_are_listed_and_the_rest_is_kept(outside_t
 
 
 @pytest.fixture
-def outside_tmp(tmp_path_factory):
-    import shutil
-    import tempfile
-
+def outside_tmp():
     path = Path(tempfile.mkdtemp(prefix="autovibe-store-"))
     path.chmod(0o777)
     yield path
     shutil.rmtree(path)
 
 
-def as_unprivileged():
-    import contextlib
-
-    @contextlib.contextmanager
-    def switch():
-        if os.geteuid() != 0:
-            yield
-            return
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
-    return switch()
+@contextlib.contextmanager
+def as_unprivileged(denied: Path):
+    """Root reads everything; the kernel takes that away with the effective user."""
+    if not os.access(denied, os.R_OK):
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 class SteppedClock:
@@ -449,15 +459,15 @@ def test_changes_of_every_kind_with_a_cache_give_the_root_of_a_fresh_walk(
     clock.time += timedelta(hours=1)
     clocked.snapshot({"w": tricky}, cache=cache)
     steps = [
-        lambda: (tricky / "plain.txt").unlink(),
+        (tricky / "plain.txt").unlink,
         lambda: (tricky / "empty-dir" / "inner" / "new").write_bytes(b"n"),
-        lambda: (tricky / "hard" / "one").unlink(),
-        lambda: (tricky / "hard" / "two").unlink(),
+        (tricky / "hard" / "one").unlink,
+        (tricky / "hard" / "two").unlink,
         lambda: os.link(tricky / "secret", tricky / "hard" / "again"),
         lambda: (tricky / "script.sh").chmod(0o644),
         lambda: (tricky / "ignored").rename(tricky / "renamed"),
         lambda: (tricky / "link").unlink() or (tricky / "link").mkdir(),
-        lambda: (tricky / "fifo").unlink(),
+        (tricky / "fifo").unlink,
         lambda: os.utime(tricky / "nested", ns=(3, 3)),
     ]
     for step in steps:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -18,7 +19,13 @@ from autovibe.store import (
     Store,
     StoreNewerFormatError,
     StoreNotFoundError,
+    StoreReadOnlyError,
+    StoreWriteError,
 )
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
 def test_store_follows_its_protocol(store: Store):
@@ -44,7 +51,46 @@ def test_directory_that_holds_something_else_is_no_store(tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(NotAStoreError, match=r"thesis\.tex"):
         Store.open(tmp_path)
-    assert os.listdir(tmp_path) == ["thesis.tex"]
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_file_is_no_store(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(NotAStoreError):
+        Store.open(tmp_path / "file")
+
+
+def test_store_that_may_not_be_written_is_read_and_refuses_snapshots(
+    store: Store, tricky: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = store.snapshot({"w": tricky}).root
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tricky / "plain.txt").write_bytes(b"new content\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", refuse)
+        with pytest.raises(StoreReadOnlyError, match="make it writable"):
+            store.snapshot({"w": tricky})
+        with pytest.raises(StoreReadOnlyError):
+            store.write_ref("checkpoints/x", root)
+        assert store.verify(root).ok
+    assert names(store.path / "tmp") == []
+
+
+def test_failing_disk_of_the_store_is_not_taken_for_an_unreadable_file(
+    store: Store, tricky: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fail)
+        with pytest.raises(StoreWriteError, match="check the disk"):
+            store.snapshot({"w": tricky})
+    assert names(store.path / "tmp") == []
+    assert store.snapshot({"w": tricky}).unreadable == ()
 
 
 def test_store_is_private_to_its_user(store: Store, tricky: Path):

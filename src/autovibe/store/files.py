@@ -132,7 +132,7 @@ def sweep(directory: Path) -> int:
     removed = 0
     for path in sorted(directory.iterdir()):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:  # finished or swept by somebody else in the meantime
             continue
         try:

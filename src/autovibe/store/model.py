@@ -61,9 +61,10 @@ class Snapshot:
     """A finished, durable snapshot.
 
     Paths in `torn`, `unreadable`, `special` and `excluded` begin with the name of their root.
-    `excluded` holds what was left out by pattern and directories that were not entered because
-    another file system is mounted there or they are nested too deep. `total_bytes` counts each
-    path of a hard link. `stored_bytes` is what the disk took for it; 0 when nothing was new.
+    `excluded` holds what was left out by pattern, and directories that were not entered: another
+    file system is mounted there, they are nested too deep, or are the store itself.
+    `total_bytes` counts each path of a hard link. `stored_bytes` is what the disk took for it; 0
+    when nothing was new.
     """
 
     root: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import struct
@@ -88,6 +89,40 @@ def walk_pack(pack: str, path: Path) -> dict[bytes, Location]:
     return found
 
 
+def adopt(packs: Path, tmp: Path) -> int:
+    """Write the index of each pack whose writer died between its two renames.
+
+    The pack was synced before it was renamed, so its objects are whole and are not thrown away.
+
+    Returns:
+        How many packs were adopted.
+    """
+    adopted = 0
+    names = {path.name for path in packs.iterdir()}
+    for name in sorted(names):
+        pack, dot, suffix = name.rpartition(".")
+        index = packs / f"{pack}.idx"
+        if not dot or suffix != "pack" or index.name in names:
+            continue
+        with (packs / name).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # its writer lives and is about to rename the index
+                continue
+            if index.exists():
+                continue
+            written = create_temporary(tmp, ".idx")
+            try:
+                records = walk_pack(pack, packs / name)
+                write_all(written.fd, encode_index(records, os.fstat(file.fileno()).st_size))
+                os.fsync(written.fd)
+                written.rename(index)
+            finally:
+                written.close()
+            adopted += 1
+    return adopted
+
+
 class Objects:
     """All objects of a store, from the packs of every process.
 
@@ -100,6 +135,7 @@ class Objects:
         self.packs = path / "packs"
         self.tmp = path / "tmp"
         self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
         self._local = threading.local()
         self._where: dict[bytes, Location] = {}
         self._seen: set[str] = set()
@@ -206,14 +242,16 @@ class Objects:
 
     def sync_packs(self, *, force: bool) -> None:
         """Make the names of all packs durable that a snapshot may rely on, others' too."""
-        with self._lock:
-            needed, self._unsynced = self._unsynced or force, False
-        if needed:
-            try:
-                sync_dir(self.packs)
-            except BaseException:
-                self._unsynced = True
-                raise
+        # Whoever comes second waits: it may rely on what the first is about to sync.
+        with self._sync_lock:
+            with self._lock:
+                needed, self._unsynced = self._unsynced or force, False
+            if needed:
+                try:
+                    sync_dir(self.packs)
+                except BaseException:
+                    self._unsynced = True
+                    raise
 
     def damaged(self) -> tuple[str, ...]:
         """Return the packs whose index was unusable."""

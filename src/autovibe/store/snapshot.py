@@ -51,6 +51,11 @@ def open_root(name: str, path: Path) -> int:
         raise PathNotFoundError(msg, path=str(path)) from None
 
 
+def _inode(fd: int) -> Inode:
+    st = os.fstat(fd)
+    return st.st_dev, st.st_ino
+
+
 def link_labels(links: Mapping[Inode, list[tuple[bytes, bytes]]]) -> Labels:
     """Name each group of hard links after its first path; a single name is no group."""
     labels: Labels = {}
@@ -123,6 +128,8 @@ def take_snapshot(
     started_ns = now_ns(clock)
     report = Report()
     objects.scan()
+    with closing(os.open(objects.path, os.O_PATH | os.O_CLOEXEC)) as fd:
+        own = _inode(fd)
     with objects.writer() as writer:
         walked: list[tuple[str, DirNode, TreeWalker]] = []
         for _, name in sorted(named.items()):
@@ -133,9 +140,13 @@ def take_snapshot(
                 previous=cache.records(store_id, name) if cache else {},
                 exclude=exclude.matcher(name) if exclude else None,
                 started_ns=started_ns,
+                own=own,
                 progress=progress,
             )
             with closing(open_root(name, Path(roots[name]))) as fd:
+                if _inode(fd) == own:
+                    msg = f"{roots[name]} is the checkpoint store itself: capture something else."
+                    raise InvalidArgumentError(msg)
                 walked.append((name, walker.walk(fd), walker))
         if on_read is not None:
             on_read()

@@ -31,7 +31,7 @@ from autovibe.store.files import (
 )
 from autovibe.store.model import StoreStats
 from autovibe.store.opening import closing, open_beneath
-from autovibe.store.packs import Objects
+from autovibe.store.packs import Objects, adopt
 from autovibe.store.prime import prime
 from autovibe.store.refs import Refs, parse_root
 from autovibe.store.restore import TreeWriter, empty_dir
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Snapshot,
         VerifyResult,
     )
+    from autovibe.store.protocol import CheckpointStore
     from autovibe.store.reading import Located
     from autovibe.store.statcache import StatCache
     from autovibe.store.tree import TreeEntry
@@ -80,7 +81,7 @@ class Store:
 
         Args:
             path: its directory.
-            create: make a new one where there is none; the parent directory must exist.
+            create: make a new one, with its parent directories, where there is none.
             clock: wall time, which must be that of the file systems captured.
 
         Raises:
@@ -91,14 +92,16 @@ class Store:
             StoreReadOnlyError: it may not be created here.
         """
         path = Path(path)
-        if not (path / "format").exists():
-            if not create:
-                msg = f"There is no checkpoint store at {path}: check the path."
-                raise StoreNotFoundError(msg, path=str(path))
-            _create(path)
-        store_id = _read_format(path)
-        if os.access(path / "tmp", os.W_OK):
-            sweep(path / "tmp")
+        with store_writes(path):
+            if not (path / "format").exists():
+                if not create:
+                    msg = f"There is no checkpoint store at {path}: check the path."
+                    raise StoreNotFoundError(msg, path=str(path))
+                _create(path)
+            store_id = _read_format(path)
+            if os.access(path / "tmp", os.W_OK) and os.access(path / "packs", os.W_OK):
+                sweep(path / "tmp")
+                adopt(path / "packs", path / "tmp")
         return cls(path, store_id, clock or SystemClock())
 
     def snapshot(
@@ -390,8 +393,11 @@ def _target_writes(dest: Path) -> Generator[None]:
 
 def _create(path: Path) -> None:
     """Create a store; of two creators at once one wins and the other finds it."""
+    if path.exists() and not path.is_dir():
+        msg = f"{path} is no directory: choose another path for the checkpoint store."
+        raise NotAStoreError(msg, path=str(path))
     with store_writes(path):
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         others = sorted({child.name for child in path.iterdir()} - {*_PARTS, "format"})
         if others:
             msg = (
@@ -429,3 +435,7 @@ def _read_format(path: Path) -> str:
         msg = f"{path}/format is damaged: write back '{_NAME} {FORMAT} ID' with any ID."
         raise NotAStoreError(msg, path=str(path))
     return words[2]
+
+
+if TYPE_CHECKING:
+    _follows: type[CheckpointStore] = Store

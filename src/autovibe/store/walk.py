@@ -87,15 +87,28 @@ class TreeWalker:
         previous: Mapping[bytes, DirRecord],
         exclude: Matcher | None,
         started_ns: int,
+        own: Inode,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Prepare the walk of one root; `started_ns` is the wall time at which it begins."""
+        """Prepare the walk of one root.
+
+        Args:
+            root: its name.
+            sink: where the content goes.
+            report: filled while walking.
+            previous: what the last snapshot of the same tree saw, by directory.
+            exclude: what to leave out.
+            started_ns: wall time at which the snapshot begins, in nanoseconds.
+            own: the directory of the store itself, which is not entered.
+            progress: called as the walk goes on.
+        """
         self.links: dict[Inode, list[tuple[bytes, bytes]]] = {}
         self._root = root
         self._sink = sink
         self._report = report
         self._previous = previous
         self._exclude = exclude
+        self._own = own
         self._racy_from_ns = started_ns - TICK_NS
         self._progress = progress
         self._device = 0
@@ -210,7 +223,8 @@ class TreeWalker:
         path = node.path + b"/" + name if node.path else name
         node.record.listing[name] = DIRECTORY
         entry = _entry_of(name, tree.DIR, seen)
-        if seen.st_dev != self._device:
+        # A store that captured itself would double with every snapshot.
+        if seen.st_dev != self._device or (seen.st_dev, seen.st_ino) == self._own:
             self._leave_out(node, path, entry, tree.MOUNT)
             return True
         if depth + 1 >= MAX_DEPTH:
