@@ -15,7 +15,7 @@ from typing import Final
 PROC: Final = Path("/proc")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat after the program name, which may itself hold blanks and brackets.
-_STATE, _PPID, _UTIME, _STIME, _CUTIME, _CSTIME, _START = 0, 1, 11, 12, 13, 14, 19
+_STATE, _PPID, _UTIME, _STIME, _CUTIME, _CSTIME, _THREADS, _START = 0, 1, 11, 12, 13, 14, 17, 19
 _STOPPED: Final = frozenset("TtZXx")
 
 
@@ -27,6 +27,7 @@ class Stat:
     state: str
     parent: int
     cpu_s: float
+    threads: int
     start_ticks: int
 
 
@@ -39,12 +40,17 @@ def read_stat(pid: int) -> Stat | None:
     """Return the state of a process, `None` when it is gone."""
     try:
         raw = _read(f"/proc/{pid}/stat")
-    except OSError:
+        fields = raw[raw.rindex(b")") + 2 :].split()
+    except (OSError, ValueError):
         return None
-    fields = raw[raw.rindex(b")") + 2 :].split()
     ticks = sum(int(fields[i]) for i in (_UTIME, _STIME, _CUTIME, _CSTIME))
     return Stat(
-        pid, fields[_STATE].decode(), int(fields[_PPID]), ticks / _TICKS_PER_S, int(fields[_START])
+        pid=pid,
+        state=fields[_STATE].decode(),
+        parent=int(fields[_PPID]),
+        cpu_s=ticks / _TICKS_PER_S,
+        threads=int(fields[_THREADS]),
+        start_ticks=int(fields[_START]),
     )
 
 
@@ -106,7 +112,7 @@ def is_stopped(pid: int) -> bool:
     except OSError:
         return True
     for thread in threads:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             raw = _read(f"/proc/{pid}/task/{thread}/stat")
             if chr(raw[raw.rindex(b")") + 2]) not in _STOPPED:
                 return False
@@ -143,6 +149,11 @@ def _resident_bytes(pid: int) -> int:
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the processor time of these processes and of the children they waited for."""
     return sum(stat.cpu_s for pid in pids if (stat := read_stat(pid)) is not None)
+
+
+def tasks(pids: Iterable[int]) -> int:
+    """Return the number of threads of these processes, which is what the kernel's limits count."""
+    return sum(stat.threads for pid in pids if (stat := read_stat(pid)) is not None)
 
 
 def has_argument(pid: int, arguments: Collection[str]) -> bool:

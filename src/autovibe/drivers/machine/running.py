@@ -218,7 +218,7 @@ class RunningMachine:
         if (
             enforced.get("processes") == "sampled"
             and limits.processes is not None
-            and len(members) > limits.processes
+            and procfs.tasks(members) > limits.processes
         ):
             return "processes"
         if enforced.get("memory") == "sampled" and limits.memory_mb is not None:

@@ -32,6 +32,7 @@ _SYSTEM_BWRAP: Final = Path("/usr/bin/bwrap")
 _INSIDE: Final = launch.Inside(arguments.WORKSPACE, etc.HOME, "/tmp", etc.USER, LISTENER_PORT)  # noqa: S108 - inside
 _IN_MEMORY: Final = ("tmp", "run", "dev/shm")
 _NPROC_PER_NAMESPACE: Final = (5, 14)
+_NPROC_FACTOR: Final = 4
 _PROGRAM_PID: Final = 2
 
 
@@ -102,12 +103,12 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     """Return limits that processes carry, a second fence behind the count of processes.
 
     The kernel counts them per user namespace since 5.14 (before: all of the user's), and not at
-    all for root. Twice the limit, so that the count finds the machine over it and says so.
+    all for root. Wider than the limit, so that the count finds the machine over it and says so.
     """
     version = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     if limits.processes is None or os.geteuid() == 0 or version < _NPROC_PER_NAMESPACE:
         return {}
-    return {"RLIMIT_NPROC": 2 * limits.processes}
+    return {"RLIMIT_NPROC": _NPROC_FACTOR * limits.processes}
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[FileIO, FileIO]:
