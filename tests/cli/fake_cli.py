@@ -12,6 +12,7 @@ from typing import Any
 import fake_plane
 
 from autovibe.cli.main import main
+from autovibe.kernel.errors import Code
 from autovibe.v1 import checkpoints_pb2
 
 
@@ -34,6 +35,10 @@ def run(scenario: str, arguments: list[str]) -> int:
     mode, _, name = scenario.rpartition(":")
     kind = SlowPlane if mode == "slow" else fake_plane.FakePlane
     plane = kind(fake_plane.SCENARIOS[name], embedded=mode != "remote")
+    if mode == "unpausable":
+        refusal = fake_plane.RefusedError(Code.UNAVAILABLE, "UNAVAILABLE", "The server is gone.")
+        plane.refusals["PauseTaskRequest"] = refusal
+        plane.embedded = False
     if mode == "secrets":
         plane.findings = [checkpoints_pb2.SecretFinding(path=".env", why="name")]
 

@@ -228,3 +228,10 @@ def test_usage_shows_cost_rate_and_what_is_uncertain(cli, plane, task):
     document = cli("usage", "--json").document()
     assert document["cost_cad"] == "0.0123"
     assert document["rate"]["stale"] is False
+
+
+def test_result_without_a_project_name_gets_it(cli, plane, task):
+    plane.results[task.id].project_name = ""
+    plane.projects[task.project_id] = plane.projects["calc"]
+    document = cli("task", "show", task.id, "--json").document()
+    assert document["result"]["project_name"] == "calc"

@@ -102,3 +102,12 @@ def test_ignored_hangup_stays_ignored(process, repo):
     # A hangup that counted would have made the interrupt the second signal, without a checkpoint.
     assert child.returncode == 130
     assert "blocked (INTERRUPTED)" in out
+
+
+def test_task_that_cannot_be_paused_is_left_with_a_word(process, repo):
+    child = process("unpausable:hangs", "run", "x", "--repo", str(repo))
+    wait_for(child.stdout, "machine   working")
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "")
+    assert "could not be stopped: The server is gone." in out

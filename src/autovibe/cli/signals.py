@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_S: Final = 3.0
+_SHOW_CURSOR: Final = b"\x1b[?25h"
 
 
 class Interrupts:
@@ -63,11 +65,17 @@ class Interrupts:
         self.received = self.received or number
         self.stopping.set()
         if again:
-            asyncio.get_running_loop().call_later(_GRACE_S, os._exit, EXIT_INTERRUPTED)
+            asyncio.get_running_loop().call_later(_GRACE_S, _end_process)
             # A third one is the kernel's: it works even when this loop does not turn.
             self.restore()
         if self._task is not None and (again or not self._graceful):
             self._task.cancel()
+
+
+def _end_process() -> None:
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), _SHOW_CURSOR)
+    os._exit(EXIT_INTERRUPTED)
 
 
 def run_with_interrupts(body: Callable[[Interrupts], Coroutine[Any, Any, T]]) -> T:

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.following import follow, poll_s
+from autovibe.cli.client.results import get_result
 from autovibe.cli.client.usage import rate_text
 from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.events import Details, Line, event_lines, text_of
@@ -130,9 +131,7 @@ class Run:
                 await self._pause(task.id, tries=1)
         finally:
             self.view.close()
-        return await self.connection.services.work.get_task_result(
-            work_pb2.GetTaskResultRequest(task_id=task.id)
-        )
+        return await get_result(self.connection, task.id)
 
     async def _project(self, order: RunOrder) -> projects_pb2.Project:
         self.view.status("opening the project")
@@ -264,9 +263,14 @@ class Run:
     async def _pause_on_signal(self, task_id: str, done: asyncio.Event) -> None:
         await self.interrupts.stopping.wait()
         self._say("stopping", "saving a checkpoint… (a second Ctrl-C ends at once)", warn=True)
-        if not await self._pause(task_id, tries=_PAUSE_TRIES):
-            self._say("stopping", f"nobody works on task {short(task_id)}", warn=True)
-            done.set()
+        try:
+            if await self._pause(task_id, tries=_PAUSE_TRIES):
+                return
+            why = f"task {short(task_id)} is not worked on here"
+        except AutovibeError as error:
+            why = f"task {short(task_id)} could not be stopped: {error.message}"
+        self._say("stopping", why, warn=True)
+        done.set()
 
     async def _pause(self, task_id: str, *, tries: int) -> bool:
         """Pause the task; it may not have begun yet, so a refusal is tried again."""

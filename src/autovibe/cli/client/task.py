@@ -9,6 +9,7 @@ import click
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.results import get_result
 from autovibe.cli.client.summary import summary_lines
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines
@@ -71,10 +72,9 @@ def show(task_id: str, *, as_json: bool) -> None:
     """Show one task and what it came to."""
 
     async def body(connection: Connection) -> tuple[work_pb2.Task, work_pb2.TaskResult]:
-        work = connection.services.work
-        found = await work.get_task(work_pb2.GetTaskRequest(task_id=task_id))
-        result = await work.get_task_result(work_pb2.GetTaskResultRequest(task_id=found.id))
-        return found, result
+        request = work_pb2.GetTaskRequest(task_id=task_id)
+        found = await connection.services.work.get_task(request)
+        return found, await get_result(connection, found.id)
 
     found, result = with_connection(body)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import stat
 import sys
@@ -23,6 +24,7 @@ from autovibe.cli.client.run import exit_status_of
 from autovibe.cli.client.running import Run, RunOrder
 from autovibe.cli.client.summary import summary_lines
 from autovibe.cli.document import to_document
+from autovibe.cli.errors import DemoFailedError
 from autovibe.cli.local.demo_programs import check_out, name_author, run_tests
 from autovibe.cli.output import print_json, print_lines
 from autovibe.cli.render import cad
@@ -116,6 +118,8 @@ def demo(*, live: bool, kept: str | None, own_home: bool, isolation: str, as_jso
 
 async def play(stage: Stage, interrupts: Interrupts) -> Played:
     """Play the demo from the failing test to the passing one."""
+    if shutil.which("git") is None:
+        raise DemoFailedError("The demo needs git; install it.")
     make_demo_repository(stage.repository)
     await name_author(stage.repository)
     before = await run_tests(stage.repository)
@@ -246,10 +250,12 @@ def stage_directory(kept: str | None) -> Generator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a tree, directories that may not be written too."""
-    for directory in (path, *path.rglob("*")):
-        if not directory.is_symlink() and directory.is_dir():
-            with contextlib.suppress(OSError):
-                directory.chmod(stat.S_IRWXU)
+    # Top down: a directory is listed only after it was opened up.
+    for parent, names, _ in os.walk(path):
+        for directory in (Path(parent, name) for name in names):
+            if not directory.is_symlink():
+                with contextlib.suppress(OSError):
+                    directory.chmod(stat.S_IRWXU)
     shutil.rmtree(path, ignore_errors=True)
 
 
