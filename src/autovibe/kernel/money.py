@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from autovibe.kernel.errors import InvalidArgumentError
 
 ZERO: Final = Decimal(0)
 _SIX_PLACES: Final = Decimal("0.000001")
-_AMOUNT: Final = re.compile(
-    r"^\s*\$?\s*(?P<number>\d{1,9}(?:\.\d{1,6})?)\s*(?P<currency>[A-Za-z]{3})?\s*$"
-)
+_NUMBER: Final = r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,6})?)"
+_DECIMAL: Final = re.compile(rf"\s*{_NUMBER}\s*")
+_AMOUNT: Final = re.compile(rf"\s*\$?\s*{_NUMBER}\s*(?P<currency>[A-Za-z]{{3}})?\s*")
 
 
 def round_up(amount: Decimal) -> Decimal:
@@ -26,14 +26,11 @@ def parse_decimal(text: str, what: str) -> Decimal:
     Raises:
         InvalidArgumentError: anything else, exponents and signs included.
     """
-    match = _AMOUNT.match(text)
-    if match is None or match["currency"]:
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
         msg = f"{text!r} is not a valid {what}; write a number such as 2 or 2.50."
         raise InvalidArgumentError(msg, what=what, value=text)
-    try:
-        return Decimal(match["number"])
-    except InvalidOperation:  # pragma: no cover - the pattern admits only decimals
-        raise InvalidArgumentError(f"{text!r} is not a number.", what=what, value=text) from None
+    return Decimal(match["number"])
 
 
 def parse_amount(text: str) -> tuple[Decimal, str]:
@@ -45,7 +42,7 @@ def parse_amount(text: str) -> tuple[Decimal, str]:
     Raises:
         InvalidArgumentError: malformed, or another currency.
     """
-    match = _AMOUNT.match(text)
+    match = _AMOUNT.fullmatch(text)
     currency = (match["currency"] or "CAD").upper() if match else ""
     if match is None or currency not in {"CAD", "USD"}:
         msg = f"{text!r} is not an amount of money; write for example 2.00CAD or 1.50USD."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import uuid
+from datetime import datetime
 from typing import Final, cast
 
 from autovibe.kernel.errors import InvalidArgumentError
@@ -36,12 +38,39 @@ def decode_token(token: str, length: int) -> list[str] | None:
     try:
         padded = token + "=" * (-len(token) % 4)
         key: object = json.loads(base64.urlsafe_b64decode(padded.encode()))
-    except (ValueError, binascii.Error, UnicodeError):
+    except (ValueError, binascii.Error, RecursionError):
         key = None
     if isinstance(key, list):
         parts = cast("list[object]", key)
         if len(parts) == length and all(isinstance(part, str) for part in parts):
             return cast("list[str]", parts)
-    raise InvalidArgumentError(
+    raise _not_ours()
+
+
+def encode_place(time: datetime, row_id: uuid.UUID) -> str:
+    """Return a page token for a list that is sorted by time and id."""
+    return encode_token(time.isoformat(), str(row_id))
+
+
+def decode_place(token: str) -> tuple[datetime, uuid.UUID] | None:
+    """Return time and id of the last row of the page before, `None` for the first page.
+
+    Raises:
+        InvalidArgumentError: the token is none of ours.
+    """
+    key = decode_token(token, 2)
+    if key is None:
+        return None
+    try:
+        time, row_id = datetime.fromisoformat(key[0]), uuid.UUID(key[1])
+    except ValueError:
+        raise _not_ours() from None
+    if time.tzinfo is None:
+        raise _not_ours()
+    return time, row_id
+
+
+def _not_ours() -> InvalidArgumentError:
+    return InvalidArgumentError(
         "The page token is not valid; start again without one.", what="page_token"
     )

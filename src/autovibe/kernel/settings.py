@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping, MutableMapping
@@ -26,6 +27,7 @@ _KEY_FALLBACKS: Final = {
 }
 HTTP_PORT: Final = 8420
 GRPC_PORT: Final = 8421
+_LAST_PORT: Final = 65_535
 _SECTIONS: Final = {
     "": {"database_url", "server", "token"},
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
@@ -121,16 +123,13 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         default_task_budget=_task_budget(limits.get("default_task_budget", "5")),
         task_timeout_s=_integer(limits, "task_timeout", 3600),
         memory_mb=_integer(limits, "memory_mb", 4096),
-        cpus=float(cast("float", limits.get("cpus", 2.0))),
+        cpus=_number(limits, "cpus", 2.0),
         processes=_integer(limits, "processes", 512),
         rates_max_age_days=_integer(_table(config, "rates"), "max_age_days", 0) or None,
-        sandbox_ro=tuple(
-            Path(str(item))
-            for item in cast("list[object]", _table(config, "sandbox").get("ro", []))
-        ),
-        host=str(up.get("host", "127.0.0.1")),
-        http_port=_integer(up, "http_port", HTTP_PORT),
-        grpc_port=_integer(up, "grpc_port", GRPC_PORT),
+        sandbox_ro=_paths(_table(config, "sandbox"), "ro"),
+        host=_text(up, "host") or "127.0.0.1",
+        http_port=_port(up, "http_port", HTTP_PORT),
+        grpc_port=_port(up, "grpc_port", GRPC_PORT),
     )
 
 
@@ -190,7 +189,9 @@ def _table(config: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 def _text(config: Mapping[str, object], name: str) -> str | None:
     value = config.get(name)
-    return str(value) if value is not None else None
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgumentError(f"{name} in config.toml must be text in quotes.", name=name)
+    return value
 
 
 def _integer(table: Mapping[str, object], name: str, default: int) -> int:
@@ -200,9 +201,36 @@ def _integer(table: Mapping[str, object], name: str, default: int) -> int:
     return value
 
 
+def _port(table: Mapping[str, object], name: str, default: int) -> int:
+    value = _integer(table, name, default)
+    if value > _LAST_PORT:
+        raise InvalidArgumentError(
+            f"{name} in config.toml must be a port, 0 to {_LAST_PORT}.", name=name
+        )
+    return value
+
+
+def _number(table: Mapping[str, object], name: str, default: float) -> float:
+    value = table.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise InvalidArgumentError(f"{name} in config.toml must be a number above 0.", name=name)
+    return float(value)
+
+
+def _paths(table: Mapping[str, object], name: str) -> tuple[Path, ...]:
+    value = table.get(name, [])
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) and item.startswith("/") for item in items):
+        raise InvalidArgumentError(
+            f"{name} in config.toml must be a list of absolute paths.", name=name
+        )
+    return tuple(Path(str(item)) for item in items)
+
+
 def _task_budget(value: object) -> Decimal | None:
     if value == "unlimited":
         return None
+    # A bare 0.1 of TOML is a float already; its shortest text is what was written.
     return parse_decimal(str(value), "default_task_budget")
 
 
@@ -212,6 +240,12 @@ def _upstreams(
     upstreams: dict[str, UpstreamSettings] = {}
     for provider in PROVIDERS:
         own = _table(table, provider)
+        unknown = set(own) - {"url", "key"}
+        if unknown:
+            name = f"upstream.{provider}.{min(unknown)}"
+            raise InvalidArgumentError(
+                f"config.toml has an unknown setting {name!r}; remove it.", name=name
+            )
         prefix = f"AUTOVIBE_UPSTREAM_{provider.upper()}"
         url = env.get(f"{prefix}_URL") or _text(own, "url") or _DEFAULT_URLS[provider]
         key = env.pop(f"{prefix}_KEY", None)

@@ -7,7 +7,8 @@ from typing import Final
 
 from autovibe.kernel.errors import InvalidArgumentError
 
-_DURATION: Final = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
+_COUNT: Final = "([0-9]{1,9})"  # far beyond 30 days, and cheap to turn into a number
+_DURATION: Final = re.compile(rf"(?:{_COUNT}d)?(?:{_COUNT}h)?(?:{_COUNT}m)?(?:{_COUNT}s?)?")
 _MAX_DURATION_S: Final = 30 * 86_400
 
 
@@ -17,7 +18,7 @@ def parse_duration_s(text: str) -> int:
     Raises:
         InvalidArgumentError: malformed or out of range.
     """
-    match = _DURATION.match(text.strip())
+    match = _DURATION.fullmatch(text.strip())
     days, hours, minutes, seconds = (int(g or 0) for g in match.groups()) if match else (0, 0, 0, 0)
     total = days * 86_400 + hours * 3_600 + minutes * 60 + seconds
     if not 1 <= total <= _MAX_DURATION_S:

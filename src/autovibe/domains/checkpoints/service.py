@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Protocol
 
 from autovibe.db import ReadTx, WriteTx
@@ -24,7 +23,7 @@ from autovibe.domains.checkpoints.recording import (
 )
 from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.store import CheckpointStore
 from autovibe.v1 import checkpoints_pb2
@@ -37,7 +36,9 @@ class StoreWork(Importer, Verifier, Protocol):
 class LeaseCheck(Protocol):
     """Whether a work order's lease is still held; the work domain knows (decision D9)."""
 
-    async def __call__(self, tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int) -> object:
+    async def __call__(
+        self, tx: WriteTx, work_order_id: uuid.UUID, lease_generation: int
+    ) -> object:
         """Return something if it is.
 
         Raises:
@@ -76,19 +77,18 @@ class CheckpointService:
     ) -> checkpoints_pb2.ListCheckpointsResponse:
         """Return one page of checkpoints, the newest first."""
         size = page_size(request.page_size)
-        token = decode_token(request.page_token, 2)
         project_id = await resolve_project_id(tx, request.project) if request.project else None
         rows = await repository.list_page(
             tx,
             project_id=project_id,
             machine_id=id_or_none(request.machine_id),
-            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            after=decode_place(request.page_token),
             limit=size + 1,
         )
         last = rows[size - 1] if len(rows) > size else None
         return checkpoints_pb2.ListCheckpointsResponse(
             checkpoints=[checkpoint_message(row) for row in rows[:size]],
-            next_page_token=encode_token(last.created_at.isoformat(), str(last.id)) if last else "",
+            next_page_token=encode_place(last.created_at, last.id) if last else "",
         )
 
     async def record_checkpoint(

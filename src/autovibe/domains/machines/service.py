@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
@@ -14,7 +14,7 @@ from autovibe.domains.machines.models import IntelligentMachine, MachineStatus
 from autovibe.domains.machines.transitions import check_transition
 from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import machines_pb2
 
@@ -39,19 +39,18 @@ class MachineService:
     ) -> machines_pb2.ListMachinesResponse:
         """Return one page of machines, the newest first."""
         size = page_size(request.page_size)
-        token = decode_token(request.page_token, 2)
         project_id = await resolve_project_id(tx, request.project) if request.project else None
         rows = await repository.list_page(
             tx,
             project_id=project_id,
             statuses=list(request.statuses),
-            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            after=decode_place(request.page_token),
             limit=size + 1,
         )
         last = rows[size - 1] if len(rows) > size else None
         return machines_pb2.ListMachinesResponse(
             machines=[machine_message(row) for row in rows[:size]],
-            next_page_token=encode_token(last.spawned_at.isoformat(), str(last.id)) if last else "",
+            next_page_token=encode_place(last.spawned_at, last.id) if last else "",
         )
 
     async def create_machine(

@@ -11,9 +11,13 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.projects.models import Project
 
 
-async def find_by_id(tx: ReadTx | WriteTx, project_id: uuid.UUID) -> Project | None:
-    """Return the project with this id."""
-    return await tx.session.get(Project, project_id)
+async def find_by_id(
+    tx: ReadTx | WriteTx, project_id: uuid.UUID, *, lock: bool = False
+) -> Project | None:
+    """Return the project with this id, locked and as it is now if wanted."""
+    return await tx.session.get(
+        Project, project_id, with_for_update=True if lock else None, populate_existing=lock
+    )
 
 
 async def find_by_name(tx: ReadTx | WriteTx, name: str) -> Project | None:

@@ -142,8 +142,18 @@ async def advance_current_checkpoint(
 
 
 async def remember_in_metadata(tx: WriteTx, project_id: uuid.UUID, **values: Any) -> None:
-    """Add values to a project's metadata."""
-    project = await get_project(tx, str(project_id))
+    """Add values to a project's metadata.
+
+    The row is locked: of two writers at once neither loses what the other added.
+
+    Raises:
+        ProjectNotFoundError: there is none.
+    """
+    project = await repository.find_by_id(tx, project_id, lock=True)
+    if project is None:
+        raise ProjectNotFoundError(
+            f"There is no project {project_id}; see `autovibe project list`."
+        )
     project.metadata_ = {**project.metadata_, **values}
 
 
@@ -171,7 +181,8 @@ def _checked_name(name: str) -> str:
 
 async def _free_name(tx: WriteTx, repo_path: str) -> str:
     """Return the directory's name, or that with -2, -3, … when it is taken."""
-    stem = _CONTROL.sub("", PurePosixPath(repo_path).name).strip()[:_MAX_STEM] or "project"
+    visible = _CONTROL.sub("", PurePosixPath(repo_path).name).strip()
+    stem = visible[:_MAX_STEM].rstrip() or "project"
     taken = await repository.names_like(tx, stem)
     candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
     return next(name for name in candidates if name not in taken)

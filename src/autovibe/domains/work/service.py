@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from autovibe.db import ReadTx, WriteTx
@@ -32,7 +32,7 @@ from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_timestamp, timestamp
 from autovibe.store import CheckpointStore
 from autovibe.v1 import work_pb2
@@ -67,19 +67,18 @@ class WorkService:
     ) -> work_pb2.ListTasksResponse:
         """Return one page of tasks, the newest first."""
         size = page_size(request.page_size)
-        token = decode_token(request.page_token, 2)
         project_id = await resolve_project_id(tx, request.project) if request.project else None
         rows = await repository.list_tasks(
             tx,
             project_id=project_id,
             statuses=list(request.statuses),
-            after=(datetime.fromisoformat(token[0]), uuid.UUID(token[1])) if token else None,
+            after=decode_place(request.page_token),
             limit=size + 1,
         )
         last = rows[size - 1] if len(rows) > size else None
         return work_pb2.ListTasksResponse(
             tasks=[task_message(row) for row in rows[:size]],
-            next_page_token=encode_token(last.created_at.isoformat(), str(last.id)) if last else "",
+            next_page_token=encode_place(last.created_at, last.id) if last else "",
         )
 
     async def list_task_logs(
