@@ -33,10 +33,12 @@ def test_run_shows_what_happens_and_what_it_came_to(cli, plane, repo):
     assert (ended.status, ended.err) == (0, "")
     (task,) = plane.tasks.values()
     lines = ended.out.splitlines()
-    assert lines[0] == "project   calc was created"
-    assert lines[1].startswith("import    4 files, with uncommitted changes · saved as checkpoint")
+    assert lines[0] == "project     calc was created"
+    assert lines[1].startswith(
+        "import      4 files, with uncommitted changes · saved as checkpoint"
+    )
     first = lines[2]
-    assert first.startswith(f"task      {task.id[:8]} · project calc · claude_code")
+    assert first.startswith(f"task        {task.id[:8]} · project calc · claude_code")
     assert "isolation auto · budget 5.00 CAD · 1 USD = 1.38 CAD (2025-10-09)" in first
     call = next(line for line in lines if line.startswith("call"))
     assert "a-model · 0.0124 CAD (spent 0.0124 of 5.00) · 1,200 in, 34 out · 0.4s" in call
@@ -238,7 +240,7 @@ def test_failure_to_start_is_one_sentence(cli, plane, repo, fakes):
     ended = cli("run", "x", "--repo", str(repo))
     assert ended.status == 1
     assert ended.err == "autovibe: error: No isolation works here.\n"
-    assert "machine   spawning" in ended.out
+    assert "machine     spawning" in ended.out
 
 
 def test_failure_to_start_is_one_document_in_json(cli, plane, repo, fakes):
@@ -285,7 +287,7 @@ def test_long_log_is_read_page_by_page(cli, plane, repo):
     plane.agent = talks
     out = cli("run", "x", "--repo", str(repo)).out.splitlines()
     lines = [line for line in out if line.startswith("output")]
-    assert lines == [f"output    line {number}" for number in range(1203)]
+    assert lines == [f"output      line {number}" for number in range(1203)]
 
 
 def test_piped_run_imports_no_rich(process, repo, tmp_path):

@@ -24,12 +24,12 @@ def wait_for(stream, text: str) -> str:
 @pytest.mark.parametrize("mode", ["", "remote:"])
 def test_first_signal_checkpoints_and_exits_130(number, mode, process, repo):
     child = process(f"{mode}waits", "run", "x", "--repo", str(repo))
-    wait_for(child.stdout, "machine   working")
+    wait_for(child.stdout, "machine     working")
     child.send_signal(number)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert err == ""
-    assert "stopping  saving a checkpoint" in out
+    assert "stopping    saving a checkpoint" in out
     assert "checkpoint" in out
     assert "blocked (INTERRUPTED)" in out
 
@@ -56,7 +56,7 @@ def test_run_interrupted_before_its_task_prints_an_error_in_json(process, repo):
 
 def test_task_that_completes_while_it_is_stopped_has_completed(process, repo):
     child = process("finishes_when_paused", "run", "x", "--repo", str(repo))
-    wait_for(child.stdout, "machine   working")
+    wait_for(child.stdout, "machine     working")
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=60)
     assert child.returncode == 0
@@ -81,7 +81,7 @@ def test_signal_before_the_task_exists_makes_none(number, process, repo, tmp_pat
 
 def test_second_signal_ends_at_once(process, repo):
     child = process("hangs", "run", "x", "--repo", str(repo))
-    wait_for(child.stdout, "machine   working")
+    wait_for(child.stdout, "machine     working")
     child.send_signal(signal.SIGINT)
     wait_for(child.stdout, "stopping")
     child.send_signal(signal.SIGINT)
@@ -95,7 +95,7 @@ def test_ignored_hangup_stays_ignored(process, repo):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     child = process("waits", "run", "x", "--repo", str(repo), preexec_fn=ignore_hangup)
-    wait_for(child.stdout, "machine   working")
+    wait_for(child.stdout, "machine     working")
     child.send_signal(signal.SIGHUP)
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=60)
@@ -106,7 +106,7 @@ def test_ignored_hangup_stays_ignored(process, repo):
 
 def test_task_that_cannot_be_paused_is_left_with_a_word(process, repo):
     child = process("unpausable:hangs", "run", "x", "--repo", str(repo))
-    wait_for(child.stdout, "machine   working")
+    wait_for(child.stdout, "machine     working")
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (130, "")

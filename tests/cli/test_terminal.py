@@ -90,7 +90,7 @@ def test_no_color_is_obeyed(terminal, repo):
 def test_dumb_terminal_gets_plain_lines(terminal, repo):
     seen = terminal("completes", "run", "x", "--repo", str(repo), TERM="dumb").read_to_end()
     assert "\x1b" not in seen
-    assert "call      a-model" in seen
+    assert "call        a-model" in seen
 
 
 @pytest.mark.parametrize(

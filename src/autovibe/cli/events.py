@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
@@ -16,7 +16,7 @@ from autovibe.v1 import work_pb2
 Tone = Literal["plain", "dim", "good", "warn", "bad", "strong"]
 Details = Mapping[str, object]
 
-LABEL_WIDTH: Final = 10
+LABEL_WIDTH: Final = 12
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,39 @@ def event_lines(entry: work_pb2.LogEntry, *, most_lines: int | None = 12) -> lis
 
 def _state(entry: work_pb2.LogEntry, details: Details) -> Line:
     status = text_of(details, "status")
-    parts = [status.replace("_", " ")]
-    if isolation := text_of(details, "isolation"):
-        parts.append(f"in {isolation}")
-    enforced = details.get("enforced")
-    if isinstance(enforced, dict) and enforced:
-        limits = cast("dict[str, object]", enforced)
-        parts.append("limits: " + ", ".join(f"{name} {how}" for name, how in limits.items()))
-    if agent := text_of(details, "agent"):
-        parts.append(" ".join((agent, text_of(details, "model"))).strip())
-    if reason := text_of(details, "reason"):
-        parts.append(reason)
-    message = text_of(details, "message") or entry.message
-    if message and message not in parts:
-        parts.append(message)
-    tone: Tone = {"completed": "good", "failed": "bad", "timed_out": "bad", "paused": "warn"}.get(
-        status, "strong"
-    )  # type: ignore[assignment]  # every value is a Tone
-    return Line("machine", " · ".join(part for part in parts if part), tone)
+    model, reason = text_of(details, "model"), text_of(details, "reason")
+    parts = [
+        entry.message or text_of(details, "message") or status.replace("_", " "),
+        f"model {model}" if model else "",
+        _limits(details.get("enforced")),
+        # That a completed task was COMPLETED is no news.
+        reason if reason.lower() != status else "",
+    ]
+    return Line("machine", _joined(parts), _STATE_TONES.get(status, "strong"))
+
+
+_STATE_TONES: Final[Mapping[str, Tone]] = {
+    "completed": "good",
+    "failed": "bad",
+    "timed_out": "bad",
+    "paused": "warn",
+}
+
+
+def _limits(enforced: object) -> str:
+    """Return which limits hold, and who enforces them."""
+    if isinstance(enforced, dict):
+        pairs = cast("dict[str, object]", enforced).items()
+        shown = [f"{name} {how}" for name, how in pairs]
+    elif isinstance(enforced, list):
+        shown = [str(item).replace(":", "") for item in cast("list[object]", enforced)]
+    else:
+        return ""
+    return f"limits: {', '.join(shown)}" if shown else ""
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 def _call(entry: work_pb2.LogEntry, details: Details) -> Line:
@@ -83,10 +98,11 @@ def _call(entry: work_pb2.LogEntry, details: Details) -> Line:
     parts = [text_of(details, "model") or "model"]
     if status != "settled":
         parts.append(status)
-    if cost := text_of(details, "cost_cad"):
+    cost = text_of(details, "cost_cad")
+    if cost and status not in {"refused", "released"}:
         budget = text_of(details, "budget_cad")
         of = f" of {cad(budget)}" if budget else ""
-        parts.append(f"{cad(cost)} CAD (spent {cad(text_of(details, 'spent_cad'))}{of})")
+        parts.append(f"{cad(cost)} CAD (spent {cad(text_of(details, 'spent_cad') or '0')}{of})")
     if tokens := _tokens(details):
         parts.append(tokens)
     if (duration := number_of(details, "duration_ms")) > 0:
@@ -98,7 +114,7 @@ def _call(entry: work_pb2.LogEntry, details: Details) -> Line:
     if message := text_of(details, "message") or (entry.message if status == "refused" else ""):
         parts.append(message)
     tone: Tone = "bad" if status == "refused" else "warn" if status == "uncertain" else "plain"
-    return Line("call", " · ".join(part for part in parts if part), tone)
+    return Line("call", _joined(parts), tone)
 
 
 def _tokens(details: Details) -> str:
@@ -121,17 +137,18 @@ def _checkpoint(entry: work_pb2.LogEntry, details: Details) -> Line:
         listed = f" ({', '.join(names)}{more})" if names else ""
         files = f"{plural(changed, 'file')} changed{listed}"
     consistency = text_of(details, "consistency")
+    verified = bool(details.get("verified"))
     parts = [
         short(text_of(details, "checkpoint_id")),
         text_of(details, "checkpoint_type"),
         files,
         f"{plural(int(number_of(details, 'file_count')), 'file')} in all",
         f"+{size(number_of(details, 'stored_bytes'))}",
-        "verified" if details.get("verified") else "",
+        "verified" if verified else "NOT verified",
         "" if consistency == "exact" else consistency.replace("_", " "),
         f"{number_of(details, 'duration_ms'):.0f} ms",
     ]
-    return Line("checkpoint", " · ".join(part for part in parts if part), "good")
+    return Line("checkpoint", _joined(parts), "good" if verified else "bad")
 
 
 _AGENT: Final[Mapping[str, tuple[str, Tone]]] = {
