@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
-from autovibe.domains.metering import MeteringService
+from autovibe.domains.metering import CallObserver, MeteringService
+from autovibe.domains.metering.gateway import Gateways, MachineBinding, OpenGateway
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
-from autovibe.gateway import Upstream
+from autovibe.gateway import Upstream, build_gateway, serve_listener
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.ids import new_id
@@ -124,15 +126,13 @@ async def open_control_plane(
             store=store,
             adapters=fleet.adapters,
             drivers=drivers,
-            upstreams=_upstreams(settings),
-            http=http,
+            gateways=_gateways(settings, services, http, clock),
             clock=clock,
             instance_id=str(instance_id),
             machines_path=settings.machines_path,
             limits=Limits(
                 cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
             ),
-            prices_path=_existing(settings.home / "prices.toml"),
         )
         await recover(services, drivers, instance_id, settings.run_path, clock)
         yield ControlPlane(
@@ -154,6 +154,29 @@ def _defaults(settings: Settings) -> WorkDefaults:
         task_budget="" if budget is None else to_text(budget),
         task_timeout_s=settings.task_timeout_s,
     )
+
+
+def _gateways(
+    settings: Settings, services: Services, http: aiohttp.ClientSession, clock: Clock
+) -> Gateways:
+    upstreams = _upstreams(settings)
+    prices_path = _existing(settings.home / "prices.toml")
+
+    async def open_gateway(
+        binding: MachineBinding, listener: socket.socket, observer: CallObserver
+    ) -> OpenGateway:
+        gateway = build_gateway(
+            binding,
+            metering=services.metering,
+            upstreams=upstreams,
+            observer=observer,
+            clock=clock,
+            session=http,
+            prices_path=prices_path,
+        )
+        return await serve_listener(gateway, listener)
+
+    return open_gateway
 
 
 def _upstreams(settings: Settings) -> dict[str, Upstream]:

@@ -8,11 +8,9 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import aiohttp
-
-from autovibe.domains.machines.agent import AgentAdapter, AgentOutcome, AgentRequest
+from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentOutcome, AgentRequest
 from autovibe.domains.machines.driver import (
     Exit,
     Limits,
@@ -20,7 +18,7 @@ from autovibe.domains.machines.driver import (
     MachineDriver,
     MachineSpec,
 )
-from autovibe.gateway import MachineBinding, Upstream, build_gateway, serve_listener
+from autovibe.domains.metering.gateway import Gateways, MachineBinding, OpenGateway
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.ids import new_id
@@ -51,13 +49,11 @@ class Surroundings:
     store: CheckpointStore
     adapters: Mapping[str, AgentAdapter]
     drivers: Mapping[str, MachineDriver]
-    upstreams: Mapping[str, Upstream]
-    http: aiohttp.ClientSession
+    gateways: Gateways
     clock: Clock
     instance_id: str
     machines_path: Path
     limits: Limits
-    prices_path: Path | None = None
 
 
 @dataclass
@@ -135,81 +131,38 @@ class Execution:
         log: ExecutionLog,
     ) -> AsyncGenerator[_Desk]:
         """Restore, start, and serve the gateway; in the end nothing of the machine runs."""
-        around, order = self.around, self.order
-        base = await around.checkpoints.get_checkpoint(
-            checkpoints_pb2.GetCheckpointRequest(checkpoint_id=order.payload.base_checkpoint_id)
+        base = await self.around.checkpoints.get_checkpoint(
+            checkpoints_pb2.GetCheckpointRequest(
+                checkpoint_id=self.order.payload.base_checkpoint_id
+            )
         )
         cache = StatCache()
-        await asyncio.to_thread(workplace.prepare, around.store, base.manifest_root, cache)
+        await asyncio.to_thread(workplace.prepare, self.around.store, base.manifest_root, cache)
         session_id = new_session_id()
         key = secrets.token_urlsafe(32)
-        launch = adapter.launch(
-            AgentRequest(
-                prompt=order.payload.prompt,
-                model=order.payload.context.model or adapter.default_model,
-                session_id=session_id,
-                resume=False,
-                gateway_url="http://127.0.0.1:{port}",
-                virtual_key=key,
-                settings_dir=workplace.settings,
-                extra_args=tuple(order.payload.context.agent_args),
-                skip_permissions=driver.isolated or order.payload.context.trust_agent,
-            )
-        )
-        machine = await driver.spawn(
-            MachineSpec(
-                machine_id=machine_id,
-                workspace=workplace.workspace,
-                home=workplace.home,
-                argv=launch.argv,
-                env=launch.env,
-                binds=launch.binds,
-                path_prefix=launch.path_prefix,
-                limits=around.limits,
-                stderr_path=workplace.stderr,
-            )
-        )
-        scope = Scope(
-            project_id=order.task.project_id,
-            machine_id=machine_id,
-            work_order_id=order.work_order_id,
-            lease_generation=order.lease_generation,
-            hypervisor=driver.name,
-            vm_id=machine.vm_id,
-            session_id=session_id,
-            workspace=workplace.workspace,
-            home=workplace.home,
-        )
+        launch = adapter.launch(self._request(adapter, driver, workplace, session_id, key))
+        machine = await driver.spawn(self._spec(machine_id, workplace, launch))
         checkpointer = Checkpointer(
-            store=around.store,
-            checkpoints=around.checkpoints,
+            store=self.around.store,
+            checkpoints=self.around.checkpoints,
             machine=machine,
             adapter=adapter,
             log=log,
-            clock=around.clock,
-            scope=scope,
+            clock=self.around.clock,
+            scope=self._scope(machine, driver, workplace, session_id),
             position=Position(base.id, base.manifest_root),
             cache=cache,
         )
-        reporter = CallReporter(
-            checkpointer, around.metering, log, order.task.project_id, order.task.id
-        )
-        gateway = build_gateway(
-            self._binding(machine_id, key),
-            metering=around.metering,
-            upstreams=around.upstreams,
-            observer=reporter,
-            clock=around.clock,
-            session=around.http,
-            prices_path=around.prices_path,
-        )
-        desk = _Desk(machine, adapter, checkpointer, reporter, workplace)
-        server = None
+        task = self.order.task
+        reporter = CallReporter(checkpointer, self.around.metering, log, task.project_id, task.id)
+        gateway: OpenGateway | None = None
         try:
             await self._machine_row(
                 machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
-            server = await serve_listener(gateway, machine.listener)
+            gateway = await self.around.gateways(
+                self._binding(machine_id, key), machine.listener, reporter
+            )
             await self._machine_row(machine_id, status="working")
             log.write(
                 "state",
@@ -219,14 +172,63 @@ class Execution:
                 isolation=driver.name,
                 enforced=[f"{name}: {how}" for name, how in machine.enforced.items()],
             )
-            yield desk
+            yield _Desk(machine, adapter, checkpointer, reporter, workplace)
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
             await machine.stop(_STOP_GRACE_S)
-            if server is not None:
-                await server.close()
+            if gateway is not None:
+                await gateway.close()
             await machine.destroy()
+
+    def _request(
+        self,
+        adapter: AgentAdapter,
+        driver: MachineDriver,
+        workplace: Workplace,
+        session_id: str,
+        key: str,
+    ) -> AgentRequest:
+        context = self.order.payload.context
+        return AgentRequest(
+            prompt=self.order.payload.prompt,
+            model=context.model or adapter.default_model,
+            session_id=session_id,
+            resume=False,
+            gateway_url="http://127.0.0.1:{port}",
+            virtual_key=key,
+            settings_dir=workplace.settings,
+            extra_args=tuple(context.agent_args),
+            skip_permissions=driver.isolated or context.trust_agent,
+        )
+
+    def _spec(self, machine_id: str, workplace: Workplace, launch: AgentLaunch) -> MachineSpec:
+        return MachineSpec(
+            machine_id=machine_id,
+            workspace=workplace.workspace,
+            home=workplace.home,
+            argv=launch.argv,
+            env=launch.env,
+            binds=launch.binds,
+            path_prefix=launch.path_prefix,
+            limits=self.around.limits,
+            stderr_path=workplace.stderr,
+        )
+
+    def _scope(
+        self, machine: Machine, driver: MachineDriver, workplace: Workplace, session_id: str
+    ) -> Scope:
+        return Scope(
+            project_id=self.order.task.project_id,
+            machine_id=machine.machine_id,
+            work_order_id=self.order.work_order_id,
+            lease_generation=self.order.lease_generation,
+            hypervisor=driver.name,
+            vm_id=machine.vm_id,
+            session_id=session_id,
+            workspace=workplace.workspace,
+            home=workplace.home,
+        )
 
     async def _work(self, desk: _Desk, log: ExecutionLog) -> tuple[Ending, Exit]:
         """Follow the agent until it ends or has to be stopped; return how it ended."""
@@ -243,28 +245,26 @@ class Execution:
                         tool_use_id=event.tool_use_id,
                     )
 
-        stoppers = {
-            "interrupted": asyncio.create_task(self.interrupted.wait()),
-            "lease": asyncio.create_task(self._lease_lost.wait()),
-            "checkpoint": asyncio.create_task(desk.checkpointer.failed.wait()),
-            "refused": asyncio.create_task(self._refused_for_good(desk)),
-            "deadline": asyncio.create_task(self._deadline(timed_out)),
-        }
+        stoppers: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self.interrupted.wait(), name="interrupted"),
+            asyncio.create_task(self._lease_lost.wait(), name="lease-lost"),
+            asyncio.create_task(desk.checkpointer.failed.wait(), name="checkpoint-failed"),
+            asyncio.create_task(self._refused_for_good(desk), name="refused"),
+            asyncio.create_task(self._deadline(timed_out), name="deadline"),
+        ]
         output = asyncio.create_task(follow(), name="agent-output")
         try:
             ended = asyncio.create_task(desk.machine.wait())
-            done, _ = await asyncio.wait(
-                {ended, *stoppers.values()}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait({ended, *stoppers}, return_when=asyncio.FIRST_COMPLETED)
             if ended not in done:
                 log.write("state", "Stopping the agent", status="stopping")
                 await desk.machine.stop(_STOP_GRACE_S)
             exit_ = await ended
             await output
         finally:
-            for task in (*stoppers.values(), output):
+            for task in (*stoppers, output):
                 task.cancel()
-            await asyncio.gather(*stoppers.values(), output, return_exceptions=True)
+            await asyncio.gather(*stoppers, output, return_exceptions=True)
         self._write_stderr(desk, log)
         facts = Facts(
             agent=reader.outcome(exit_.code),

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.checkpoints.models import Checkpoint
+from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
+
+
+@dataclass(frozen=True)
+class Node:
+    """The few columns that a climb through the tree needs; the manifest stays where it is."""
+
+    id: uuid.UUID
+    project_id: uuid.UUID
+    parent_checkpoint_id: uuid.UUID | None
+    depth: int
+    jump_checkpoint_id: uuid.UUID | None
+    jump_depth: int | None
+    verification_status: VerificationStatus
 
 
 async def find_between(
@@ -67,3 +81,25 @@ async def count_of_machines(tx: ReadTx | WriteTx, machine_ids: Sequence[uuid.UUI
     """Return how many checkpoints these machines have made."""
     query = select(func.count()).where(Checkpoint.creating_machine_id.in_(machine_ids))
     return (await tx.session.scalar(query)) or 0
+
+
+async def find_node(tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID | None) -> Node | None:
+    """Return the place of a checkpoint in its tree; a root's jump to itself counts as none."""
+    if checkpoint_id is None:
+        return None
+    query = select(
+        Checkpoint.id,
+        Checkpoint.project_id,
+        Checkpoint.parent_checkpoint_id,
+        Checkpoint.depth,
+        Checkpoint.jump_checkpoint_id,
+        Checkpoint.jump_depth,
+        Checkpoint.verification_status,
+    ).where(Checkpoint.id == checkpoint_id)
+    row = (await tx.session.execute(query)).one_or_none()
+    if row is None:
+        return None
+    jump_id = None if row.jump_checkpoint_id == row.id else row.jump_checkpoint_id
+    return Node(
+        row.id, row.project_id, row.parent_checkpoint_id, row.depth, jump_id, row.jump_depth
+    )
