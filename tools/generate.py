@@ -25,7 +25,9 @@ HEADER = '"""{doc}\n\nGenerated from proto/ by tools/generate.py; do not edit.\n
 def main() -> int:
     """Generate, or compare with what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 on a difference")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, exit 1 on a difference"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         fresh = generate(Path(scratch))
@@ -46,11 +48,20 @@ def generate(scratch: Path) -> Path:
     buf("generate", "--output", str(scratch))
     package = scratch / PACKAGE
     image = package / "autovibe.binpb"
-    buf("build", "--as-file-descriptor-set", "--path", "proto/autovibe", "-o", f"{image}#format=binpb")
+    buf(
+        "build",
+        "--as-file-descriptor-set",
+        "--path",
+        "proto/autovibe",
+        "-o",
+        f"{image}#format=binpb",
+    )
     files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes())
     ours = [file for file in files.file if file.package == "autovibe.v1"]
     package.joinpath("services.py").write_text(service_protocols(ours))
-    package.joinpath("__init__.py").write_text(HEADER.format(doc="The contract: messages and service Protocols."))
+    package.joinpath("__init__.py").write_text(
+        HEADER.format(doc="The contract: messages and service Protocols.")
+    )
     return package
 
 
@@ -76,9 +87,15 @@ def service_protocols(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
         return f"{modules[type_name]}.{type_name.rsplit('.', 1)[1]}"
 
     for file in files:
-        comments = {tuple(where.path): where.leading_comments.strip() for where in file.source_code_info.location}
+        comments = {
+            tuple(where.path): where.leading_comments.strip()
+            for where in file.source_code_info.location
+        }
         for s, service in enumerate(file.service):
-            lines = [f"class {service.name}(Protocol):", f'    """{sentence(comments.get((6, s)), service.name)}"""']
+            lines = [
+                f"class {service.name}(Protocol):",
+                f'    """{sentence(comments.get((6, s)), service.name)}"""',
+            ]
             for m, method in enumerate(service.method):
                 lines += [
                     "",
@@ -89,7 +106,9 @@ def service_protocols(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
                     "        ...",
                 ]
             blocks.append("\n".join(lines))
-    head = HEADER.format(doc="What each service offers: the local and the remote twin have these shapes.")
+    head = HEADER.format(
+        doc="What each service offers: the local and the remote twin have these shapes."
+    )
     imported = "".join(f"from autovibe.v1 import {module}\n" for module in sorted(imports))
     return f"{head}\nfrom typing import Protocol\n\n{imported}\n\n" + "\n\n\n".join(blocks) + "\n"
 
@@ -106,7 +125,9 @@ def snake(name: str) -> str:
 
 def same(left: Path, right: Path) -> bool:
     """Return whether two generated packages are equal, and print what differs."""
-    names = {path.name for path in (*left.iterdir(), *right.glob("*")) if path.name != "__pycache__"}
+    names = {
+        path.name for path in (*left.iterdir(), *right.glob("*")) if path.name != "__pycache__"
+    }
     different = [
         name
         for name in sorted(names)
