@@ -19,6 +19,7 @@ NEEDED = (
     "domains/machines/errors.py",
     "testing/machine_case.py",
     "testing/machine_conformance.py",
+    "testing/machine_endings.py",
 )
 RUNNER = """
 import asyncio, ctypes, sys, tempfile

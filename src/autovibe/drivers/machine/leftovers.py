@@ -16,7 +16,7 @@ from typing import Final
 
 from autovibe.domains.machines.errors import MachineSpawnError
 from autovibe.drivers.machine import procfs
-from autovibe.drivers.machine.cgroups import end_group
+from autovibe.drivers.machine.cgroups import PREFIX, end_group
 
 _VM_ID: Final = re.compile(r"[a-z]+-[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
 _GONE_ROUNDS: Final = 1000
@@ -70,7 +70,7 @@ def read_record(directory: Path) -> Record | None:
         body = json.loads((directory / "record.json").read_text())
         processes = {int(pid): int(start) for pid, start in body["processes"].items()}
         return Record(str(body["boot_id"]), processes, [str(g) for g in body["groups"]])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -121,7 +121,8 @@ async def end_leftovers(scratch: Path, name: str, others: Sequence[int]) -> bool
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    groups = [Path(group) for group in record.groups] if record else []
+    groups = [Path(group) for group in (record.groups if record else ())]
+    groups = [group for group in groups if group.name == PREFIX + name]
     ended = [await asyncio.to_thread(end_group, group) for group in groups]
     for _ in range(_GONE_ROUNDS):
         if not any(procfs.is_alive(pid) for pid in pids):

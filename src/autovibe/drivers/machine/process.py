@@ -5,6 +5,7 @@ For people who know what they run, and for hosts where nothing else works (decis
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import pwd
@@ -19,8 +20,9 @@ from autovibe.domains.machines.driver import MachineSpec, Probe
 from autovibe.domains.machines.errors import MachineSpawnError
 from autovibe.drivers.machine import launch, leftovers, procfs
 from autovibe.drivers.machine.attempt import Attempt, attempt, enforcement
-from autovibe.drivers.machine.cgroups import Hierarchies, MachineGroups, host_hierarchies
+from autovibe.drivers.machine.cgroups import Hierarchies, host_hierarchies
 from autovibe.drivers.machine.running import Parts, RunningMachine
+from autovibe.drivers.machine.trial import run_trivial
 from autovibe.kernel.clock import Clock, SystemClock
 
 _PATIENCE_ROUNDS: Final = 500
@@ -86,14 +88,20 @@ class ProcessDriver:
         self._scratch = scratch
         self._clock: Clock = clock or SystemClock()
         self._hierarchies = host_hierarchies() if hierarchies is None else hierarchies
+        self._probe: Probe | None = None
+        self._probing = asyncio.Lock()
 
     async def probe(self) -> Probe:
-        """Report that processes can be started, and how limits are kept."""
-        groups = MachineGroups(enforced=dict.fromkeys(self._hierarchies.v1, "cgroup"))
-        kept = dict(groups.enforced)
-        for controller in self._hierarchies.v2_controllers:
-            kept.update(MachineGroups(enforced={controller: "cgroup"}).enforced)
-        return Probe(ok=True, enforced=kept)
+        """Start a trivial program and report; the result is kept from the first call on."""
+        async with self._probing:
+            if self._probe is None:
+                try:
+                    enforced = await run_trivial(self.spawn, self._scratch, Path(sys.executable))
+                except MachineSpawnError as error:
+                    self._probe = Probe(ok=False, reason=error.message)
+                else:
+                    self._probe = Probe(ok=True, enforced=enforced)
+        return self._probe
 
     async def spawn(self, spec: MachineSpec) -> ProcessMachine:
         """Start a machine; must be called on the main thread.

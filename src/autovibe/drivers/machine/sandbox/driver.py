@@ -12,8 +12,8 @@ import re
 import select
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -25,8 +25,8 @@ from autovibe.drivers.machine.attempt import Attempt, attempt, enforcement
 from autovibe.drivers.machine.cgroups import Hierarchies, host_hierarchies
 from autovibe.drivers.machine.running import Parts, RunningMachine
 from autovibe.drivers.machine.sandbox import arguments, etc, interpreters, reasons, seccomp
+from autovibe.drivers.machine.trial import run_trivial
 from autovibe.kernel.clock import Clock, SystemClock
-from autovibe.kernel.ids import new_id
 
 _SYSTEM_BWRAP: Final = Path("/usr/bin/bwrap")
 _INSIDE: Final = launch.Inside(arguments.WORKSPACE, etc.HOME, "/tmp", etc.USER, LISTENER_PORT)  # noqa: S108 - inside
@@ -89,14 +89,6 @@ def bubblewraps() -> list[Path]:
     places = None if package is None else package.submodule_search_locations
     found += [Path(place) / "_bin" / "bwrap" for place in places or ()]
     return [path for path in found if os.access(path, os.X_OK)]
-
-
-def _empty_directory(stack: contextlib.ExitStack, parent: Path) -> Path:
-    try:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
-    except OSError as error:
-        raise MachineSpawnError(f"{parent} cannot be written: {error}.") from error
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:
@@ -194,27 +186,15 @@ class SandboxDriver:
         failures: list[tuple[Path, str]] = []
         for candidate in self._candidates:
             try:
-                enforced = await self._try(candidate)
+                enforced = await run_trivial(
+                    partial(self._launch, candidate), self._scratch, interpreters.own_interpreter()
+                )
             except MachineSpawnError as error:
                 failures.append((candidate, error.message))
             else:
                 self._bwrap = candidate
                 return Probe(ok=True, enforced=enforced)
         return Probe(ok=False, reason=reasons.explain(failures))
-
-    async def _try(self, bwrap: Path) -> dict[str, str]:
-        with contextlib.ExitStack() as stack:
-            workspace, home = (_empty_directory(stack, self._scratch) for _ in range(2))
-            program = [str(interpreters.own_interpreter()), "-I", "-S", "-c", "pass"]
-            spec = MachineSpec(str(new_id()), workspace, home, program, {})
-            machine = await self._launch(bwrap, spec)
-            try:
-                ended = await machine.wait()
-            finally:
-                await machine.destroy()
-        if ended.code != 0:
-            raise MachineSpawnError(f"A trivial program in it ended with {ended.code}.")
-        return dict(machine.enforced)
 
     async def spawn(self, spec: MachineSpec) -> SandboxMachine:
         """Start a machine; must be called on the main thread.
