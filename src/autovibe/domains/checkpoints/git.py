@@ -1,7 +1,8 @@
 """Reading and writing a user's git repository without obeying anything that stands in it.
 
-Every command runs without hooks, file-system monitors, system configuration, pagers and prompts
-(decision B10). Nothing here touches an index or a work tree of the user.
+Every command runs without hooks, file-system monitors, system configuration, pagers, prompts and
+any way to another repository (decision B10). Nothing here touches an index or a work tree of the
+user.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ _SAFE_OPTIONS: Final = (
     "core.quotePath=false",
     "-c",
     "gc.auto=0",
-    "-c",
-    "protocol.allow=never",
 )
 _KEPT_VARIABLES: Final = (
     "HOME",
@@ -43,7 +42,16 @@ _KEPT_VARIABLES: Final = (
     "GIT_COMMITTER_NAME",
     "GIT_COMMITTER_EMAIL",
 )
-_NOT_FOUND_EXIT: Final = 128
+_SAFE_VARIABLES: Final = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    # A missing object of a partial clone is fetched on sight, by whatever command the remote's URL
+    # names. No configuration can allow what this variable does not name.
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_NO_LAZY_FETCH": "1",
+    "LC_ALL": "C",
+}
+_NESTED_LIMIT: Final = 20
 
 
 class GitFailedError(AutovibeError):
@@ -82,21 +90,25 @@ async def git(
         GitFailedError: git is not installed, or failed and `check` is set.
     """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
             *_SAFE_OPTIONS,
             *arguments,
             cwd=directory,
-            env={**kept, **quiet, **(environment or {})},
+            env={**kept, **_SAFE_VARIABLES, **(environment or {})},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except FileNotFoundError:
         raise GitFailedError("git is not installed; install it and try again.") from None
-    out, err = await process.communicate(stdin)
+    try:
+        out, err = await process.communicate(stdin)
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
     status = process.returncode or 0
     message = err.decode(errors="replace").strip()
     if check and status != 0:
@@ -131,10 +143,7 @@ async def find_work_tree(directory: Path) -> WorkTree | None:
     where = await git(directory, "rev-parse", "--show-toplevel", "--show-prefix", check=False)
     if where.status != 0:
         if "dubious ownership" in where.err:
-            raise GitFailedError(
-                f"git does not trust {directory}, because another user owns it; run: "
-                f"git config --global --add safe.directory {directory}"
-            )
+            raise untrusted(directory)
         return None
     lines = os.fsdecode(where.out).split("\n")
     if not lines[0]:
@@ -150,6 +159,7 @@ async def find_work_tree(directory: Path) -> WorkTree | None:
         "--ignore-submodules=all",
         "--",
         ".",
+        environment=await _own_filters_off(directory),
     )
     prefix = lines[1] if len(lines) > 1 else ""
     dirty = tuple(
@@ -161,19 +171,65 @@ async def find_work_tree(directory: Path) -> WorkTree | None:
     return WorkTree(Path(lines[0]), prefix, head_commit, dirty)
 
 
+def untrusted(directory: Path) -> GitFailedError:
+    """Return the error for a repository of another user, which git refuses to read."""
+    return GitFailedError(
+        f"git does not trust {directory}, because another user owns it; run: "
+        f"git config --global --add safe.directory {directory}"
+    )
+
+
+async def _own_filters_off(directory: Path) -> dict[str, str]:
+    """Return variables that switch off the content filters which the repository itself configures.
+
+    `git status` runs the clean filter of a file that may have changed. One in the repository's own
+    configuration came with the directory, which may have been restored from a machine; those in
+    the user's configuration are the user's.
+    """
+    listing = await git(directory, "config", "--list", "--show-scope", "--name-only", "-z")
+    fields = os.fsdecode(listing.out).split("\0")
+    own = [
+        name
+        for scope, name in zip(fields[::2], fields[1::2], strict=False)
+        if scope not in {"system", "global", "command"} and name.startswith("filter.")
+    ]
+    variables = {"GIT_CONFIG_COUNT": str(len(own))}
+    for number, name in enumerate(own):
+        variables[f"GIT_CONFIG_KEY_{number}"] = name
+        variables[f"GIT_CONFIG_VALUE_{number}"] = "false" if name.endswith(".required") else ""
+    return variables
+
+
 async def untracked_paths(directory: Path) -> list[str]:
-    """List the untracked files of a directory, ignored ones included, relative to it."""
-    listing = await git(directory, "ls-files", "--others", "-z", "--", ".")
-    return [os.fsdecode(path) for path in listing.out.split(b"\0") if path]
+    """List the untracked files of a directory, ignored ones included, relative to it.
+
+    Repositories within it, submodules too, have tracked files of their own and are asked in turn.
+    """
+    found: list[str] = []
+    await _add_untracked(directory, "", found, _NESTED_LIMIT)
+    return found
 
 
-async def ignored_paths(directory: Path, paths: Sequence[str]) -> set[str]:
-    """Return those of the paths that the repository ignores; tracked ones never are."""
-    if not paths:
-        return set()
-    given = b"\0".join(os.fsencode(path) for path in paths) + b"\0"
-    # Exit status 1 means that none is ignored.
-    answer = await git(directory, "check-ignore", "-z", "--stdin", stdin=given, check=False)
-    if answer.status >= _NOT_FOUND_EXIT:
-        raise GitFailedError(f"git check-ignore failed in {directory}: {answer.err}.")
-    return {os.fsdecode(path) for path in answer.out.split(b"\0") if path}
+async def _add_untracked(directory: Path, prefix: str, found: list[str], levels: int) -> None:
+    here = directory / prefix
+    listing = await git(here, "ls-files", "--others", "-z", "--", ".")
+    nested = await _submodules(here)
+    for path in _paths(listing.out):
+        # Only a repository within this one is listed as a directory.
+        if path.endswith("/"):
+            nested.append(path)
+        else:
+            found.append(prefix + path)
+    for path in nested:
+        if levels and (here / path / ".git").exists():
+            await _add_untracked(directory, prefix + path.rstrip("/") + "/", found, levels - 1)
+
+
+async def _submodules(directory: Path) -> list[str]:
+    listing = await git(directory, "ls-files", "--stage", "-z", "--", ".")
+    records = (record.partition("\t") for record in _paths(listing.out))
+    return [path for state, _, path in records if state.startswith("160000 ")]
+
+
+def _paths(listing: bytes) -> list[str]:
+    return [os.fsdecode(path) for path in listing.split(b"\0") if path]

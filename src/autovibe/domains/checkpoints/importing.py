@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
@@ -31,12 +32,11 @@ from autovibe.domains.projects import (
     advance_current_checkpoint,
     get_project,
     remember_in_metadata,
-    resolve_project_id,
 )
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.text import utf8
-from autovibe.store import CheckpointStore, Snapshot
+from autovibe.store import CheckpointStore, Exclude, Snapshot
 from autovibe.v1 import checkpoints_pb2
 
 REPOSITORY_ROOT: Final = "repository"
@@ -99,11 +99,10 @@ class ImportDirectory:
         parent = None
         if project.current_checkpoint_id is not None:
             parent = await tx.session.get(Checkpoint, project.current_checkpoint_id)
-        kept: list[str] = project.metadata_.get("exclude", [])
         return ImportPlan(
             project_id=project.id,
             directory=Path(request.directory),
-            exclude=[*dict.fromkeys([*kept, *request.exclude])],
+            exclude=_exclude(project.metadata_, request.exclude),
             include_secrets=request.include_secrets,
             parent_id=parent.id if parent else None,
             parent_root=parent.manifest_root if parent and not parent.pruned_at else None,
@@ -140,10 +139,14 @@ class ImportDirectory:
             head_commit=tree.head_commit if tree else "",
             dirty=bool(tree and tree.dirty_paths),
         )
-        if plan.exclude:
-            await remember_in_metadata(tx, plan.project_id, exclude=list(plan.exclude))
+        await remember_in_metadata(
+            tx,
+            plan.project_id,
+            exclude=list(plan.exclude),
+            secrets_left_out=[utf8(path) for path in outcome.secrets[:_LISTED_LIMIT]],
+        )
         existing = await repository.find_newest_with_root(tx, plan.project_id, snapshot.root)
-        if existing is not None and _same_origin(existing, tree):
+        if existing is not None and _same_origin(existing, plan.directory, tree):
             response.reused = True
             response.checkpoint.CopyFrom(checkpoint_message(existing))
             return response
@@ -174,9 +177,10 @@ class ImportDirectory:
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """Where to look for secrets."""
+    """Where to look for secrets, and what will be left out anyway."""
 
     directory: Path
+    exclude: Sequence[str]
 
 
 class ScanSecrets:
@@ -185,14 +189,16 @@ class ScanSecrets:
     async def prepare(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ScanSecretsRequest
     ) -> ScanPlan:
-        """Check that the project exists."""
-        await resolve_project_id(tx, request.project)
-        return ScanPlan(Path(request.directory))
+        """Find the project and what it excludes already."""
+        project = await get_project(tx, request.project)
+        return ScanPlan(Path(request.directory), _exclude(project.metadata_, request.exclude))
 
     async def act(self, ctx: CallContext, plan: ScanPlan) -> checkpoints_pb2.ScanSecretsResponse:
         """Look at ignored and untracked files; outside git at all files."""
         check_directory(plan.directory)
-        findings = await find_secrets(plan.directory, await find_work_tree(plan.directory))
+        found = await find_secrets(plan.directory, await find_work_tree(plan.directory))
+        left_out = _matcher(plan.exclude)
+        findings = [finding for finding in found if not left_out(finding.path)]
         return checkpoints_pb2.ScanSecretsResponse(
             findings=[
                 checkpoints_pb2.SecretFinding(path=utf8(finding.path), why=finding.why)
@@ -220,6 +226,31 @@ async def find_secrets(directory: Path, work_tree: WorkTree | None) -> list[Find
     return await asyncio.to_thread(scan, directory, paths)
 
 
+def _exclude(metadata: Mapping[str, Any], more: Sequence[str]) -> list[str]:
+    """Return the patterns that stand in a project, and those that were given now."""
+    kept: list[str] = metadata.get("exclude", [])
+    return [*dict.fromkeys([*kept, *more])]
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return whether a file, or a directory that it is in, is left out by the patterns.
+
+    Raises:
+        InvalidArgumentError: a pattern is malformed.
+    """
+    matcher = Exclude(tuple(patterns)).matcher("workspace")
+    if matcher is None:
+        return lambda _: False
+
+    def left_out(path: str) -> bool:
+        parents = (os.fsencode(parent) for parent in PurePosixPath(path).parents)
+        return matcher.matches(os.fsencode(path), is_dir=False) or any(
+            matcher.matches(parent, is_dir=True) for parent in parents
+        )
+
+    return left_out
+
+
 def literal_glob(path: str) -> str:
     """Return the exclude pattern that matches one path only."""
     quoted = "".join(f"\\{char}" if char in "*?[]\\!" else char for char in path)
@@ -230,10 +261,12 @@ def literal_glob(path: str) -> str:
 async def _import_roots(directory: Path) -> AsyncGenerator[dict[str, Path]]:
     """Yield what is to be snapshotted.
 
-    A linked work tree or submodule has a `.git` file that names a directory elsewhere; the
-    machine gets a self-contained repository of the same HEAD, index and refs instead (B1).
+    A linked work tree or submodule has a `.git` file that names a directory elsewhere, and `.git`
+    may be a link to one; the machine gets a self-contained repository of the same HEAD, index and
+    refs instead (B1).
     """
-    if not (directory / ".git").is_file():
+    named = directory / ".git"
+    if not (named.is_file() or named.is_symlink()):
         yield {"workspace": directory}
         return
     with tempfile.TemporaryDirectory(prefix="autovibe-git-") as scratch:
@@ -251,11 +284,11 @@ async def _copy_repository(directory: Path, target: Path) -> None:
     where = await git(
         directory, "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"
     )
-    own, common = (Path(line) for line in where.out.decode().splitlines())
+    own, common = (Path(line) for line in os.fsdecode(where.out).split("\n")[:2])
 
     def copy() -> None:
         target.mkdir(mode=0o700)
-        for name in ("objects", "refs", "info", "packed-refs", "config", "shallow"):
+        for name in ("objects", "refs", "reftable", "info", "packed-refs", "config", "shallow"):
             _copy(common / name, target / name)
         for name in ("HEAD", "index"):
             _copy(own / name, target / name)
@@ -275,19 +308,32 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _same_origin(existing: Checkpoint, tree: WorkTree | None) -> bool:
-    """Return whether an equal tree also has what git knew: HEAD is not in the work tree's files."""
+def _same_origin(existing: Checkpoint, directory: Path, tree: WorkTree | None) -> bool:
+    """Return whether an equal tree was imported from here, at the same HEAD: `apply` needs both."""
     told: dict[str, Any] = existing.metadata_.get("import", {})
-    return told.get("head_commit", "") == (tree.head_commit if tree else "")
+    head_commit = tree.head_commit if tree else ""
+    return told.get("repo_path") == str(directory) and told.get("head_commit", "") == head_commit
+
+
+def _captured(paths: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    """Return the paths that the snapshot speaks of: what was left out is not what was deleted."""
+    gone = {path.removeprefix("workspace/") for path in left_out}
+    return [
+        path
+        for path in paths
+        if path not in gone and not any(str(parent) in gone for parent in Path(path).parents)
+    ]
 
 
 def _import_metadata(plan: ImportPlan, outcome: Imported) -> dict[str, Any]:
     tree, snapshot = outcome.work_tree, outcome.snapshot
     origin: dict[str, Any] = {"repo_path": str(plan.directory)}
     if tree is not None:
+        dirty = _captured(tree.dirty_paths, [*snapshot.excluded, *snapshot.unreadable])
         origin |= {
             "head_commit": tree.head_commit,
-            "dirty_paths": [utf8(path) for path in tree.dirty_paths[:_DIRTY_LIMIT]],
+            "dirty_paths": [utf8(path) for path in dirty[:_DIRTY_LIMIT]],
+            "dirty_cut": len(dirty) > _DIRTY_LIMIT,
         }
     told = {
         "exclude": plan.exclude,

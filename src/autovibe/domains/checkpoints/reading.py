@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,8 +54,7 @@ class ListCheckpointFiles:
     ) -> FilesPlan:
         """Find the tree; the token is the number of entries that were shown."""
         _, root = await get_readable_root(tx, request.checkpoint_id)
-        token = decode_token(request.page_token, 1)
-        skip = int(token[0]) if token and token[0].isdecimal() else 0
+        skip = _shown(decode_token(request.page_token, 1))
         size = page_size(request.page_size, default=_FILES_PAGE, largest=_FILES_LARGEST_PAGE)
         return FilesPlan(root, tree_path(request.path, home=request.home), skip, size)
 
@@ -76,6 +76,16 @@ class ListCheckpointFiles:
             files=files[: plan.size],
             next_page_token=encode_token(str(plan.skip + plan.size)) if more else "",
         )
+
+
+def _shown(token: Sequence[str] | None) -> int:
+    if token is None:
+        return 0
+    if not re.fullmatch("[0-9]{1,12}", token[0]):
+        raise InvalidArgumentError(
+            "The page token is not valid; start again without one.", what="page_token"
+        )
+    return int(token[0])
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,7 @@ class VerifyCheckpoint:
         self, tx: WriteTx, ctx: CallContext, plan: VerifyPlan, outcome: VerifyResult
     ) -> checkpoints_pb2.VerifyCheckpointResponse:
         """Record a first verification; a verified checkpoint is immutable and is only reported."""
-        row = await tx.session.get_one(Checkpoint, plan.checkpoint_id)
+        row = await tx.session.get_one(Checkpoint, plan.checkpoint_id, with_for_update=True)
         if row.verification_status != VerificationStatus.VERIFIED:
             row.verification_status = (
                 VerificationStatus.VERIFIED if outcome.ok else VerificationStatus.FAILED

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from google.protobuf import json_format
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints.ancestry import far_ancestor
 from autovibe.domains.checkpoints.errors import CheckpointNotFoundError, CheckpointPrunedError
 from autovibe.domains.checkpoints.models import (
     Checkpoint,
@@ -18,7 +19,7 @@ from autovibe.domains.checkpoints.models import (
     Consistency,
     VerificationStatus,
 )
-from autovibe.domains.checkpoints.repository import find_between
+from autovibe.domains.checkpoints.repository import find_between, find_node
 from autovibe.domains.machines import note_checkpoint
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
@@ -60,16 +61,19 @@ async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -
     A checkpoint counts as verified only when its parent does (decision B7).
 
     Raises:
-        CheckpointNotFoundError: the parent does not exist.
+        CheckpointNotFoundError: the project has no such parent.
     """
-    parent = None
-    if new.parent_id is not None:
-        parent = await get_checkpoint(tx, str(new.parent_id))
+    parent = await find_node(tx, new.parent_id)
+    if new.parent_id is not None and (parent is None or parent.project_id != new.project_id):
+        raise CheckpointNotFoundError(
+            f"The project has no checkpoint {new.parent_id}; see `autovibe checkpoint list`.",
+            checkpoint_id=str(new.parent_id),
+        )
     now = ctx.clock.now()
     verified = new.verified and (
         parent is None or parent.verification_status == VerificationStatus.VERIFIED
     )
-    jump_id, jump_depth = await _jump(tx, parent)
+    jump = None if parent is None else await far_ancestor(tx, parent)
     row = Checkpoint(
         id=new.id,
         project_id=new.project_id,
@@ -77,8 +81,8 @@ async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -
         creating_machine_id=new.machine_id,
         checkpoint_type=CheckpointType(new.kind),
         depth=parent.depth + 1 if parent else 0,
-        jump_checkpoint_id=jump_id or new.id,
-        jump_depth=jump_depth,
+        jump_checkpoint_id=jump.id if jump else new.id,
+        jump_depth=jump.depth if jump else 0,
         hypervisor=new.hypervisor,
         vm_id=new.vm_id,
         manifest_root=new.manifest_root,
@@ -141,21 +145,6 @@ async def get_readable_root(tx: ReadTx | WriteTx, id_or_prefix: str) -> tuple[Ch
             checkpoint_id=id_or_prefix,
         )
     return checkpoint, checkpoint.manifest_root
-
-
-async def _jump(tx: WriteTx, parent: Checkpoint | None) -> tuple[uuid.UUID | None, int]:
-    """Choose the far ancestor that a child of `parent` points to (skew-binary jump pointers)."""
-    if parent is None:
-        return None, 0
-    first = await _node(tx, parent.jump_checkpoint_id) or parent
-    second = await _node(tx, first.jump_checkpoint_id) or first
-    if parent.depth - first.depth == first.depth - second.depth:
-        return second.id, second.depth
-    return parent.id, parent.depth
-
-
-async def _node(tx: WriteTx, checkpoint_id: uuid.UUID | None) -> Checkpoint | None:
-    return None if checkpoint_id is None else await tx.session.get(Checkpoint, checkpoint_id)
 
 
 def _ratio(stored: int, original: int) -> Decimal | None:

@@ -101,5 +101,11 @@ async def find_node(tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID | None) -> No
         return None
     jump_id = None if row.jump_checkpoint_id == row.id else row.jump_checkpoint_id
     return Node(
-        row.id, row.project_id, row.parent_checkpoint_id, row.depth, jump_id, row.jump_depth
+        row.id,
+        row.project_id,
+        row.parent_checkpoint_id,
+        row.depth,
+        jump_id,
+        row.jump_depth,
+        row.verification_status,
     )
