@@ -100,6 +100,18 @@ def test_kill_at_a_random_moment_leaves_the_store_whole(
     _survives(store, tree, earlier, describe_tree, tmp_path)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 300))
+def test_two_hundred_kills_leave_the_store_whole(
+    seed: int, earlier: str, tmp_path: Path, run_python, describe_tree
+):
+    nth = random.Random(seed).randrange(1, 60)
+    store, tree = tmp_path / "store", tmp_path / "tree"
+    done = run_python(_VICTIM, store, tree, tmp_path / "out", "any", str(nth))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    _survives(store, tree, earlier, describe_tree, tmp_path)
+
+
 @pytest.mark.usefixtures("earlier")
 def test_acknowledged_snapshot_is_there_for_the_next_process(tmp_path: Path, run_python):
     done = run_python(_VICTIM, tmp_path / "store", tmp_path / "tree", tmp_path / "o", "never", "1")

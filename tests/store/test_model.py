@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -177,7 +178,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(
+_SETTINGS = settings(
     max_examples=40,
     stateful_step_count=40,
     deadline=None,
@@ -185,3 +186,9 @@ TestStoreMachine.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+TestStoreMachine.settings = _SETTINGS
+
+
+@pytest.mark.long
+class TestStoreMachineLong(StoreMachine.TestCase):
+    settings = settings(_SETTINGS, max_examples=300, stateful_step_count=50, derandomize=False)
