@@ -12,13 +12,13 @@ from typing import Final
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from autovibe.db.dialects import Dialect, dialect_for
 from autovibe.db.errors import DatabaseBusyError, DatabaseUrlError
 from autovibe.db.session import ReadTx, WriteTx, new_session
 from autovibe.kernel.clock import Clock, SystemClock
+from autovibe.kernel.errors import AutovibeError
 
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -114,7 +114,11 @@ class Database:
                 await session.close()
                 if not tries_left:
                     raise
-            except (OSError, PoolTimeoutError) as error:
+            except AutovibeError:
+                await session.close()
+                raise
+            except Exception as error:
+                # While connecting, some errors come before SQLAlchemy would report them.
                 await session.close()
                 typed = self.dialect.translate(error)
                 if typed is None:

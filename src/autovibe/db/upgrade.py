@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from autovibe.db.dialects import dialect_for
 from autovibe.db.errors import DatabaseNewerError
 from autovibe.db.migrations.script import statements
+from autovibe.kernel.errors import AutovibeError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -52,7 +53,9 @@ async def ensure_schema(engine: AsyncEngine) -> str:
             if found != HEAD:
                 await _bring_up(connection)
             return found
-    except OSError as error:
+    except AutovibeError:
+        raise
+    except Exception as error:
         typed = dialect.translate(error)
         if typed is None:
             raise

@@ -1,7 +1,7 @@
 """Rows for tests: each function adds one, with sensible values for all that is not given.
 
-Models are private to their domains, so they are found by table name, and what comes back is typed as
-`Any`: an instance of the model, flushed, with its id.
+Models are private to their domains, so they are found by table name, and what comes back is typed
+as `Any`: an instance of the model, flushed, with its id.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def _jump(tx: WriteTx, parent: Any) -> dict[str, Any]:
     Source: Myers, "An applicative random-access stack" (1983): the pointers form a skew-binary
     number, so that any ancestor is reached in a logarithmic number of steps.
     """
-    near = await tx.session.get_one(type(parent), parent.jump_checkpoint_id)
+    near: Any = await tx.session.get_one(model("checkpoints"), parent.jump_checkpoint_id)
     if parent.depth - near.depth == near.depth - near.jump_depth:
         return {"jump_checkpoint_id": near.jump_checkpoint_id, "jump_depth": near.jump_depth}
     return {"jump_checkpoint_id": parent.id, "jump_depth": parent.depth}

@@ -161,14 +161,28 @@ def _prepare(engine: AsyncEngine, begin: str, pragmas: Sequence[str]) -> None:
     Source: SQLAlchemy, "Enabling Non-Legacy SQLite Transactional Modes".
     """
 
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _probe(dialect: object, record: object, args: Sequence[Any], named: dict[str, Any]) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
+        """Fail here if the file cannot be opened.
+
+        aiosqlite would fail too, but leave a thread behind that may report to a closed event loop.
+        """
+        del dialect, record
+        sqlite3.connect(args[0], uri=bool(named.get("uri"))).close()
+
     @event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
         del record
-        connection.isolation_level = None
-        cursor = cast("DBAPIConnection", connection).cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
+        try:
+            connection.isolation_level = None
+            cursor = cast("DBAPIConnection", connection).cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+        except BaseException:
+            # The pool forgets a connection that fails here, and its thread would live on.
+            connection.close()
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
@@ -238,7 +252,8 @@ def _constraint(code: str, message: str) -> AutovibeError:
         return UniqueViolationError(
             f"Another row has this key ({name or what}).", constraint=name, table=table
         )
-    if code == "SQLITE_CONSTRAINT_FOREIGNKEY":
+    # ON DELETE RESTRICT reports itself as a trigger.
+    if code == "SQLITE_CONSTRAINT_FOREIGNKEY" or message.startswith("FOREIGN KEY"):
         return ForeignKeyViolationError(
             "A row names one that does not exist, or one that is still named is to be deleted."
         )
