@@ -52,6 +52,7 @@ _SAFE_VARIABLES: Final = {
     "LC_ALL": "C",
 }
 _NESTED_LIMIT: Final = 20
+_FATAL: Final = 128
 
 
 class GitFailedError(AutovibeError):
@@ -229,6 +230,18 @@ async def _submodules(directory: Path) -> list[str]:
     listing = await git(directory, "ls-files", "--stage", "-z", "--", ".")
     records = (record.partition("\t") for record in _paths(listing.out))
     return [path for state, _, path in records if state.startswith("160000 ")]
+
+
+async def ignored_paths(directory: Path, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths that the repository ignores; tracked ones never are."""
+    if not paths:
+        return set()
+    given = b"\0".join(os.fsencode(path) for path in paths) + b"\0"
+    # Exit status 1 means that none is ignored.
+    answer = await git(directory, "check-ignore", "-z", "--stdin", stdin=given, check=False)
+    if answer.status >= _FATAL:
+        raise GitFailedError(f"git check-ignore failed in {directory}: {answer.err}.")
+    return {os.fsdecode(path) for path in answer.out.split(b"\0") if path}
 
 
 def _paths(listing: bytes) -> list[str]:
