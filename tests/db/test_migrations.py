@@ -144,7 +144,8 @@ async def test_a_database_of_a_newer_version_is_refused_and_untouched(
 
 async def test_the_alembic_command_works_from_the_root(empty_database_url: str) -> None:
     environment = {**os.environ, "AUTOVIBE_DATABASE_URL": empty_database_url}
-    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+    last = ["check"] if "postgresql" in empty_database_url else ["downgrade", "base"]
+    for arguments in (["upgrade", "head"], last):
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "alembic", *arguments],

@@ -24,9 +24,9 @@ from autovibe.db.upgrade import ensure_schema
 from autovibe.testing.postgres_server import server_url
 
 _TEMPLATE: Final = "autovibe_template"
-# Rows that the migrations made are kept in `seed` and come back after every test. Deleting from
-# some twenty tables that are nearly all empty takes a few milliseconds, a fresh copy of the
-# template some tens.
+# Rows that the migrations made are kept in `seed` and come back after every test. Emptying the
+# tables takes a third of the time of a fresh copy of the template (30 ms against 90 on two busy
+# cores).
 _KEEP_SEED: Final = (
     "CREATE SCHEMA seed",
     "CREATE TABLE seed.exchange_rates AS TABLE public.exchange_rates",

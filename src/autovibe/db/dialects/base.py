@@ -14,7 +14,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from autovibe.db.base import Base
 from autovibe.db.errors import (
-    DatabaseBusyError,
     InvalidValueError,
     SerializationError,
     UniqueViolationError,
@@ -43,8 +42,8 @@ class Dialect(Protocol):
     def is_retryable(self, error: BaseException) -> bool:
         """Return whether the whole operation may succeed when it is run again.
 
-        True for serialisation failures, deadlocks, busy databases and unique-key races: a second
-        run sees the row that won.
+        True for serialisation failures, deadlocks and unique-key races: a second run sees the row
+        that won. Not for a busy database, which has been waited for already.
         """
         ...
 
@@ -98,7 +97,7 @@ class Dialect(Protocol):
 def retryable(dialect: Dialect, error: BaseException) -> bool:
     """Return whether an error, typed or of a driver, is one that a second run may not meet."""
     typed = error if isinstance(error, AutovibeError) else dialect.translate(error)
-    return isinstance(typed, SerializationError | DatabaseBusyError | UniqueViolationError)
+    return isinstance(typed, SerializationError | UniqueViolationError)
 
 
 def json_text(value: object) -> str:
