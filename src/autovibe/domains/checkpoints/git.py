@@ -232,16 +232,33 @@ async def _submodules(directory: Path) -> list[str]:
     return [path for state, _, path in records if state.startswith("160000 ")]
 
 
-async def ignored_paths(directory: Path, paths: Sequence[str]) -> set[str]:
-    """Return those of the paths that the repository ignores; tracked ones never are."""
+async def ignored_paths(
+    directory: Path, paths: Sequence[str], environment: Mapping[str, str] | None = None
+) -> set[str]:
+    """Return those of the paths that the repository ignores; tracked ones never are.
+
+    Args:
+        directory: what the paths are relative to.
+        paths: need not exist.
+        environment: as for `git`.
+    """
     if not paths:
         return set()
-    given = b"\0".join(os.fsencode(path) for path in paths) + b"\0"
+    # A name may begin with a colon, which would be read as magic.
+    given = b"".join(b"./" + os.fsencode(path) + b"\0" for path in paths)
     # Exit status 1 means that none is ignored.
-    answer = await git(directory, "check-ignore", "-z", "--stdin", stdin=given, check=False)
+    answer = await git(
+        directory,
+        "check-ignore",
+        "-z",
+        "--stdin",
+        stdin=given,
+        environment=environment,
+        check=False,
+    )
     if answer.status >= _FATAL:
         raise GitFailedError(f"git check-ignore failed in {directory}: {answer.err}.")
-    return {os.fsdecode(path) for path in answer.out.split(b"\0") if path}
+    return {path.removeprefix("./") for path in _paths(answer.out)}
 
 
 def _paths(listing: bytes) -> list[str]:

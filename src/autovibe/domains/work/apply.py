@@ -6,14 +6,18 @@ runs, and index and work tree of the user are never touched.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from autovibe.domains.checkpoints.git import GitFailedError, git, ignored_paths
+from autovibe.domains.checkpoints.git import GitFailedError, git, untrusted
+from autovibe.domains.work.commit_writer import WORKSPACE, CommitWriter, Tracked, is_blob
 from autovibe.domains.work.errors import (
     BaseCommitMissingError,
     BranchExistsError,
@@ -21,12 +25,14 @@ from autovibe.domains.work.errors import (
     NothingToApplyError,
     UnsafePathsError,
 )
-from autovibe.kernel.text import printable
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.text import printable, utf8
 from autovibe.store import Change, CheckpointStore, Entry
 
-_ZERO: Final = "0" * 40
-_WORKSPACE: Final = "workspace"
+_COMMIT: Final = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _SHOWN_PATHS: Final = 10
+# A name below a directory, to ask git whether it ignores what is in there.
+_PROBE: Final = "autovibe-ignore-probe"
 # Code points that HFS+ ignores in names, so that ".g\u200cit" would be ".git" there.
 _HFS_IGNORED: Final = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
@@ -37,7 +43,8 @@ _HFS_IGNORED: Final = dict.fromkeys(
 class ApplyPlan:
     """All that is needed to make the commits.
 
-    `dirty_paths` are those that differed from `head_commit` at import, relative to `directory`.
+    `dirty_paths` are those that differed from `head_commit` at import, relative to `directory`;
+    bytes that are no UTF-8 stand in them as escapes. `dirty_cut`: there were more than are named.
     """
 
     task_id: str
@@ -49,6 +56,7 @@ class ApplyPlan:
     result_root: str
     branch: str
     include_ignored: bool
+    dirty_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,35 +76,34 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
     Raises:
         NotARepositoryError: the directory is gone or no git repository.
         BaseCommitMissingError: the commit of the import is not there.
-        BranchExistsError: the branch exists, or its name is none.
+        InvalidArgumentError: the branch's name is none.
+        BranchExistsError: the branch exists.
         UnsafePathsError: a changed path may not be written.
         NothingToApplyError: nothing is left to apply.
         GitFailedError: git failed otherwise, for example without a configured identity.
     """
     prefix = await _check_repository(plan)
-    changes = [
-        change
-        for change in store.diff(plan.base_root, plan.result_root, path=_WORKSPACE)
-        if change.path.split("/", 1)[0] != ".git" and _is_content(change)
-    ]
-    _check_paths(changes)
-    ignored: set[str] = set()
-    if not plan.include_ignored:
-        ignored = await ignored_paths(plan.directory, [change.path for change in changes])
-    wanted = [change for change in changes if change.path not in ignored]
-    if not wanted:
-        left_out = " Only ignored files changed; --include-ignored takes them." if ignored else ""
-        raise NothingToApplyError(f"Task {plan.task_id} changed nothing to apply.{left_out}")
+    changes = await asyncio.to_thread(_content_changes, store, plan)
     with tempfile.TemporaryDirectory(prefix="autovibe-apply-") as scratch:
-        writer = _CommitWriter(store, plan, prefix, Path(scratch) / "index")
-        parent = await writer.base_commit()
+        writer = CommitWriter(store, plan.directory, prefix, Path(scratch))
+        tracked = await writer.start(plan.head_commit)
+        _check_submodules(changes, tracked)
+        ignored = await _ignored(writer, plan, changes)
+        wanted = [change for change in changes if change.path not in ignored]
+        _check_paths([change.path for change in wanted])
+        if not wanted:
+            raise _nothing(plan, ignored)
+        parent = await _base_commit(store, writer, plan, tracked)
         commit = await writer.commit(
             plan.result_root,
             [(change.path, change.new) for change in wanted],
             parent,
             f"{plan.title}\n\nAutovibe-Task: {plan.task_id}\n",
         )
-    await git(plan.directory, "update-ref", f"refs/heads/{plan.branch}", commit, _ZERO)
+        if commit == parent:
+            raise _nothing(plan, ignored)
+    none = "0" * len(commit)
+    await git(plan.directory, "update-ref", f"refs/heads/{plan.branch}", commit, none)
     return Applied(plan.branch, commit, parent, wanted, sorted(ignored))
 
 
@@ -106,52 +113,119 @@ async def _check_repository(plan: ApplyPlan) -> str:
     if not plan.directory.is_dir():
         raise NotARepositoryError(f"{plan.directory} does not exist any more; {hint}.")
     where = await git(plan.directory, "rev-parse", "--show-prefix", check=False)
+    if "dubious ownership" in where.err:
+        raise untrusted(plan.directory)
     if where.status != 0:
         raise NotARepositoryError(f"{plan.directory} is not in a git repository; {hint}.")
     if not plan.head_commit:
         raise BaseCommitMissingError(
             f"{plan.directory} had no commit when it was imported; {hint}, or commit and run again."
         )
-    present = await git(
-        plan.directory, "cat-file", "-e", f"{plan.head_commit}^{{commit}}", check=False
-    )
-    if present.status != 0:
+    if not _COMMIT.fullmatch(plan.head_commit) or not await _has_commit(plan):
         raise BaseCommitMissingError(
             f"Commit {plan.head_commit[:12]}, on which the task was based, is not in "
             f"{plan.directory} any more; {hint}."
         )
-    name = await git(plan.directory, "check-ref-format", "--branch", plan.branch, check=False)
-    if name.status != 0 or plan.branch.startswith("-"):
-        raise BranchExistsError(f"{plan.branch!r} is not a branch name; choose another --branch.")
-    taken = await git(
-        plan.directory, "show-ref", "--verify", "--quiet", f"refs/heads/{plan.branch}", check=False
-    )
+    if plan.dirty_cut:
+        raise GitFailedError(
+            f"Too many files of {plan.directory} were not committed when it was imported; commit "
+            f"or ignore them and run again, or {hint}."
+        )
+    await _check_branch(plan)
+    return os.fsdecode(where.out).rstrip("\n")
+
+
+async def _has_commit(plan: ApplyPlan) -> bool:
+    commit = f"{plan.head_commit}^{{commit}}"
+    return (await git(plan.directory, "cat-file", "-e", commit, check=False)).status == 0
+
+
+async def _check_branch(plan: ApplyPlan) -> None:
+    ref = f"refs/heads/{plan.branch}"
+    name = await git(plan.directory, "check-ref-format", ref, check=False)
+    if name.status != 0 or plan.branch.startswith("-") or plan.branch == "HEAD":
+        raise InvalidArgumentError(
+            f"{plan.branch!r} is not a branch name; choose another --branch.", field="branch"
+        )
+    taken = await git(plan.directory, "show-ref", "--verify", "--quiet", ref, check=False)
     if taken.status == 0:
         raise BranchExistsError(
             f"Branch {plan.branch} exists; choose another with --branch NAME, or delete it."
         )
-    return os.fsdecode(where.out).rstrip("\n")
 
 
-def _is_content(change: Change) -> bool:
-    """Return whether git can hold the change: files and links, not directories or devices."""
-    kinds = {entry.kind for entry in (change.old, change.new) if entry is not None}
-    return bool(kinds & {"file", "symlink"})
+def _content_changes(store: CheckpointStore, plan: ApplyPlan) -> list[Change]:
+    """Return what the task changed of what git can hold, without the repository itself."""
+    return [
+        change
+        for change in store.diff(plan.base_root, plan.result_root, path=WORKSPACE)
+        if change.path.split("/", 1)[0] != ".git" and (is_blob(change.old) or is_blob(change.new))
+    ]
 
 
-def _check_paths(changes: Iterable[Change]) -> None:
-    bad = [printable(change.path, one_line=True) for change in changes if _is_unsafe(change.path)]
-    if bad:
+def _check_submodules(changes: Sequence[Change], tracked: Tracked) -> None:
+    inside = [
+        change.path
+        for change in changes
+        if tracked.gitlinks
+        and any(
+            change.path == link or change.path.startswith(f"{link}/") for link in tracked.gitlinks
+        )
+    ]
+    if inside:
         raise UnsafePathsError(
-            f"The result holds paths that may not be written: {', '.join(bad[:_SHOWN_PATHS])}"
-            f"{' …' if len(bad) > _SHOWN_PATHS else ''}. Look at them with `autovibe checkpoint "
-            "diff`, and restore what you want by hand.",
-            paths="\n".join(bad[:1000]),
+            f"The result changes what is in submodules: {_listed(inside)}. Restore it elsewhere "
+            "and commit it there by hand.",
+            paths=_all_paths(inside),
         )
 
 
+async def _ignored(writer: CommitWriter, plan: ApplyPlan, changes: Sequence[Change]) -> set[str]:
+    """Return the changed paths that are ignored by the rules at import or by those of the result.
+
+    A path that may not be written is ignored if the directory is that it is in. With
+    `--include-ignored` only such paths are: nobody can take them.
+    """
+    asked: dict[str, list[str]] = {}
+    for change in changes:
+        unsafe = _is_unsafe(change.path)
+        if unsafe or not plan.include_ignored:
+            question = _safe_question(change.path) if unsafe else change.path
+            asked.setdefault(question, []).append(change.path)
+    ignored: set[str] = set()
+    for root in dict.fromkeys((plan.base_root, plan.result_root)):
+        for question in await writer.ignored(root, list(asked)):
+            ignored.update(asked[question])
+    return ignored
+
+
+def _safe_question(path: str) -> str:
+    """Return a path that is ignored if the innermost harmless directory of an unsafe one is."""
+    safe = takewhile(lambda part: not _is_unsafe_part(part), path.split("/"))
+    return "/".join([*safe, _PROBE])
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    bad = [path for path in paths if _is_unsafe(path)]
+    if bad:
+        raise UnsafePathsError(
+            f"The result holds paths that may not be written: {_listed(bad)}. Look at them with "
+            "`autovibe checkpoint diff`, and restore what you want by hand.",
+            paths=_all_paths(bad),
+        )
+
+
+def _listed(paths: Sequence[str]) -> str:
+    shown = ", ".join(printable(path, one_line=True) for path in paths[:_SHOWN_PATHS])
+    return f"{shown}, …" if len(paths) > _SHOWN_PATHS else shown
+
+
+def _all_paths(paths: Sequence[str]) -> str:
+    return "\n".join(printable(path, one_line=True) for path in paths[:1000])
+
+
 def _is_unsafe(path: str) -> bool:
-    return path.startswith("/") or any(_is_unsafe_part(part) for part in path.split("/"))
+    return any(_is_unsafe_part(part) for part in path.split("/"))
 
 
 def _is_unsafe_part(part: str) -> bool:
@@ -160,80 +234,30 @@ def _is_unsafe_part(part: str) -> bool:
     return part in {"", ".", ".."} or folded == ".git" or folded.startswith("git~") or "\\" in part
 
 
-class _CommitWriter:
-    """Writes trees and commits through a temporary index."""
-
-    def __init__(self, store: CheckpointStore, plan: ApplyPlan, prefix: str, index: Path) -> None:
-        self._store = store
-        self._plan = plan
-        self._prefix = prefix
-        self._environment = {"GIT_INDEX_FILE": str(index)}
-
-    async def base_commit(self) -> str:
-        """Return HEAD at import, or a commit of its own for what was not committed then."""
-        plan = self._plan
-        await self._git("read-tree", plan.head_commit)
-        if not plan.dirty_paths:
-            return plan.head_commit
-        dirty = set(plan.dirty_paths)
-        entries = {
-            entry.path: entry
-            for entry in self._store.entries(plan.base_root, _WORKSPACE)
-            if entry.path in dirty and entry.kind in {"file", "symlink"}
-        }
-        changes = [(path, entries.get(path)) for path in sorted(dirty) if not path.endswith("/")]
-        _check_paths(Change(path, "modified", None, None) for path, _ in changes)
-        message = f"Uncommitted work before task {plan.task_id}\n\nAutovibe-Task: {plan.task_id}\n"
-        return await self.commit(plan.base_root, changes, plan.head_commit, message)
-
-    async def commit(
-        self, root: str, changes: Sequence[tuple[str, Entry | None]], parent: str, message: str
-    ) -> str:
-        """Commit the given entries of a snapshot on top of `parent`; `None` deletes a path."""
-        removals = [path for path, entry in changes if not _is_blob(entry)]
-        blobs = [(path, entry) for path, entry in changes if entry is not None and _is_blob(entry)]
-        lines = [f"0 {_ZERO}\t{self._prefix}{path}" for path in removals]
-        for path, entry in blobs:
-            blob = await self._write_blob(root, path, entry)
-            lines.append(f"{_git_mode(entry)} {blob}\t{self._prefix}{path}")
-        records = b"".join(os.fsencode(line) + b"\0" for line in lines)
-        await self._git("update-index", "-z", "--index-info", stdin=records)
-        tree = (await self._git("write-tree")).strip()
-        return (
-            await self._git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode())
-        ).strip()
-
-    async def _write_blob(self, root: str, path: str, entry: Entry) -> str:
-        with tempfile.NamedTemporaryFile(prefix="autovibe-blob-") as file:
-            for piece in self._content(root, path, entry):
-                file.write(piece)
-            file.flush()
-            return (await self._git("hash-object", "-w", "--no-filters", file.name)).strip()
-
-    def _content(self, root: str, path: str, entry: Entry) -> Iterator[bytes]:
-        if entry.kind == "symlink":
-            return iter([os.fsencode(entry.target or "")])
-        return self._store.read(root, f"{_WORKSPACE}/{path}")
-
-    async def _git(self, *arguments: str, stdin: bytes = b"") -> str:
-        try:
-            answer = await git(
-                self._plan.directory, *arguments, stdin=stdin, environment=self._environment
-            )
-        except GitFailedError as error:
-            if arguments[0] == "commit-tree" and "empty ident" in error.message.lower():
-                raise GitFailedError(
-                    "git does not know who you are; set user.name and user.email with `git config`."
-                ) from error
-            raise
-        return answer.out.decode()
+def _nothing(plan: ApplyPlan, ignored: set[str]) -> NothingToApplyError:
+    left_out = " Only ignored files changed; --include-ignored takes them." if ignored else ""
+    return NothingToApplyError(f"Task {plan.task_id} changed nothing to apply.{left_out}")
 
 
-def _is_blob(entry: Entry | None) -> bool:
-    return entry is not None and entry.kind in {"file", "symlink"}
+async def _base_commit(
+    store: CheckpointStore, writer: CommitWriter, plan: ApplyPlan, tracked: Tracked
+) -> str:
+    """Return HEAD at import, or a commit of its own for what was not committed then."""
+    dirty = set(plan.dirty_paths)
+    if not dirty:
+        return plan.head_commit
 
+    def find() -> list[tuple[str, Entry | None]]:
+        return [
+            (entry.path, entry)
+            for entry in store.entries(plan.base_root, WORKSPACE)
+            if utf8(entry.path) in dirty and is_blob(entry)
+        ]
 
-def _git_mode(entry: Entry) -> str:
-    if entry.kind == "symlink":
-        return "120000"
-    return "100755" if entry.mode & 0o100 else "100644"
+    present = await asyncio.to_thread(find)
+    names = {path for path, _ in present}
+    gone = sorted(path for path in tracked.files - names if utf8(path) in dirty)
+    _check_paths([*gone, *names])
+    message = f"Uncommitted work before task {plan.task_id}\n\nAutovibe-Task: {plan.task_id}\n"
+    changes = [*((path, None) for path in gone), *present]
+    return await writer.commit(plan.base_root, changes, plan.head_commit, message)

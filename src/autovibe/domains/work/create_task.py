@@ -56,7 +56,6 @@ class CreateTask:
 
         Raises:
             InvalidArgumentError: nothing says what is to be done, or an amount is malformed.
-            UnknownAgentError: no adapter has this name.
             ApprovalGateOpenError: the agent may not do supervised work.
         """
         await get_project(tx, request.project)
@@ -78,8 +77,8 @@ class CreateTask:
         if facts is not None:
             context.model = context.model or facts.default_model or ""
         permission = PermissionLevel(request.permission_level or PermissionLevel.AUTONOMOUS)
-        gate_closed = facts is not None and facts.approval_gate == "closed"
-        if permission != PermissionLevel.AUTONOMOUS and not gate_closed:
+        gate_open = facts is not None and facts.approval_gate != "closed"
+        if permission != PermissionLevel.AUTONOMOUS and gate_open:
             raise ApprovalGateOpenError(
                 f"{context.agent} cannot do {permission} work: its permission gate does not fail "
                 "closed. Use another agent, or permission level autonomous."
@@ -118,6 +117,12 @@ class CreateTask:
                 field="base_checkpoint_id",
             )
         base, _ = await get_readable_root(tx, base_id)
+        if base.project_id != project.id:
+            raise InvalidArgumentError(
+                f"Checkpoint {base_id} belongs to another project than {project.name!r}; choose "
+                "one of its own.",
+                field="base_checkpoint_id",
+            )
         context.isolation = outcome
         origin = base.metadata_.get("import", {})
         context.repo_path = context.repo_path or origin.get("repo_path", "")

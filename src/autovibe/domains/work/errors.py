@@ -55,7 +55,7 @@ class NothingToApplyError(AutovibeError):
 
 
 class BranchExistsError(AutovibeError):
-    """A branch of this name exists, or the name is not one for a branch."""
+    """A branch of this name exists."""
 
     code = Code.ALREADY_EXISTS
     reason = "BRANCH_EXISTS"

@@ -119,6 +119,8 @@ async def claim(
     if order is None:
         return None
     task = await tx.session.get_one(Task, order.task_id, with_for_update=True)
+    if task.status != TaskStatus.QUEUED:
+        return None  # it was paused while this transaction looked for an order
     check_transition("work order", order.status, WorkOrderStatus.CLAIMED)
     check_transition("task", task.status, TaskStatus.IN_PROGRESS)
     order.status = WorkOrderStatus.CLAIMED
@@ -191,13 +193,18 @@ async def check_lease(tx: WriteTx, work_order_id: uuid.UUID, lease_generation: i
 
 
 async def check_execution(tx: WriteTx, execution_id: uuid.UUID, lease_generation: int) -> Execution:
-    """Return an execution that still runs under this generation.
+    """Return an execution of this generation, whose order nobody has claimed since.
+
+    It may have ended: its last log lines come after its end.
 
     Raises:
-        LeaseLostError: it has ended, or belongs to another generation.
+        LeaseLostError: it belongs to another generation, or its order has a newer one.
     """
     execution = await tx.session.get(Execution, execution_id)
-    if execution is None or execution.lease_generation != lease_generation:
+    newest = None
+    if execution is not None and execution.work_order_id is not None:
+        newest = await repository.generation_of(tx, execution.work_order_id)
+    if execution is None or not execution.lease_generation == lease_generation == newest:
         raise LeaseLostError(
             "The execution belongs to another lease; this report changes nothing.",
             execution_id=str(execution_id),
@@ -247,8 +254,9 @@ async def _end_execution(
     execution.result_checkpoint_id = id_or_none(request.result_checkpoint_id)
     execution.metrics = column_value(request.metrics)
     execution.completed_at = now
-    execution.duration_seconds = math.ceil((now - execution.started_at).total_seconds())
-    worker = await tx.session.get_one(Worker, execution.worker_id)
+    # A clock that was set back must not keep the execution from ending.
+    execution.duration_seconds = max(0, math.ceil((now - execution.started_at).total_seconds()))
+    worker = await tx.session.get_one(Worker, execution.worker_id, with_for_update=True)
     if worker.status == WorkerStatus.BUSY:
         worker.status = WorkerStatus.IDLE
 
@@ -272,8 +280,8 @@ def _end_order(
     order.lease_expires_at = None
     order.error_message = request.metrics.message or None
     if move.order == WorkOrderStatus.PENDING and move.task == TaskStatus.QUEUED:
-        order.retry_count += 1
         order.available_at = now + timedelta(seconds=_FIRST_RETRY_S * 2**order.retry_count)
+        order.retry_count += 1
     elif move.order != WorkOrderStatus.PENDING:
         order.completed_at = now
 

@@ -72,6 +72,13 @@ async def lock_order(tx: WriteTx, order_id: uuid.UUID) -> WorkOrder | None:
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def generation_of(tx: ReadTx | WriteTx, order_id: uuid.UUID) -> int | None:
+    """Return the lease generation that an order has now."""
+    return await tx.session.scalar(
+        select(WorkOrder.lease_generation).where(WorkOrder.id == order_id)
+    )
+
+
 async def claimable_order(
     tx: WriteTx, queue_name: str, task_id: uuid.UUID | None, worker_type: str, now: datetime
 ) -> WorkOrder | None:

@@ -25,6 +25,7 @@ from autovibe.domains.work.errors import NothingToApplyError, TaskNotRunningErro
 from autovibe.domains.work.messages import column_message, task_message
 from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskStatus
 from autovibe.domains.work.tasks import get_task
+from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.money import to_text
 from autovibe.kernel.text import utf8
@@ -153,11 +154,21 @@ class PauseTask:
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: PausePlan, outcome: None
     ) -> work_pb2.Task:
-        """Return the task; one that nobody has claimed yet is taken out of the queue."""
-        task = await get_task(tx, plan.task_id)
+        """Return the task; one that nobody has claimed yet is taken out of the queue.
+
+        Raises:
+            TaskNotRunningError: a worker has claimed it in the meantime.
+        """
+        task = await tx.session.get_one(Task, uuid.UUID(plan.task_id), with_for_update=True)
         if task.status == TaskStatus.QUEUED:
+            check_transition("task", task.status, TaskStatus.BLOCKED)
             task.status = TaskStatus.BLOCKED
             task.block_reason = "INTERRUPTED"
+        elif task.status == TaskStatus.IN_PROGRESS:
+            raise TaskNotRunningError(
+                f"Task {plan.task_id} has just been claimed by a worker; pause it again.",
+                task_id=plan.task_id,
+            )
         return task_message(task)
 
 
@@ -189,6 +200,7 @@ class ApplyTask:
             directory=Path(context.repo_path or "/nonexistent"),
             head_commit=context.head_commit,
             dirty_paths=origin.get("dirty_paths", []),
+            dirty_cut=origin.get("dirty_cut", False),
             base_root=base_root,
             result_root=result_root,
             branch=request.branch or f"autovibe/{str(task.id)[:8]}",

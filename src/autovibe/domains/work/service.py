@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import repository
 from autovibe.domains.work.create_task import CreateTask
-from autovibe.domains.work.errors import WorkerNotFoundError
+from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.domains.work.messages import (
     column_value,
     execution_message,
@@ -20,6 +21,7 @@ from autovibe.domains.work.messages import (
     worker_message,
 )
 from autovibe.domains.work.models import (
+    ExecutionStatus,
     TaskStatus,
     TaskType,
     Worker,
@@ -37,7 +39,8 @@ from autovibe.kernel.protoconv import from_timestamp, timestamp
 from autovibe.store import CheckpointStore
 from autovibe.v1 import work_pb2
 
-_OPEN = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
+_OPEN: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
+_CURSOR_PART: Final = re.compile("[0-9]{1,18}")
 
 
 class WorkService:
@@ -163,11 +166,16 @@ class WorkService:
         """Record which machine does an execution.
 
         Raises:
-            LeaseLostError: the execution belongs to another lease.
+            LeaseLostError: the execution has ended, or belongs to another lease.
         """
         execution = await check_execution(
             tx, uuid.UUID(request.execution_id), request.lease_generation
         )
+        if execution.status != ExecutionStatus.RUNNING:
+            raise LeaseLostError(
+                "The execution has ended; no machine can work on it.",
+                execution_id=request.execution_id,
+            )
         execution.machine_id = uuid.UUID(request.machine_id)
         if execution.work_order_id is not None:
             assignment: WorkerAssignment | None = await repository.find_assignment(
@@ -238,6 +246,6 @@ def _parse_cursor(cursor: str) -> tuple[int, int]:
     if not cursor:
         return 0, 0
     attempt, _, seq = cursor.partition(":")
-    if not (attempt.isdecimal() and seq.isdecimal()):
+    if not (_CURSOR_PART.fullmatch(attempt) and _CURSOR_PART.fullmatch(seq)):
         raise InvalidArgumentError("The cursor is not valid; start without one.", field="cursor")
     return int(attempt), int(seq)
