@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -76,25 +76,31 @@ class Checkpointer:
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _next: asyncio.Task[None] | None = None
+    _awaited: list[str] = field(default_factory=list[str])
     _recording: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def before_response(self, tool_use_ids: Sequence[str]) -> None:
-        """Make an automatic checkpoint; returns when the tree has been read.
+        """Make an automatic checkpoint; returns when the tree has been read, after 2 s at most.
 
         A request that arrives while one is being made joins the next.
         """
+        self._awaited += tool_use_ids
         if self._next is None:
-            self._next = asyncio.create_task(self._automatic(tool_use_ids), name="checkpoint")
-        await asyncio.shield(self._next)
+            self._next = asyncio.create_task(self._automatic(), name="checkpoint")
+        # The checkpoint goes on when the caller has waited long enough, or is gone.
+        await asyncio.wait({self._next}, timeout=READ_LIMIT_S)
 
-    async def _automatic(self, tool_use_ids: Sequence[str]) -> None:
+    async def _automatic(self) -> None:
         deadline = self.clock.monotonic() + READ_LIMIT_S
-        behind = not await self._transcript_settled(tool_use_ids)
         await self._busy.acquire()
-        # From here on a further request starts the next checkpoint.
-        self._next = None
         handed_over = False
         try:
+            try:
+                behind = not await self._transcript_settled()
+            finally:
+                # From here on a further request starts the next checkpoint.
+                self._next = None
+                self._awaited = []
             snapshot, fuzzy, started = await self._read_frozen(deadline)
             consistency: Consistency = "exact"
             if behind:
@@ -114,11 +120,14 @@ class Checkpointer:
             if not handed_over:
                 self._busy.release()
 
-    async def _transcript_settled(self, tool_use_ids: Sequence[str]) -> bool:
-        """Wait until the conversation on disk holds these tool calls, 300 ms at most."""
+    async def _transcript_settled(self) -> bool:
+        """Wait until the conversation on disk holds the awaited tool calls, 300 ms at most."""
         deadline = self.clock.monotonic() + TRANSCRIPT_WAIT_S
         while not await asyncio.to_thread(
-            self.adapter.transcript_holds, self.scope.home, self.scope.session_id, tool_use_ids
+            self.adapter.transcript_holds,
+            self.scope.home,
+            self.scope.session_id,
+            tuple(self._awaited),
         ):
             if self.clock.monotonic() >= deadline:
                 return False
@@ -135,23 +144,30 @@ class Checkpointer:
         loop = asyncio.get_running_loop()
         started = self.clock.monotonic()
         read = asyncio.Event()
-        await self.machine.freeze()
-        try:
-            work = asyncio.create_task(
-                asyncio.to_thread(self._snapshot, lambda: loop.call_soon_threadsafe(read.set))
-            )
-            work.add_done_callback(lambda _: read.set())
-            fuzzy = False
-            try:
-                await asyncio.wait_for(read.wait(), max(0.0, deadline - self.clock.monotonic()))
-            except TimeoutError:
-                fuzzy = True
-        finally:
-            await self.machine.thaw()
-        return await work, fuzzy, started
+        fuzzy = False
 
-    def _snapshot(self, on_read: object) -> Snapshot:
-        assert callable(on_read)
+        def on_read() -> None:
+            loop.call_soon_threadsafe(read.set)
+
+        try:
+            await self.machine.freeze()
+        except BaseException:
+            await self.machine.thaw()  # some processes may have been stopped
+            raise
+        work = asyncio.create_task(asyncio.to_thread(self._snapshot, on_read))
+        work.add_done_callback(lambda _: read.set())
+        try:
+            await asyncio.wait_for(read.wait(), max(0.0, deadline - self.clock.monotonic()))
+        except TimeoutError:
+            fuzzy = True
+        finally:
+            try:
+                await self.machine.thaw()
+            finally:
+                await asyncio.wait({work})  # the cache serves one snapshot at a time
+        return work.result(), fuzzy, started
+
+    def _snapshot(self, on_read: Callable[[], None]) -> Snapshot:
         return self.store.snapshot(
             {"workspace": self.scope.workspace, "home": self.scope.home},
             cache=self.cache,
@@ -174,8 +190,8 @@ class Checkpointer:
         Raises:
             AutovibeError: the store or the database refused it.
         """
-        while self._recording:
-            await asyncio.gather(*self._recording)
+        while self._next is not None:  # it becomes an ancestor, not a child, of this one
+            await asyncio.wait({self._next})
         async with self._busy:
             started = self.clock.monotonic()
             snapshot = await asyncio.to_thread(self._snapshot, lambda: None)

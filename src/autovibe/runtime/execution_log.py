@@ -11,14 +11,21 @@ from typing import Final, Literal
 from google.protobuf import struct_pb2
 
 from autovibe.kernel.clock import Clock
-from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.errors import AutovibeError, Code
 from autovibe.v1 import services, work_pb2
 
 _logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
+_BATCH_CHARS: Final = 1024 * 1024
 _MAX_MESSAGE_CHARS: Final = 64 * 1024
 _BACKLOG: Final = 20_000
+_BACKLOG_CHARS: Final = 16 * 1024 * 1024
+_GATHER_S: Final = 0.05
+_RETRY_S: Final = 0.5
+_LAST_TRIES: Final = 3
+# A batch that the database refuses for what is in it is refused every time.
+_POISONED: Final = frozenset({Code.INVALID_ARGUMENT, Code.INTERNAL, Code.DATA_LOSS})
 
 Detail = str | float | bool | list[str] | None
 
@@ -26,8 +33,9 @@ Detail = str | float | bool | list[str] | None
 class ExecutionLog:
     """Takes lines at once and writes them in the background.
 
-    A flood of output cannot fill memory: beyond a backlog of 20,000 lines, output lines are
-    counted instead of kept, and the count is written when there is room again.
+    A flood of output cannot fill memory: beyond a backlog of 20,000 lines or 16 million
+    characters, output lines are counted instead of kept, and the count is written when there is
+    room again. While the database cannot be reached, lines wait; under a lost lease they go.
     """
 
     def __init__(
@@ -39,48 +47,56 @@ class ExecutionLog:
         self._lease_generation = lease_generation
         self._clock = clock
         self._pending: deque[work_pb2.LogEntry] = deque()
+        self._chars = 0
         self._seq = 0
         self._dropped = 0
+        self._lease_lost = False
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=f"log-{execution_id}")
 
     def write(
         self,
         kind: Literal["state", "call", "checkpoint", "agent", "output", "notice"],
         message: str,
-        /,
         *,
         level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO",
         **details: Detail,
     ) -> None:
         """Append one line; `details` holds JSON values, money as text."""
-        if len(self._pending) >= _BACKLOG and kind in {"output", "agent"}:
+        full = len(self._pending) >= _BACKLOG or self._chars >= _BACKLOG_CHARS
+        if full and kind in {"output", "agent"}:
             self._dropped += 1
             return
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            self._append("notice", f"{dropped} lines of output were not kept.", "WARNING", {})
+        if not full:
+            self._tell_dropped()
         self._append(kind, message, level, details)
 
     async def flush(self) -> None:
-        """Return when every line written so far is in the database."""
+        """Return when every line written so far is in the database, or cannot be written now."""
         async with self._writing:
-            while self._pending:
-                await self._write_batch()
+            while self._pending and await self._write_batch():
+                pass
 
     async def close(self) -> None:
         """Write what is left and stop; a store that is gone is reported, not raised."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self._append("notice", f"{dropped} lines of output were not kept.", "WARNING", {})
+
     def _append(self, kind: str, message: str, level: str, details: dict[str, Detail]) -> None:
+        if self._lease_lost:
+            return
         self._seq += 1
         struct = struct_pb2.Struct()
-        struct.update({name: value for name, value in details.items() if value is not None})
+        struct.update({name: _clean(value) for name, value in details.items() if value is not None})
         entry = work_pb2.LogEntry(
             execution_id=self._execution_id,
             seq=self._seq,
@@ -90,20 +106,39 @@ class ExecutionLog:
         )
         entry.logged_at.FromDatetime(self._clock.now())
         self._pending.append(entry)
+        self._chars += len(entry.message)
         self._wake.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self._wake.wait()
             self._wake.clear()
             await self.flush()
-            if self._closing:
-                return
             # A short pause gathers the lines of a burst into one transaction.
-            await asyncio.sleep(0.05)
+            pause = _GATHER_S
+            if self._pending:
+                self._wake.set()
+                pause = _RETRY_S
+            await self._closed_within(pause)
+        for _ in range(_LAST_TRIES):
+            await self.flush()
+            if not self._pending:
+                break
+            await asyncio.sleep(_RETRY_S)
+        self._tell_dropped()
+        await self.flush()
+        if self._pending:
+            _logger.warning(
+                "execution %s: %d log lines are lost", self._execution_id, len(self._pending)
+            )
 
-    async def _write_batch(self) -> None:
-        batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
+    async def _closed_within(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _write_batch(self) -> bool:
+        """Write the oldest lines; return whether there is any use in going on."""
+        batch = self._oldest()
         request = work_pb2.AppendExecutionLogsRequest(
             execution_id=self._execution_id,
             lease_generation=self._lease_generation,
@@ -113,6 +148,37 @@ class ExecutionLog:
             await self._work.append_execution_logs(request)
         except AutovibeError as error:
             _logger.warning("log of execution %s: %s", self._execution_id, error)
+            if error.reason == "LEASE_LOST":
+                self._lease_lost = True
+                self._pending.clear()
+                self._chars = 0
+                return False
+            if error.code not in _POISONED:
+                return False
+            self._dropped += len(batch)
+        for entry in batch:
+            self._pending.popleft()
+            self._chars -= len(entry.message)
+        return True
+
+    def _oldest(self) -> list[work_pb2.LogEntry]:
+        """Return the lines of the next batch, one at least; they stay pending."""
+        batch: list[work_pb2.LogEntry] = []
+        chars = 0
+        for entry in self._pending:
+            chars += len(entry.message)
+            if batch and (len(batch) >= _BATCH or chars > _BATCH_CHARS):
+                break
+            batch.append(entry)
+        return batch
+
+
+def _clean(value: Detail) -> Detail:
+    if isinstance(value, str):
+        return _bounded(value)
+    if isinstance(value, list):
+        return [_bounded(item) for item in value]
+    return value
 
 
 def _bounded(message: str) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.protoconv import from_timestamp
 from autovibe.v1 import identity_pb2, services
 
 HEARTBEAT_S: Final = 10.0
@@ -38,11 +39,15 @@ async def registered_instance(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        await identity.register_instance(
-            identity_pb2.RegisterInstanceRequest(
-                id=str(instance_id), host=host_name(), boot_id=boot_id(), pid=os.getpid()
+        try:
+            await identity.register_instance(
+                identity_pb2.RegisterInstanceRequest(
+                    id=str(instance_id), host=host_name(), boot_id=boot_id(), pid=os.getpid()
+                )
             )
-        )
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         beat = asyncio.create_task(_beat(identity, str(instance_id)), name="instance-heartbeat")
         try:
             yield
@@ -64,20 +69,23 @@ async def dead_instances(
 ) -> list[identity_pb2.Instance]:
     """Return the instances that have ended without saying so.
 
-    On this host an instance is dead when its lock is free; on another, or before a restart of
-    this one, when its heartbeat is older than a minute.
+    On this host an instance is dead when its lock is free; on another, before a restart of this
+    one, or with its lock in another home, when its heartbeat is older than a minute.
     """
     listed = await identity.list_instances(identity_pb2.ListInstancesRequest())
-    dead: list[identity_pb2.Instance] = []
-    for instance in listed.instances:
-        if instance.id == str(own_id):
-            continue
-        if instance.host == host_name() and instance.boot_id == boot_id():
-            if not _is_locked(lock_path(run_path, instance.id)):
-                dead.append(instance)
-        elif clock.now() - instance.heartbeat_at.ToDatetime(clock.now().tzinfo) > DEAD_AFTER:
-            dead.append(instance)
-    return dead
+    return [
+        instance
+        for instance in listed.instances
+        if instance.id != str(own_id) and _is_dead(instance, run_path, clock)
+    ]
+
+
+def _is_dead(instance: identity_pb2.Instance, run_path: Path, clock: Clock) -> bool:
+    if instance.host == host_name() and instance.boot_id == boot_id():
+        locked = _is_locked(lock_path(run_path, instance.id))
+        if locked is not None:
+            return not locked
+    return clock.now() - from_timestamp(instance.heartbeat_at) > DEAD_AFTER
 
 
 def host_name() -> str:
@@ -93,13 +101,15 @@ def boot_id() -> str:
         return ""
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked(path: Path) -> bool | None:
+    """Return whether a living process holds the lock; `None` if there is no such lock here.
+
+    One that was killed leaves its file. One whose file is not here has another home.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
     except OSError:
-        return True
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

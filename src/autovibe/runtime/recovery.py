@@ -36,7 +36,7 @@ async def recover(
     for instance in await dead_instances(services.identity, own_id, run_path, clock):
         try:
             await _recover_instance(services, drivers, instance)
-        except AutovibeError as error:
+        except (AutovibeError, OSError) as error:
             _logger.warning("recovering instance %s: %s", instance.id, error)
             continue
         lock_path(run_path, instance.id).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from autovibe.kernel.errors import AutovibeError, Code, RemoteError
 from autovibe.store import Damage, Snapshot, VerifyResult
 
 _LINE_LIMIT: Final = 64 * 1024 * 1024
+_LISTS: Final = ("new_objects", "torn", "special", "excluded", "unreadable")
 
 
 class StoreProcessError(AutovibeError):
@@ -42,12 +43,8 @@ class StoreProcess:
         arguments += [f"--exclude={pattern}" for pattern in exclude]
         arguments += ["--exclude-in=workspace"]
         told = await self._run("snapshot", *arguments)
-        snapshot = Snapshot(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in told.items()
-            }
-        )
+        told.update({name: tuple(told[name]) for name in _LISTS})
+        snapshot = Snapshot(**told)
         if not snapshot.new_objects:
             return snapshot, True
         checked = await self._run(
@@ -91,9 +88,7 @@ class StoreProcess:
             process.kill()
             await process.wait()
             raise
-        last: dict[str, Any] = {}
-        for line in out.splitlines():
-            last = json.loads(line)
+        last = _last_event(out)
         event = last.pop("event", "")
         if event == "result":
             return last
@@ -104,3 +99,12 @@ class StoreProcess:
             f"Working on the checkpoint store {self.path} failed ({reason or process.returncode}); "
             "nothing was changed. Try again."
         )
+
+
+def _last_event(out: bytes) -> dict[str, Any]:
+    """Return what the process said last; a line that was cut off by its end says nothing."""
+    lines = out.rstrip(b"\n").rsplit(b"\n", 1)
+    try:
+        return json.loads(lines[-1])
+    except ValueError:
+        return {}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 from autovibe.domains.checkpoints import REPOSITORY_ROOT
+from autovibe.domains.checkpoints.git import GitFailedError
 from autovibe.store import CheckpointStore, StatCache
 
-_URL: Final = re.compile(
-    r"^(?P<lead>\s*(?:push)?url\s*=\s*)(?P<url>\S+)(?P<tail>.*)$", re.IGNORECASE
-)
-_SECTION: Final = re.compile(r"^\s*\[\s*(?P<name>[A-Za-z0-9.-]+)")
 _SECRET_SECTIONS: Final = frozenset({"credential", "http", "include", "includeif", "url"})
+_SECRET_NAME: Final = re.compile("token|passw|secret|smtppass|sshcommand|askpass|proxy")
+# User and password in front of a host; for ssh the user is needed and only the password goes.
+_WEB_LOGIN: Final = re.compile(r"(?i)\b(https?|ftps?)://[^/?#\s]*@")
+_OTHER_PASSWORD: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^/?#\s:@]*):[^/?#\s]*@")
+_UNREADABLE_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n"
 
 
 @dataclass(frozen=True)
@@ -66,41 +70,88 @@ class Workplace:
             git_file = self.workspace / ".git"
             git_file.unlink(missing_ok=True)
             own_repository.rename(git_file)
-        strip_credentials(self.workspace / ".git/config")
+        for config in _git_configs(self.workspace / ".git"):
+            strip_credentials(config)
 
     def remove(self) -> None:
         """Remove everything; what cannot be removed is left."""
         shutil.rmtree(self.root, onerror=_make_writable)
 
 
+def _git_configs(repository: Path) -> Iterator[Path]:
+    """Yield the configuration files of a repository and its submodules.
+
+    No link is followed: it may lead to the user's own repository, which stays as it is.
+    """
+    if repository.is_symlink():
+        return
+    for config in (repository / "config", repository / "config.worktree"):
+        if config.is_file() and not config.is_symlink():
+            yield config
+    modules = repository / "modules"
+    for folder, _, files in os.walk(modules) if not modules.is_symlink() else ():
+        config = Path(folder) / "config"
+        if "config" in files and not config.is_symlink():
+            yield config
+
+
 def strip_credentials(config: Path) -> None:
     """Remove what git would use to log in from a repository's configuration (decision C6).
 
-    Whole sections that hold or name credentials go, and user and password in remote URLs.
+    Whole sections that hold or name credentials go, settings that are named as secrets are, and
+    logins in URLs. A file without any of these stays as it is.
+
+    Raises:
+        GitFailedError: git, which knows how to read the file, is not installed.
     """
-    if config.is_symlink() or not config.is_file():
+    settings = _read_config(config)
+    if settings is None:
+        config.write_text(_UNREADABLE_CONFIG, encoding="ascii")
         return
-    kept: list[str] = []
-    section = ""
-    for line in config.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        header = _SECTION.match(line)
-        if header:
-            section = header["name"].split(".", 1)[0].lower()
-        if section in _SECRET_SECTIONS:
-            continue
-        kept.append(_without_login(line))
-    config.write_text("\n".join(kept) + "\n", encoding="utf-8", errors="surrogateescape")
+    kept = [
+        (name, None if value is None else _without_login(value))
+        for name, value in settings
+        if not _is_secret(name)
+    ]
+    if kept != settings:
+        text = "".join(_setting(name, value) for name, value in kept)
+        config.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
-def _without_login(line: str) -> str:
-    match = _URL.match(line)
-    if match is None:
-        return line
-    parts = urlsplit(match["url"])
-    if "@" not in parts.netloc or parts.scheme not in {"http", "https"}:
-        return line
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
-    return f"{match['lead']}{bare}{match['tail']}"
+def _read_config(config: Path) -> list[tuple[str, str | None]] | None:
+    """Return the settings of a file as git reads them, `None` if git cannot."""
+    command = ["git", "config", "--file", str(config), "--no-includes", "--list", "-z"]
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1"}
+    try:
+        done = subprocess.run(command, cwd="/", env=environment, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise GitFailedError("git is not installed; install it and try again.") from None
+    if done.returncode != 0:
+        return None
+    entries = (entry.partition("\n") for entry in os.fsdecode(done.stdout).split("\0") if entry)
+    return [(name, value if newline else None) for name, newline, value in entries]
+
+
+def _is_secret(name: str) -> bool:
+    section, _, rest = name.partition(".")
+    return section in _SECRET_SECTIONS or bool(_SECRET_NAME.search(rest.rpartition(".")[2]))
+
+
+def _without_login(value: str) -> str:
+    return _OTHER_PASSWORD.sub(r"\1://\2@", _WEB_LOGIN.sub(r"\1://", value))
+
+
+def _setting(name: str, value: str | None) -> str:
+    """Write one setting, as git reads it back."""
+    section, _, rest = name.partition(".")
+    part, _, key = rest.rpartition(".")
+    quoted = part.replace("\\", "\\\\").replace('"', '\\"')
+    header = f'[{section} "{quoted}"]' if part else f"[{section}]"
+    if value is None:
+        return f"{header}\n\t{key}\n"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\b", "\\b")
+    return f'{header}\n\t{key} = "{escaped}"\n'
 
 
 def _make_writable(_function: object, path: str, _error: object) -> None:
