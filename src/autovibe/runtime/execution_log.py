@@ -60,6 +60,7 @@ class ExecutionLog:
         self,
         kind: Literal["state", "call", "checkpoint", "agent", "output", "notice"],
         message: str,
+        /,
         *,
         level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO",
         **details: Detail,
