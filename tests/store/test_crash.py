@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import signal
 import subprocess
@@ -146,6 +147,79 @@ def test_damaged_index_is_replaced_by_walking_the_pack(earlier: str, tmp_path: P
     store = Store.open(tmp_path / "store")
     assert store.verify(earlier).ok
     assert len(store.stats().damaged_packs) == 1
+
+
+def test_everything_is_synced_before_what_relies_on_it_becomes_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tree = tmp_path / "tree"
+    _fill(tree, 1)
+    store = Store.open(tmp_path / "store")
+    events: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def record_sync(fd: int) -> None:
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        events.append(f"sync {path.suffix or path.name}")
+        fsync(fd)
+
+    def record_rename(self: Path, target: Path) -> Path:
+        events.append(f"rename {self.suffix}")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(Path, "rename", record_rename)
+    taken = store.snapshot({"w": tree})
+    store.write_ref("checkpoints/x", taken.root)
+    assert events == [
+        "sync .pack",
+        "sync .idx",
+        "rename .pack",
+        "rename .idx",
+        "sync packs",
+        "sync refs",
+        "sync .ref",
+        "rename .ref",
+        "sync checkpoints",
+    ]
+
+
+def test_names_of_packs_of_another_writer_are_synced_before_relying_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tree = tmp_path / "tree"
+    _fill(tree, 1)
+    store = Store.open(tmp_path / "store")
+    Store.open(tmp_path / "store").snapshot({"w": tree})
+    synced: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())) or fsync(fd),
+    )
+    assert store.snapshot({"w": tree}).new_objects == ()
+    assert synced == [str(tmp_path / "store" / "packs")]
+    store.snapshot({"w": tree})
+    assert len(synced) == 1
+
+
+def test_temporary_file_swept_before_its_lock_was_taken_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    flock = fcntl.flock
+    swept: list[int] = []
+
+    def sweep_first(fd: int, operation: int) -> None:
+        if not swept:
+            swept.append(1)
+            assert sweep(tmp_path) == 1
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    file = create_temporary(tmp_path, ".pack")
+    assert names(tmp_path) == [file.path.name]
+    file.close()
 
 
 def test_sweep_removes_files_of_the_dead_and_spares_those_of_the_living(tmp_path: Path):

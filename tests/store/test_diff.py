@@ -94,6 +94,20 @@ def test_diff_of_a_selected_file_bears_its_name(store: Store, tree: Path):
     assert changes(store, old, new, "w/edit") == [("edit", "modified")]
 
 
+def test_diff_opens_no_subtree_that_is_equal_on_both_sides(
+    store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch
+):
+    old = store.snapshot({"w": tree}).root
+    (tree / "a" / "b").write_bytes(b"changed")
+    new = store.snapshot({"w": tree}).root
+    opened: list[bytes] = []
+    get = store._objects.get
+    monkeypatch.setattr(store._objects, "get", lambda digest: opened.append(digest) or get(digest))
+    assert changes(store, old, new, "") == [("w/a/b", "modified")]
+    # Both roots, once to find them and once to compare, and w and a on both sides.
+    assert len(opened) == 8
+
+
 def test_path_missing_from_one_side_was_added_or_deleted(store: Store, tree: Path):
     old = store.snapshot({"w": tree}).root
     (tree / "late").mkdir()

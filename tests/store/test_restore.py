@@ -10,6 +10,7 @@ import pytest
 from autovibe.store import (
     ObjectCorruptError,
     PathNotFoundError,
+    Progress,
     StatCache,
     Store,
     TargetNotEmptyError,
@@ -333,6 +334,30 @@ def test_cache_filled_by_restore_spares_the_first_snapshot_all_reading(
         assert [c.path for c in store.diff(taken.root, changed.root, path="workspace")] == [
             "plain.txt"
         ]
+
+
+def test_file_that_was_changed_before_the_restore_ended_is_not_vouched_for(
+    tmp_path: Path, tricky: Path
+):
+    class Later:
+        def now(self) -> datetime:
+            return datetime.now(UTC) + timedelta(hours=1)
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    store = Store.open(tmp_path / "store", clock=Later())
+    taken = store.snapshot({"w": tricky})
+    out = tmp_path / "out"
+
+    def meddle(at: Progress) -> None:
+        if at.path == "plain.txt":
+            (out / "crlf.txt").write_bytes(b"A\r\nB\r\n")
+
+    cache = StatCache()
+    store.restore(taken.root, out, path="w", cache=cache, progress=meddle)
+    again = store.snapshot({"w": out}, cache=cache)
+    assert b"".join(store.read(again.root, "w/crlf.txt")) == b"A\r\nB\r\n"
 
 
 def test_cache_is_filled_by_restore_in_place(tmp_path: Path, tricky: Path):

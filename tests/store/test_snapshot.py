@@ -455,6 +455,23 @@ def test_failed_snapshot_does_not_bring_the_cache_forward(
     assert clocked.verify(taken.root).ok
 
 
+def test_link_group_is_renamed_in_a_directory_that_did_not_change_itself(
+    clocked: Store, clock: SteppedClock, tmp_path: Path
+):
+    tree = tmp_path / "tree"
+    for name in ("a", "b"):
+        (tree / name).mkdir(parents=True)
+    (tree / "a" / "one").write_bytes(b"linked")
+    os.link(tree / "a" / "one", tree / "b" / "two")
+    cache = StatCache()
+    clock.time += timedelta(hours=1)
+    clocked.snapshot({"w": tree}, cache=cache)
+    (tree / "a").rename(tree / "z")
+    taken = clocked.snapshot({"w": tree}, cache=cache)
+    assert {e.link for e in clocked.entries(taken.root, "w") if e.kind is Kind.FILE} == {"b/two"}
+    assert taken.root == clocked.snapshot({"w": tree}).root
+
+
 def test_changes_of_every_kind_with_a_cache_give_the_root_of_a_fresh_walk(
     clocked: Store, clock: SteppedClock, tricky: Path
 ):
