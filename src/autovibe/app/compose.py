@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +21,12 @@ from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering import CallObserver, MeteringService
-from autovibe.domains.metering.gateway import Gateways, MachineBinding, OpenGateway
+from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
-from autovibe.gateway import Upstream, build_gateway, serve_listener
+from autovibe.gateway import MachineBinding, Upstream, build_gateway, serve_listener
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.ids import new_id
@@ -163,10 +163,10 @@ def _gateways(
     prices_path = _existing(settings.home / "prices.toml")
 
     async def open_gateway(
-        binding: MachineBinding, listener: socket.socket, observer: CallObserver
+        machine: CallingMachine, listener: socket.socket, observer: CallObserver
     ) -> OpenGateway:
         gateway = build_gateway(
-            binding,
+            MachineBinding(**asdict(machine)),
             metering=services.metering,
             upstreams=upstreams,
             observer=observer,

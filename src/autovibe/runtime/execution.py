@@ -18,7 +18,7 @@ from autovibe.domains.machines.driver import (
     MachineDriver,
     MachineSpec,
 )
-from autovibe.domains.metering.gateway import Gateways, MachineBinding, OpenGateway
+from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.ids import new_id
@@ -161,7 +161,7 @@ class Execution:
                 machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                self._binding(machine_id, key), machine.listener, reporter
+                self._caller(machine_id, key), machine.listener, reporter
             )
             await self._machine_row(machine_id, status="working")
             log.write(
@@ -419,8 +419,8 @@ class Execution:
             )
         )
 
-    def _binding(self, machine_id: str, key: str) -> MachineBinding:
-        return MachineBinding(
+    def _caller(self, machine_id: str, key: str) -> CallingMachine:
+        return CallingMachine(
             project_id=self.order.task.project_id,
             task_id=self.order.task.id,
             machine_id=machine_id,

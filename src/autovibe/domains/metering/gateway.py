@@ -10,7 +10,7 @@ from autovibe.domains.metering.observer import CallObserver
 
 
 @dataclass(frozen=True)
-class MachineBinding:
+class CallingMachine:
     """Whose calls arrive on one listener; its key is valid there and nowhere else (C7)."""
 
     project_id: str
@@ -35,7 +35,7 @@ class Gateways(Protocol):
     """Opens a gateway on a machine's listener."""
 
     async def __call__(
-        self, binding: MachineBinding, listener: socket.socket, observer: CallObserver
+        self, machine: CallingMachine, listener: socket.socket, observer: CallObserver
     ) -> OpenGateway:
         """Serve the calls of one machine until it is closed."""
         ...
