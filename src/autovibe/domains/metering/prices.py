@@ -52,6 +52,7 @@ _INSIDE_DATE: Final = re.compile(r"(?:-20\d\d|@)$")
 _REST_OF_DATE: Final = re.compile(r"\d{4}(?:\d{4})?")
 _OVERLAY_NUMBERS: Final = frozenset(_FIELDS)
 _MOST_CACHED: Final = 1000
+_LARGEST_WINDOW: Final = 1_000_000
 
 UnitPrices = Mapping[str, Decimal]
 """Price by kind of token; `input>200000` is the price of every input token of a request that has
@@ -70,6 +71,15 @@ class ModelPrices:
     currency: str
     unit_prices: UnitPrices
     context_window: int | None
+
+    @property
+    def largest_input(self) -> int | None:
+        """The most input that any request can have: a price beyond the window means a larger one."""
+        if self.context_window is None:
+            return None
+        starts = [int(key.partition(">")[2]) for key in self.unit_prices if ">" in key]
+        beyond = any(start >= self.context_window for start in starts)
+        return max(self.context_window, _LARGEST_WINDOW) if beyond else self.context_window
 
 
 class PriceBook:

@@ -1,0 +1,164 @@
+"""The gateway of one machine as an ASGI application: the only way from it to a model.
+
+It serves `/llm/anthropic` and nothing else, to the one key that its machine holds. Raw ASGI and
+aiohttp's client are the fastest combination that was measured; bytes of answers pass unparsed but
+for the few events that carry usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from autovibe.domains.metering import CallObserver, PriceBook
+from autovibe.gateway.binding import MachineBinding, Upstream
+from autovibe.gateway.call import (
+    MESSAGES_PATH,
+    CutError,
+    Desk,
+    Limits,
+    serve_count,
+    serve_messages,
+    serve_models,
+)
+from autovibe.gateway.dialect import failure, plain_not_found
+from autovibe.gateway.exchange import Exchange, Receive, Scope, Send
+from autovibe.gateway.ledger import Ledger
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.ids import new_id
+from autovibe.v1 import services
+
+_logger = logging.getLogger(__name__)
+
+PREFIX: Final = "/llm/anthropic"
+_GREETINGS: Final = {"/", "/api/hello", PREFIX, f"{PREFIX}/", f"{PREFIX}/api/hello"}
+_ROUTES: Final = {
+    ("POST", f"{PREFIX}{MESSAGES_PATH}"): serve_messages,
+    ("POST", f"{PREFIX}{MESSAGES_PATH}/count_tokens"): serve_count,
+    ("GET", f"{PREFIX}/v1/models"): serve_models,
+}
+
+
+class Gateway:
+    """The gateway of one machine. `close()` ends it: no call under way is left unsettled."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Serve with what `build_gateway` has put together."""
+        self._desk = desk
+        self._calls: set[asyncio.Task[object]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            await self._serve(Exchange(scope, receive, send))
+        finally:
+            self._calls.discard(task)
+
+    async def close(self, grace_s: float = 10) -> None:
+        """Let calls under way end, then end them; wait until all of them are settled.
+
+        Args:
+            grace_s: seconds until calls are ended.
+        """
+        if self._calls:
+            _, late = await asyncio.wait(set(self._calls), timeout=grace_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=5)
+        if self._desk.background:
+            await asyncio.wait(set(self._desk.background), timeout=5)
+        await self._desk.ledger.close()
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await self._route(exchange)
+        except (CutError, ConnectionResetError):
+            # Returning without an end makes the server cut the connection, as the provider did.
+            return
+        except Exception:
+            request_id = str(new_id())
+            _logger.exception("request %s failed", request_id)
+            if exchange.started:
+                return
+            message = f"Something went wrong inside autovibe; its log tells more ({request_id})."
+            await exchange.answer(failure(500, "api_error", message, request_id))
+
+    async def _route(self, exchange: Exchange) -> None:
+        if exchange.method in {"GET", "HEAD"} and exchange.path in _GREETINGS:
+            await exchange.answer(plain_not_found())
+            return
+        if not self._desk.binding.accepts(_key(exchange)):
+            message = "This listener takes only the key of its own machine."
+            answer = failure(401, "authentication_error", message, str(new_id()), retry=False)
+            await exchange.answer(answer)
+            return
+        handler = _ROUTES.get((exchange.method, exchange.path))
+        if handler is None:
+            message = f"{exchange.method} {exchange.path} does not exist here."
+            answer = failure(404, "not_found_error", message, str(new_id()), retry=False)
+            await exchange.answer(answer)
+            return
+        await handler(self._desk, exchange)
+
+
+def build_gateway(
+    binding: MachineBinding,
+    metering: services.MeteringService,
+    upstreams: Mapping[str, Upstream],
+    observer: CallObserver,
+    *,
+    clock: Clock,
+    session: aiohttp.ClientSession,
+    prices_path: Path | None = None,
+    prices: PriceBook | None = None,
+    ledger: Ledger | None = None,
+    limits: Limits | None = None,
+) -> Gateway:
+    """Return the gateway of one machine.
+
+    Args:
+        binding: the machine, its key, and what its project allows.
+        metering: the ledger, in this process or beyond a network.
+        upstreams: where providers are; `anthropic` must be among them.
+        observer: is told of every call.
+        clock: the time.
+        session: makes the calls to providers; it is not closed here.
+        prices_path: a file of own prices, read if `prices` is not given.
+        prices: the price book, shared by many gateways.
+        ledger: shared by gateways whose calls are to be batched together.
+        limits: how long things may take.
+
+    Raises:
+        InvalidArgumentError: the file of own prices is malformed.
+    """
+    return Gateway(
+        Desk(
+            binding=binding,
+            ledger=ledger or Ledger(metering, clock),
+            upstream=upstreams["anthropic"],
+            observer=observer,
+            clock=clock,
+            session=session,
+            prices=prices or PriceBook(prices_path),
+            limits=limits or Limits(),
+        )
+    )
+
+
+def _key(exchange: Exchange) -> str | None:
+    given = exchange.header(b"x-api-key")
+    if given:
+        return given
+    scheme, _, token = exchange.header(b"authorization").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

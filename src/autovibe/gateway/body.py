@@ -1,0 +1,111 @@
+"""Request bodies: bounded, decoded, parsed without ambiguity, changed in one number at most."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_NUMBER: Final = re.compile(rb"\s*:\s*(-?[0-9.eE+-]+)")
+
+
+class BadBodyError(Exception):
+    """A request body that cannot be taken; `status` is 400 or 413."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        """Keep the sentence and the HTTP status."""
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before its content coding.
+
+    Raises:
+        BadBodyError: the coding is unknown or broken, or the content too large.
+    """
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BadBodyError(f"Content-Encoding {encoding} is not taken; send the body as it is.")
+    wbits = zlib.MAX_WBITS if encoding == "deflate" else zlib.MAX_WBITS | 16
+    inflate = zlib.decompressobj(wbits)
+    try:
+        content = inflate.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise BadBodyError(f"The body is not valid {encoding}.") from None
+    if len(content) > MAX_BODY_BYTES:
+        raise too_large()
+    if not inflate.eof or inflate.unused_data:
+        raise BadBodyError(f"The body is not valid {encoding}.")
+    return content
+
+
+def too_large() -> BadBodyError:
+    """Return the error for a body over the limit."""
+    return BadBodyError(
+        f"The request is larger than {MAX_BODY_BYTES // 1024 // 1024} MiB; send less.", 413
+    )
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body.
+
+    Text that two parsers could read in two ways is refused: another encoding than UTF-8, a name
+    that occurs twice in an object, NaN. What was checked must be what the provider reads.
+
+    Raises:
+        BadBodyError: the body is no such object.
+    """
+    try:
+        value: object = json.loads(
+            body.decode(), object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError:
+        raise BadBodyError("The request body must be JSON in UTF-8.") from None
+    except BadBodyError:
+        raise
+    except (ValueError, RecursionError):
+        raise BadBodyError("The request body must be one JSON object.") from None
+    if not isinstance(value, dict):
+        raise BadBodyError("The request body must be one JSON object.")
+    return cast("dict[str, Any]", value)
+
+
+def with_max_tokens(body: bytes, max_tokens: int) -> bytes:
+    """Return the same bytes with another number as the top-level `max_tokens`.
+
+    Args:
+        body: one that `parse` has taken.
+        max_tokens: the new value.
+    """
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        text = token[0]
+        if text in b"{[":
+            depth += 1
+        elif text in b"}]":
+            depth -= 1
+        elif depth == 1 and json.loads(text) == "max_tokens":
+            number = _NUMBER.match(body, token.end())
+            if number is not None:
+                return body[: number.start(1)] + str(max_tokens).encode() + body[number.end(1) :]
+    raise AssertionError("a body whose max_tokens was read has it")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadBodyError(f"The name {twice!r} occurs twice in one object of the request body.")
+    return value
+
+
+def _no_constant(name: str) -> object:
+    raise BadBodyError(f"{name} is not JSON.")

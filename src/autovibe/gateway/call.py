@@ -1,0 +1,448 @@
+"""One model call: held, forwarded, passed on, settled from what the provider says it used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import aiohttp
+
+from autovibe.domains.metering import (
+    ArrivedCall,
+    CallObserver,
+    NoExchangeRateError,
+    NoPriceError,
+    PriceBook,
+    UnpriceableUsageError,
+    anthropic_input_tokens,
+)
+from autovibe.gateway.admission import (
+    PROVIDER,
+    Plan,
+    describe,
+    estimated_cost,
+    plan_call,
+    released,
+    settled_as,
+    uncertain,
+)
+from autovibe.gateway.binding import MachineBinding, Upstream
+from autovibe.gateway.body import BadBodyError, parse
+from autovibe.gateway.bounds import Conversations
+from autovibe.gateway.dialect import Answer, Headers, failure, refusal
+from autovibe.gateway.exchange import Exchange
+from autovibe.gateway.forwarding import (
+    UPSTREAM_ERRORS,
+    answer_headers,
+    nothing_was_sent,
+    open_upstream,
+    says_not_billed,
+    upstream_headers,
+)
+from autovibe.gateway.ledger import Ledger
+from autovibe.gateway.policy import RequestRefusedError, check_request
+from autovibe.gateway.usage_stream import AnthropicUsage
+from autovibe.kernel.clock import Clock
+from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.ids import new_id
+from autovibe.v1 import metering_pb2
+
+_logger = logging.getLogger(__name__)
+
+_LARGEST_ANSWER: Final = 256 * 1024 * 1024
+_TTL_MARGIN_S: Final = 600
+MESSAGES_PATH: Final = "/v1/messages"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds.
+
+    A call waits for held money, an answer for its checkpoint; the answer to a client that is gone
+    is read on for so long and for so many bytes.
+    """
+
+    held_wait_s: float = 120
+    arrived_wait_s: float = 2
+    drain_s: float = 60
+    drain_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass
+class Desk:
+    """What all calls of one machine share."""
+
+    binding: MachineBinding
+    ledger: Ledger
+    upstream: Upstream
+    observer: CallObserver
+    clock: Clock
+    session: aiohttp.ClientSession
+    prices: PriceBook
+    limits: Limits
+    conversations: Conversations = field(default_factory=Conversations)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that nobody waits for, but the end of the gateway."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+        return task
+
+
+class CutError(Exception):
+    """The provider's answer broke off; so must ours, without an end."""
+
+
+async def serve_messages(desk: Desk, exchange: Exchange) -> None:
+    """Serve `POST /v1/messages`.
+
+    Raises:
+        CutError: the answer broke off after its start.
+    """
+    request_id = str(new_id())
+    try:
+        body = await exchange.body()
+        request = parse(body)
+        call = describe(request, request_id, len(body))
+        use = check_request(request, desk.binding.policy)
+    except BadBodyError as error:
+        await exchange.answer(_invalid(error.status, error.message, request_id))
+        return
+    except RequestRefusedError as error:
+        _logger.info("call %s refused: %s", request_id, error.message)
+        await exchange.answer(_invalid(400, error.message, request_id))
+        return
+    try:
+        prices = desk.prices.find(PROVIDER, call.model, desk.clock.now(), use.variant)
+        plan = plan_call(
+            call,
+            body,
+            request,
+            _session(exchange, request),
+            use,
+            prices=prices,
+            rate=await desk.ledger.rate(),
+            conversations=desk.conversations,
+        )
+        verdict = await _reserve(desk, exchange, plan)
+    except (NoPriceError, NoExchangeRateError) as error:
+        unpriced = metering_pb2.ReserveVerdict(
+            id=request_id, reason=error.reason, message=error.message
+        )
+        await _refuse(desk, exchange, call, unpriced)
+        return
+    except AutovibeError as error:
+        _logger.warning("call %s not sent: %s", request_id, error.message)
+        message = f"The ledger cannot be reached, so nothing was sent. {error.message}"
+        answer = failure(503, "overloaded_error", message, request_id, retry_after_s=5)
+        await exchange.answer(answer)
+        return
+    if not verdict.admitted:
+        await _refuse(desk, exchange, call, verdict)
+        return
+    plan = plan.admitted(Decimal(verdict.money_held))
+    await _Forwarded(desk, exchange, plan).run()
+
+
+async def serve_count(desk: Desk, exchange: Exchange) -> None:
+    """Serve `POST /v1/messages/count_tokens`, which is free but bound by the same policy."""
+    request_id = str(new_id())
+    try:
+        body = await exchange.body()
+        check_request(parse(body), desk.binding.policy)
+    except (BadBodyError, RequestRefusedError) as error:
+        status = error.status if isinstance(error, BadBodyError) else 400
+        await exchange.answer(_invalid(status, error.message, request_id))
+        return
+    await _pass_free(desk, exchange, f"{MESSAGES_PATH}/count_tokens", body, request_id)
+
+
+async def serve_models(desk: Desk, exchange: Exchange) -> None:
+    """Serve `GET /v1/models`, which is free."""
+    await _pass_free(desk, exchange, "/v1/models", None, str(new_id()))
+
+
+async def _pass_free(
+    desk: Desk, exchange: Exchange, path: str, body: bytes | None, request_id: str
+) -> None:
+    key = desk.upstream.key
+    if not key:
+        await exchange.answer(_invalid(400, _NO_KEY, request_id))
+        return
+    try:
+        async with open_upstream(
+            desk.session,
+            desk.upstream,
+            method=exchange.method,
+            path=path,
+            query=exchange.query,
+            headers=upstream_headers(exchange.headers, key),
+            body=body,
+        ) as response:
+            content = await _read(response)
+            await exchange.start(response.status, answer_headers(response.headers, request_id))
+    except UPSTREAM_ERRORS as error:
+        await exchange.answer(_unreachable(error, request_id))
+        return
+    await exchange.write(content)
+    await exchange.end()
+
+
+async def _reserve(desk: Desk, exchange: Exchange, plan: Plan) -> metering_pb2.ReserveVerdict:
+    if not desk.upstream.key:
+        return metering_pb2.ReserveVerdict(
+            id=plan.call.request_id, reason="NO_PROVIDER_KEY", message=_NO_KEY
+        )
+    exchange.watch()
+    limit = desk.upstream.call_timeout_s + desk.limits.held_wait_s + _TTL_MARGIN_S
+    return await desk.ledger.reserve(
+        plan.reservation(desk.binding, int(limit)),
+        wait_s=desk.limits.held_wait_s,
+        gone=lambda: exchange.gone,
+    )
+
+
+async def _refuse(
+    desk: Desk, exchange: Exchange, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict
+) -> None:
+    try:
+        await desk.observer.refused(call, verdict)
+    except Exception:
+        _logger.exception("the observer of call %s failed", call.request_id)
+    await exchange.answer(refusal(verdict.reason, verdict.message, call.request_id))
+    await exchange.end_watch()
+
+
+class _Forwarded:
+    """A call that is held and goes out. However it ends, it is settled exactly once."""
+
+    def __init__(self, desk: Desk, exchange: Exchange, plan: Plan) -> None:
+        self.desk = desk
+        self.exchange = exchange
+        self.plan = plan
+        self.usage = AnthropicUsage()
+        self.status = 0
+        self.started_at = desk.clock.monotonic()
+        self.arrived: asyncio.Task[None] | None = None
+        self.settlement: metering_pb2.Settlement | None = None
+        self.drained = 0
+        self.response: aiohttp.ClientResponse | None = None
+        self.cut_off: asyncio.TimerHandle | None = None
+        self.task = asyncio.current_task()
+
+    async def run(self) -> None:
+        """Forward, pass on, settle."""
+        self.exchange.watch(self._client_gone)
+        try:
+            if self.exchange.gone:
+                await self._settle(released(self.plan))
+                return
+            await self._forward()
+        except asyncio.CancelledError:
+            # The gateway ends. What the provider has done so far is owed all the same.
+            await asyncio.shield(self.desk.later(self._settle(self._by_what_is_known())))
+            raise
+        except CutError:
+            raise
+        except Exception:
+            await self._settle(self._by_what_is_known())
+            raise
+        finally:
+            if self.cut_off is not None:
+                self.cut_off.cancel()
+            await self.exchange.end_watch()
+
+    async def _forward(self) -> None:
+        desk, plan = self.desk, self.plan
+        started = False
+        request = open_upstream(
+            desk.session,
+            desk.upstream,
+            method="POST",
+            path=MESSAGES_PATH,
+            query=self.exchange.query,
+            headers=upstream_headers(self.exchange.headers, desk.upstream.key or ""),
+            body=plan.body,
+        )
+        self.arrived = desk.later(self._tell_arrived())
+        try:
+            async with request as response:
+                self.response, self.status = response, response.status
+                if response.status == 200 and response.content_type == "text/event-stream":
+                    await self._may_answer()
+                    await self.exchange.start(200, self._headers())
+                    started = True
+                    await self._pass_stream(response)
+                else:
+                    await self._pass_whole(response)
+        except UPSTREAM_ERRORS as error:
+            settlement = released(plan) if nothing_was_sent(error) else self._by_what_is_known()
+            _logger.warning("call %s: the provider failed: %s", plan.call.request_id, error)
+            await self._settle(settlement)
+            if started:
+                raise CutError from error
+            await self._may_answer()
+            await self.exchange.answer(_unreachable(error, plan.call.request_id))
+
+    async def _pass_stream(self, response: aiohttp.ClientResponse) -> None:
+        async for chunk in response.content.iter_any():
+            self.usage.feed(chunk)
+            if self.usage.stopped and self.settlement is None:
+                # The books are right before the agent can see the end of the answer.
+                await self._settle(self._by_what_is_known())
+            await self.exchange.write(chunk)
+            if self.exchange.gone:
+                self.drained += len(chunk)
+                if self.drained > self.desk.limits.drain_bytes:
+                    break
+        await self._settle(self._by_what_is_known())
+        await self.exchange.end()
+
+    async def _pass_whole(self, response: aiohttp.ClientResponse) -> None:
+        content = await _read(response)
+        if response.status == 200:
+            self.usage.whole(content)
+            settlement = self._by_what_is_known()
+        elif says_not_billed(response.status, content):
+            settlement = released(self.plan)
+        else:
+            settlement = uncertain(self.plan)
+        await self._settle(settlement)
+        await self._may_answer()
+        headers = [*self._headers(), (b"content-length", str(len(content)).encode())]
+        money = next((a.amount for a in settlement.amounts if a.resource_type == "money"), "0.00")
+        headers.append((b"x-autovibe-cost-cad", money.encode()))
+        if response.status in {401, 403} and "x-should-retry" not in response.headers:
+            # The key is autovibe's own: no repeat by the agent can mend it.
+            headers.append((b"x-should-retry", b"false"))
+        status = 502 if 300 <= response.status < 400 else response.status
+        await self.exchange.start(status, headers)
+        await self.exchange.write(content)
+        await self.exchange.end()
+
+    def _by_what_is_known(self) -> metering_pb2.Settlement:
+        """Return the true cost; else the most it can be; else all that was held."""
+        desk, plan, usage = self.desk, self.plan, self.usage
+        if usage.failed and not usage.started:
+            return released(plan)
+        try:
+            if usage.final:
+                native = plan.cost(usage.usage, desk.prices, desk.clock)
+            elif usage.input_known:
+                native = estimated_cost(plan, usage.usage, desk.prices, desk.clock)
+            else:
+                return uncertain(plan)
+        except UnpriceableUsageError as error:
+            _logger.warning("call %s has no exact price: %s", plan.call.request_id, error)
+            return uncertain(plan, usage.usage)
+        return settled_as(
+            plan,
+            native,
+            usage=usage.usage,
+            estimated=not usage.final,
+            served_model=usage.model,
+        )
+
+    async def _settle(self, settlement: metering_pb2.Settlement) -> None:
+        if self.settlement is not None:
+            return
+        self.settlement = settlement
+        settlement.upstream_status = self.status
+        elapsed = self.desk.clock.monotonic() - self.started_at
+        settlement.duration_ms = round(elapsed * 1000)
+        await self.desk.ledger.settle(settlement)
+        self._remember(settlement)
+        self.desk.later(self._tell_settled(settlement))
+
+    def _remember(self, settlement: metering_pb2.Settlement) -> None:
+        """Keep the provider's count of the input, which bounds the next call of the session."""
+        if (
+            settlement.outcome != "settled"
+            or settlement.estimated
+            or self.plan.bounds.samplings > 1
+        ):
+            return
+        counted = anthropic_input_tokens(self.usage.usage) + self.usage.cleared_input_tokens
+        plan = self.plan
+        self.desk.conversations.settled(plan.session, plan.body, plan.request, counted)
+
+    def _headers(self) -> Headers:
+        plan = self.plan
+        response = self.response
+        headers = answer_headers(response.headers if response else {}, plan.call.request_id)
+        headers.append((b"x-autovibe-hold-cad", plan.call.hold_cad.encode()))
+        if plan.call.clamped_max_tokens is not None:
+            clamped = str(plan.call.clamped_max_tokens).encode()
+            headers.append((b"x-autovibe-max-tokens-clamped", clamped))
+        return headers
+
+    async def _may_answer(self) -> None:
+        """Wait until what must come before the answer is done, but not for long."""
+        if self.arrived is not None and not self.arrived.done():
+            spent = self.desk.clock.monotonic() - self.started_at
+            left = max(0.0, self.desk.limits.arrived_wait_s - spent)
+            await asyncio.wait({self.arrived}, timeout=left)
+
+    async def _tell_arrived(self) -> None:
+        try:
+            await self.desk.observer.arrived(self.plan.call)
+        except Exception:
+            _logger.exception("the observer of call %s failed", self.plan.call.request_id)
+
+    async def _tell_settled(self, settlement: metering_pb2.Settlement) -> None:
+        try:
+            await self.desk.observer.settled(self.plan.call, settlement)
+        except Exception:
+            _logger.exception("the observer of call %s failed", self.plan.call.request_id)
+
+    def _client_gone(self) -> None:
+        """Read the answer on without the client, to learn its cost, but not for ever."""
+        if self.cut_off is None:
+            loop = asyncio.get_running_loop()
+            self.cut_off = loop.call_later(self.desk.limits.drain_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.response is not None:
+            self.response.close()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+_NO_KEY: Final = (
+    "autovibe has no key for Anthropic; set AUTOVIBE_UPSTREAM_ANTHROPIC_KEY (or ANTHROPIC_API_KEY) "
+    "where autovibe runs, and start it again."
+)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            raise aiohttp.ClientPayloadError("the answer is too large")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _session(exchange: Exchange, request: Mapping[str, Any]) -> str:
+    """Return what tells the conversations of a machine apart."""
+    return f"{exchange.header(b'x-claude-code-session-id')}\n{request['model']}"
+
+
+def _invalid(status: int, message: str, request_id: str) -> Answer:
+    kind = "request_too_large" if status == 413 else "invalid_request_error"
+    return failure(status, kind, message, request_id, retry=False)
+
+
+def _unreachable(error: BaseException, request_id: str) -> Answer:
+    if isinstance(error, TimeoutError):
+        return failure(504, "timeout_error", "The provider took too long to answer.", request_id)
+    message = f"The provider cannot be reached or broke off: {type(error).__name__}."
+    return failure(502, "api_error", message, request_id)
