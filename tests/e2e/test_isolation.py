@@ -56,7 +56,7 @@ report = {
     "key_seen": secrets["key"][1:] in seen,
     "people_api": asks("/api/v1/projects", {"Authorization": "Bearer " + token}),
     "wrong_key": asks(models, {"x-api-key": "wrong"}),
-    "right_key": asks(models, {"x-api-key": token}),
+    "right_key": asks(models, {"x-api-key": token, "anthropic-version": "2023-06-01"}),
     "processes": len([e for e in os.listdir("/proc") if e.isdecimal()]),
     "uid_can_mount": os.system("mount -t tmpfs x /mnt >/dev/null 2>&1") == 0,
     "new_userns": os.system("unshare -U true >/dev/null 2>&1") == 0,

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,22 @@ async def test_claude_code_fixes_the_failing_test(user: User, database_url: str)
 
 
 async def test_a_run_is_refused_in_flight_by_its_cap(user: User) -> None:
-    run = await user.run(PROMPT, "--budget", "0.13CAD")
+    user.server.script = steps(30)
+    run = await user.run("do the steps", "--budget", "0.45CAD")
     assert run.status == 3, run.err
     result = run.json
     assert result["status"] == "blocked"
     assert result["error"]["reason"] == "BUDGET_EXHAUSTED"
     assert "--budget" in result["error"]["message"]
-    assert float(result["cost_cad"]) <= 0.13
-    assert 1 <= result["api_calls"] == len(user.server.billed)
-    assert result["result_checkpoint_id"]
+    assert Decimal(result["cost_cad"]) <= Decimal("0.45")
+    assert 3 <= result["api_calls"] == len(user.server.billed) < 30
+    # Everything that was done before the refusal is in the result.
+    done = len(user.server.billed)
+    steps_text = await user.cat(result["result_checkpoint_id"], "steps.txt")
+    assert len(steps_text.splitlines()) == done
+    logs = await user.autovibe("logs", result["task_id"], "--json")
+    calls = [e["event"]["details"] for e in logs.json["entries"] if e["event"]["kind"] == "call"]
+    assert [call["status"] for call in calls].count("refused") <= 2
     task = (await user.autovibe("task", "show", result["task_id"], "--json")).json
     assert task["block_reason"] == "BUDGET_EXHAUSTED"
 

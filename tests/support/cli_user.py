@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,16 @@ class User:
 
     async def run(self, *arguments: str) -> Ended:
         """Run `autovibe run … --json` on the repository."""
-        return await self.autovibe("run", *arguments, "--repo", str(self.repo), "--json")
+        return await self.autovibe("run", "--repo", str(self.repo), "--json", *arguments)
+
+    async def cat(self, checkpoint_id: str, path: str) -> str:
+        """Return the text of one file of a checkpoint."""
+        target = self.home / f"cat-{uuid.uuid4()}"
+        done = await self.autovibe(
+            "checkpoint", "restore", checkpoint_id, "--to", str(target), "--path", path
+        )
+        assert done.status == 0, done.err
+        return (target / Path(path).name).read_text()
 
     async def shell(self, script: str, *options: str) -> Ended:
         """Run a shell script as the agent."""

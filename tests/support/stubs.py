@@ -1,0 +1,141 @@
+"""Services that do nothing but what a test tells them, behind the real contract."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from autovibe.db import Database
+from autovibe.kernel.context import Actor
+from autovibe.kernel.errors import UnauthenticatedError
+from autovibe.operations import Operations, Registry
+from autovibe.sdk.contract import Method, is_map, message_type, methods, rule_of
+from autovibe.v1 import options_pb2
+
+TOKENS: Final = {
+    "all": Actor("user", "owner", frozenset({"*"})),
+    "reader": Actor("user", "reader", frozenset({"projects.read", "tasks.read"})),
+}
+
+
+class Stub:
+    """A whole service: `answers` maps rpc attributes to what implements them.
+
+    What is not given answers with an empty response and is noted in `calls`.
+    """
+
+    def __init__(self, service: str, **answers: Any) -> None:
+        self.calls: list[tuple[str, Message]] = []
+        for method in methods().values():
+            if method.service == service:
+                answer = answers.pop(method.attribute, None) or self._default(method)
+                setattr(self, method.attribute, answer)
+        assert not answers, f"{service} has no {', '.join(answers)}"
+
+    def _default(self, method: Method) -> Any:
+        async def note(_tx: Any, _ctx: Any, request: Message) -> Message:
+            self.calls.append((method.name, request))
+            return method.response_type()
+
+        if method.operation.kind == options_pb2.OPERATION_KIND_LONG:
+            return LongStub(note)
+        return note
+
+
+class LongStub:
+    """A long read out of one function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    async def prepare(self, tx: Any, ctx: Any, request: Message) -> Message:
+        return await self._function(tx, ctx, request)
+
+    async def act(self, _ctx: Any, plan: Message) -> Message:
+        return plan
+
+
+async def authenticate(token: str) -> Actor:
+    """Know the tokens `all` and `reader`."""
+    if token not in TOKENS:
+        raise UnauthenticatedError("The token is not valid; get a new one.")
+    return TOKENS[token]
+
+
+def operations_of(database: Database, **services: Any) -> Operations:
+    """Return operations of services given as WorkService=…"""
+    registry = Registry({f"autovibe.v1.{name}": service for name, service in services.items()})
+    return Operations(database, registry, instance_id=uuid.uuid4())
+
+
+def all_stubs() -> dict[str, Stub]:
+    """Return a stub of every service, by full name."""
+    return {name: Stub(name) for name in dict.fromkeys(m.service for m in methods().values())}
+
+
+_PATTERN_SAMPLES: Final = {
+    "/.*": "/srv/a b/ü",
+    "[A-Z]{3}": "USD",
+    "[0-9a-f]{64}": "0f" * 32,
+}
+_WORDS: Final = ("a/b", "ü ✓", "..", "%2F", "x:pause", "a?b#c&d=e+f", "plain", "1", "true")
+
+
+def sample(descriptor: Descriptor, rng: random.Random, depth: int = 0) -> Message:
+    """Return a message with every field set as its rules allow, by chance."""
+    message = message_type(descriptor)()
+    for field in descriptor.fields:
+        part = field.message_type
+        if part is not None and is_map(field):
+            getattr(message, field.name)[rng.choice(_WORDS)] = rng.choice(_WORDS)
+        elif part is not None:
+            target = getattr(message, field.name)
+            target = target.add() if field.is_repeated else target
+            if depth < 4:
+                target.CopyFrom(_sample_part(part, rng, depth))
+        elif field.is_repeated:
+            getattr(message, field.name).extend(_sample_value(field, rng) for _ in range(2))
+        else:
+            setattr(message, field.name, _sample_value(field, rng))
+    return message
+
+
+def _sample_part(part: Descriptor, rng: random.Random, depth: int) -> Message:
+    message = message_type(part)()
+    if part.full_name == "google.protobuf.Timestamp":
+        message.seconds, message.nanos = rng.randrange(2_000_000_000), rng.randrange(10**6) * 1000
+        return message
+    if part.full_name == "google.protobuf.Struct":
+        message.update({"n": rng.random(), "t": rng.choice(_WORDS), "l": [1, None, {"d": True}]})
+        return message
+    return sample(part, rng, depth + 1)
+
+
+def _sample_value(field: FieldDescriptor, rng: random.Random) -> Any:
+    rule = rule_of(field)
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return rng.random() < 0.5
+    if field.type == FieldDescriptor.TYPE_DOUBLE:
+        return rng.random() * 1e6
+    if field.type != FieldDescriptor.TYPE_STRING:
+        most = rule.le if rule.HasField("le") else 2**31 - 1
+        wide = field.type == FieldDescriptor.TYPE_INT64 and not rule.HasField("le")
+        return 2**62 + rng.randrange(2**60) if wide else rng.randint(1, int(most))
+    return _sample_text(rule, rng)
+
+
+def _sample_text(rule: options_pb2.FieldRule, rng: random.Random) -> str:
+    if rule.one_of:
+        return rng.choice(list(rule.one_of))
+    if rule.pattern:
+        return _PATTERN_SAMPLES[rule.pattern]
+    if rule.format == options_pb2.FORMAT_UUID:
+        return str(uuid.UUID(int=rng.getrandbits(128)))
+    if rule.format == options_pb2.FORMAT_DECIMAL:
+        return f"{rng.randrange(1000)}.{rng.randrange(1000)}"
+    return rng.choice(_WORDS)
