@@ -58,6 +58,21 @@ class User:
         self.started.append(process)
         return process
 
+    async def start_with(self, wrapper: str, *arguments: str) -> Ended:
+        """Run a command through another program to its end."""
+        process = await asyncio.create_subprocess_exec(
+            wrapper,
+            *AUTOVIBE,
+            *arguments,
+            env=self.environment,
+            cwd=self.home,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self.started.append(process)
+        return await ended(process)
+
     async def autovibe(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> Ended:
