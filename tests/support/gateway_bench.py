@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
@@ -100,10 +100,10 @@ class Bench:
 
     async def send(
         self, body: Any = None, *, url: str = "", method: str = "POST", **headers: str
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send a request and read the whole answer."""
         async with self.open(body, url=url, method=method, **headers) as response:
-            return response.status, dict(response.headers), await response.read()
+            return response.status, response.headers, await response.read()
 
     def open(self, body: Any = None, *, url: str = "", method: str = "POST", **headers: str) -> Any:
         """Send a request; the answer is read by the caller."""

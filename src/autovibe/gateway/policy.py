@@ -93,7 +93,7 @@ def _check_tools(tools: object, policy: ProviderPolicy) -> tuple[int, int]:
             continue
         where = f"tools[{index}].type"
         if not isinstance(kind, str):
-            raise RequestRefusedError(where, f"{where} must be text.")
+            raise RequestRefusedError(where, f'{where}: must be text, as in "custom".')
         if kind.startswith(_CLIENT_TOOLS):
             continue
         feature = next((f for prefix, f in _PROVIDER_TOOLS.items() if kind.startswith(prefix)), "")
