@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from autovibe.kernel.errors import AutovibeError
 from autovibe.operations import Authenticate, Operations
-from autovibe.skins.rest.guard import MAX_BODY_BYTES, Guard
+from autovibe.skins.rest.guard import Guard
 from autovibe.skins.rest.page import docs_page
 from autovibe.skins.rest.problems import (
     Problem,
@@ -43,7 +44,6 @@ def build_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.add_exception_handler(AutovibeError, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
@@ -51,15 +51,18 @@ def build_app(
     app.add_exception_handler(Exception, on_error)
     app.add_middleware(Guard, authenticate=authenticate, allowed_hosts=allowed_hosts)
     add_routes(app, operations)
-    document = openapi_document(app)
-    page = docs_page(document)
+
+    # Made when first asked for: a server need not wait for its own description to start.
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi_document(app)
 
     async def openapi(_request: Request) -> Response:
-        return JSONResponse(document)
+        return JSONResponse(document())
 
     async def docs(_request: Request) -> Response:
         return HTMLResponse(
-            page,
+            docs_page(document()),
             headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 

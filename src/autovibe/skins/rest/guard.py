@@ -6,9 +6,11 @@ The loopback is no trust boundary: any page in a browser, and any user of this h
 from __future__ import annotations
 
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autovibe.kernel.context import Actor
@@ -27,6 +29,7 @@ ACTOR: Final = "autovibe.actor"
 """Key of the actor in the ASGI scope."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
+_TOO_LARGE: Final = f"The body has more than {MAX_BODY_BYTES} bytes; send less at once."
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "
 _HEADERS: Final = (
@@ -79,7 +82,7 @@ class Guard:
             return
         # Routes match the path as it was sent, so that a name with a slash in it is one segment.
         scope["path"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, _limited(receive), send_with_headers)
 
     async def _admit(self, method: str, headers: Headers) -> Actor:
         """Return who calls.
@@ -102,12 +105,8 @@ class Guard:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 raise NotJsonError("Set the header content-type to application/json.")
-            size = headers.get("content-length", "0")
-            if not size.isdecimal() or int(size) > MAX_BODY_BYTES:
-                raise RequestTooLargeError(
-                    f"The body has more than {MAX_BODY_BYTES} bytes; send less at once.",
-                    max_bytes=MAX_BODY_BYTES,
-                )
+            if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:  # the server parsed it
+                raise RequestTooLargeError(_TOO_LARGE)
         return actor
 
     def _checked_host(self, headers: Headers) -> str:
@@ -119,6 +118,22 @@ class Guard:
                 host=", ".join(hosts)[:255],
             )
         return hosts[0].lower()
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return a `receive` that ends a body which did not say how long it is in time."""
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            # Only this error passes through FastAPI's reading of a body unchanged.
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        return message
+
+    return limited
 
 
 def _token(headers: Headers) -> str:

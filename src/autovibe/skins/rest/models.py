@@ -186,7 +186,7 @@ def query_annotation(field: FieldDescriptor) -> Any:
         value: Any = Time
     elif field.type in _INTEGERS:
         least, most = _INTEGERS[field.type]
-        value = Annotated[int, BeforeValidator(_number_of), Field(ge=least, le=most)]
+        value = Annotated[int, Field(ge=least, le=most), BeforeValidator(_number_of)]
     elif field.type == FieldDescriptor.TYPE_BOOL:
         value = Annotated[bool, BeforeValidator(_bool_of)]
     else:

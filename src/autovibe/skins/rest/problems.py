@@ -16,10 +16,11 @@ from starlette.responses import Response
 from autovibe.kernel.errors import (
     HTTP_STATUS,
     AutovibeError,
+    Code,
     InvalidArgumentError,
     NotFoundError,
 )
-from autovibe.skins.errors import MethodNotAllowedError, RequestTooLargeError
+from autovibe.skins.errors import MethodNotAllowedError, NotJsonError, RequestTooLargeError
 
 MEDIA_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "autovibe.request_id"
@@ -38,6 +39,12 @@ _SENTENCES: Final = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
+}
+# Errors of HTTP itself have statuses of their own.
+_OWN_STATUS: Final[dict[type[AutovibeError], int]] = {
+    MethodNotAllowedError: 405,
+    RequestTooLargeError: 413,
+    NotJsonError: 415,
 }
 _MISPLACED: Final = {"body", "query", "path"}
 _SHOWN: Final = 20
@@ -62,11 +69,14 @@ class Problem(BaseModel):
     request_id: str = Field(description="The id under which the server's log has this request.")
 
 
-def problem_response(
-    error: AutovibeError, request_id: str, *, status: int | None = None
-) -> Response:
-    """Return an error as a response; the status is that of its code unless another is given."""
-    status = status or HTTP_STATUS[error.code]
+def status_of(kind: type[AutovibeError], code: Code) -> int:
+    """Return the HTTP status of an error: that of its code, or its own if HTTP has a better one."""
+    return _OWN_STATUS.get(kind, HTTP_STATUS[code])
+
+
+def problem_response(error: AutovibeError, request_id: str) -> Response:
+    """Return an error as a response."""
+    status = status_of(type(error), error.code)
     headers = {"x-request-id": request_id}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
@@ -116,10 +126,10 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
             f"{path} does not take {request.method}; see /docs.", path=path, method=request.method
         )
     elif error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        ours = RequestTooLargeError("The request is too large; send less.")
+        ours = RequestTooLargeError(str(error.detail))
     else:
         ours = InvalidArgumentError(f"The request cannot be read: {error.detail}.")
-    response = problem_response(ours, request_id_of(request), status=error.status_code)
+    response = problem_response(ours, request_id_of(request))
     response.headers.update(error.headers or {})
     return response
 

@@ -15,19 +15,18 @@ from google.protobuf.message import Message
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from autovibe.kernel.errors import HTTP_STATUS, InvalidArgumentError
+from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
 from autovibe.kernel.protojson import from_json, to_json_bytes
 from autovibe.operations import Operations, error_classes
 from autovibe.sdk.contract import HttpRule, Method, rule_of
 from autovibe.skins.rest.comments import comment
 from autovibe.skins.rest.guard import ACTOR
 from autovibe.skins.rest.models import Models, query_annotation, rule_schema
-from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of
+from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of, status_of
 from autovibe.v1 import options_pb2
 
 COMMON_REASONS: Final = (
     "INVALID_ARGUMENT",
-    "CONTENT_TYPE_NOT_JSON",
     "UNAUTHENTICATED",
     "PERMISSION_DENIED",
     "HOST_NOT_ALLOWED",
@@ -35,6 +34,7 @@ COMMON_REASONS: Final = (
     "INTERNAL",
     "DATABASE_UNAVAILABLE",
 )
+_UNEXPECTED: Final = "Something unexpected happened; the log has it under the request id."
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -64,7 +64,7 @@ def add_routes(app: FastAPI, operations: Operations) -> None:
             summary=text.partition(":")[0].partition(".")[0].partition(";")[0],
             description=f"{text}\n\nNeeds the permission `{method.operation.permission}`.",
             tags=[method.service.rsplit(".", 1)[1].removesuffix("Service").lower()],
-            responses=_error_responses(method),
+            responses=_error_responses(method, http),
         )
 
 
@@ -150,20 +150,25 @@ def _described(field: FieldDescriptor) -> str | None:
     return comment(field.full_name) or None
 
 
-def _error_responses(method: Method) -> dict[int | str, dict[str, Any]]:
+def _error_responses(method: Method, http: HttpRule) -> dict[int | str, dict[str, Any]]:
     """Return the error responses of an operation by status, with the reasons of each."""
     classes = error_classes()
     by_status: dict[int, list[str]] = {}
-    for reason in dict.fromkeys((*method.operation.errors, *COMMON_REASONS)):
+    changes = ("CONTENT_TYPE_NOT_JSON", "REQUEST_TOO_LARGE") if http.verb != "GET" else ()
+    for reason in dict.fromkeys((*method.operation.errors, *COMMON_REASONS, *changes)):
         kind = classes.get(reason)
         if kind is not None:
-            meaning = (kind.__doc__ or "").strip().partition("\n")[0]
-            by_status.setdefault(HTTP_STATUS[kind.code], []).append(f"- `{reason}`: {meaning}")
+            meaning = _UNEXPECTED if kind is AutovibeError else _first_line(kind.__doc__)
+            by_status.setdefault(status_of(kind, kind.code), []).append(f"- `{reason}`: {meaning}")
     shown: dict[int | str, dict[str, Any]] = {
         status: {"description": _reasons(status, lines), "content": _PROBLEM}
         for status, lines in sorted(by_status.items())
     }
     return shown | {"default": {"description": "Another error.", "content": _PROBLEM}}
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]
 
 
 def _reasons(status: int, lines: list[str]) -> str:
