@@ -159,8 +159,8 @@ def ensure_home(settings: Settings) -> None:
 
 def _read_config(path: Path) -> dict[str, object]:
     try:
-        config = tomllib.loads(path.read_text())
-    except FileNotFoundError:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):  # a home of the wrong kind is refused later
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidArgumentError(f"{path} cannot be read: {error}. Mend or remove it.") from error
@@ -231,7 +231,7 @@ def _task_budget(value: object) -> Decimal | None:
     if value == "unlimited":
         return None
     # A bare 0.1 of TOML is a float already; its shortest text is what was written.
-    return parse_decimal(str(value), "default_task_budget")
+    return parse_decimal(str(value), "default_task_budget in config.toml")
 
 
 def _upstreams(
