@@ -222,7 +222,7 @@ def test_secrets_are_left_out_and_said_without_a_terminal(cli, plane, repo):
     plane.findings = [checkpoints_pb2.SecretFinding(path=".env\x1b[2J", why="name")]
     ended = cli("run", "x", "--repo", str(repo))
     assert ended.status == 0
-    assert "1 file left out because they look like secrets: .env\\x1b[2J" in ended.out
+    assert "left out 1 file that looks like a secret: .env\\x1b[2J" in ended.out
     (imported,) = of(plane, "ImportDirectoryRequest")
     assert not imported.include_secrets
 

@@ -189,13 +189,11 @@ class Run:
             return choice == "include"
         names = [item.path for item in findings[:_PATHS_SHOWN]]
         more = ", …" if len(findings) > len(names) else ""
-        files = plural(len(findings), "file")
-        self._say(
-            "secrets",
-            f"{files} left out because they look like secrets: {', '.join(names)}{more} "
-            "(--include-secrets takes them)",
-            warn=True,
+        files = plural(
+            len(findings), "file that looks like a secret", "files that look like secrets"
         )
+        text = f"left out {files}: {', '.join(names)}{more} (--include-secrets takes them)"
+        self._say("secrets", text, warn=True)
         return False
 
     async def _announce(self, task: work_pb2.Task, project: projects_pb2.Project) -> None:
