@@ -80,9 +80,12 @@ async def test_bytes_that_are_no_request_are_refused(server: Served) -> None:
     assert error.details() == "The request is no autovibe.v1.GetProjectRequest; send one."
 
 
-async def test_parameters_too_long_for_a_trailer_are_left_out(sqlite: Database) -> None:
+@pytest.mark.parametrize(("char", "kept"), [("x", 2048), ("%", 682), ("ü", 341), ("🜲", 170)])
+async def test_what_is_too_long_for_a_trailer_is_cut_or_left_out(
+    sqlite: Database, char: str, kept: int
+) -> None:
     async def wordy(*_: object) -> None:
-        message = "x" * 100_000
+        message = char * 100_000
         raise ProjectNotFoundError(message, project=message)
 
     projects = Stub("autovibe.v1.ProjectService", get_project=wordy)
@@ -90,8 +93,19 @@ async def test_parameters_too_long_for_a_trailer_are_left_out(sqlite: Database) 
         request = projects_pb2.GetProjectRequest(project="p").SerializeToString()
         error = await failed(server, GET, request)
     assert error.code() == grpc.StatusCode.NOT_FOUND
-    assert error.details() == "x" * 4096 + "…"
+    assert error.details() == char * kept + "…"
     assert dict(error.trailing_metadata())["autovibe-params"] == "{}"
+
+
+async def test_a_file_name_that_is_no_unicode_is_escaped(sqlite: Database) -> None:
+    async def odd(*_: object) -> None:
+        raise ProjectNotFoundError("no \udcff", project="\udcff")
+
+    projects = Stub("autovibe.v1.ProjectService", get_project=odd)
+    async with served(sqlite, ProjectService=projects) as server:
+        request = projects_pb2.GetProjectRequest(project="p").SerializeToString()
+        error = await failed(server, GET, request)
+    assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "no \\udcff")
 
 
 async def test_a_call_past_its_deadline_is_cancelled(sqlite: Database) -> None:

@@ -12,9 +12,11 @@ from google.rpc import error_details_pb2, status_pb2
 from autovibe.kernel.errors import AutovibeError, Code
 
 DOMAIN: Final = "autovibe"
-# Together with the other metadata this stays far below what clients take (see MAX_METADATA_BYTES).
-_LONGEST_PARAMS: Final = 8 * 1024
-_LONGEST_MESSAGE: Final = 4 * 1024
+# A client refuses an answer whose metadata is above 8 KiB, unless it was told otherwise; message
+# and parameters are in it twice.
+_LONGEST_PARAMS: Final = 1024
+_LONGEST_MESSAGE: Final = 2048
+_PERCENT: Final = 0x25
 
 
 def status_code(code: Code) -> grpc.StatusCode:
@@ -36,7 +38,7 @@ def trailing_metadata(error: AutovibeError, request_id: str) -> tuple[tuple[str,
         error_details_pb2.ErrorInfo(
             reason=error.reason,
             domain=DOMAIN,
-            metadata={name: str(value) for name, value in json.loads(params).items()},
+            metadata={name: _unicode(str(value)) for name, value in json.loads(params).items()},
         )
     )
     status = status_pb2.Status(
@@ -51,5 +53,18 @@ def trailing_metadata(error: AutovibeError, request_id: str) -> tuple[tuple[str,
 
 
 def shortened(message: str) -> str:
-    """Return a message that fits into a trailer."""
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
+    """Return a message that fits into a trailer, in which most bytes that are not ASCII take 3."""
+    message = _unicode(message)
+    length = 0
+    for at, char in enumerate(message):
+        length += sum(
+            1 if 0x20 <= byte <= 0x7E and byte != _PERCENT else 3 for byte in char.encode()
+        )
+        if length > _LONGEST_MESSAGE:
+            return f"{message[:at]}…"
+    return message
+
+
+def _unicode(text: str) -> str:
+    """Return text in which bytes of file names that are no UTF-8 are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
