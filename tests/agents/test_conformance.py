@@ -49,6 +49,9 @@ class FragileAdapter(ClaudeCodeAdapter):
 
 
 class GullibleAdapter(ClaudeCodeAdapter):
+    def holds_session(self, home, session_id):
+        return False
+
     def transcript_holds(self, home, session_id, tool_use_ids):
         text = b"".join(
             path.read_bytes()

@@ -156,6 +156,10 @@ class ClaudeCodeAdapter:
         """
         return self._transcripts.holds(home, session_id, tool_use_ids)
 
+    def holds_session(self, home: Path, session_id: str) -> bool:
+        """Return whether the conversation is on disk, so that it can be continued."""
+        return self._transcripts.exists(home, session_id)
+
 
 def _bundled() -> Path | None:
     """Find the program in the wheel without importing the package, which takes a second."""

@@ -76,6 +76,15 @@ class TranscriptIndex:
             session.files = _Look(home, session_id, session.files).files
             return all(any(call in f.ids for f in session.files.values()) for call in wanted)
 
+    def exists(self, home: Path, session_id: str) -> bool:
+        """Return whether a session has a transcript with at least one complete line."""
+        if not _SESSION.fullmatch(session_id):
+            return False
+        with self._lock:
+            session = self._session(home, session_id)
+            session.files = _Look(home, session_id, session.files).files
+            return any(file.offset > 0 for file in session.files.values())
+
     def _session(self, home: Path, session_id: str) -> _Session:
         key = (str(home), session_id)
         session = self._sessions.setdefault(key, _Session())

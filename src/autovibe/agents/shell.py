@@ -78,6 +78,10 @@ class ShellAdapter:
         """Return `True`: a command keeps no transcript."""
         return True
 
+    def holds_session(self, home: Path, session_id: str) -> bool:  # noqa: ARG002  # the contract's signature
+        """Return `False`: a command has no conversation to continue."""
+        return False
+
 
 def _gateway_env(request: AgentRequest) -> dict[str, str]:
     """Return what points clients of every model dialect to the gateway."""

@@ -184,7 +184,7 @@ class Checkpointer:
         finally:
             self._busy.release()
 
-    async def final(self, kind: Kind = "final") -> checkpoints_pb2.Checkpoint:
+    async def final(self, consistency: Consistency = "exact") -> checkpoints_pb2.Checkpoint:
         """Make a checkpoint of a machine whose processes have ended.
 
         Raises:
@@ -195,7 +195,7 @@ class Checkpointer:
         async with self._busy:
             started = self.clock.monotonic()
             snapshot = await asyncio.to_thread(self._snapshot, lambda: None)
-            return await self._record(snapshot, kind, "exact", started)
+            return await self._record(snapshot, "final", consistency, started)
 
     async def _record(
         self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float

@@ -23,7 +23,7 @@ from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.ids import new_id
 from autovibe.runtime.call_observer import CallReporter
-from autovibe.runtime.checkpointer import Checkpointer, Position, Scope, new_session_id
+from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.workplace import Workplace
@@ -34,6 +34,7 @@ LEASE_S: Final = 60
 _STOP_GRACE_S: Final = 5.0
 _REFUSED_GRACE_S: Final = 15.0
 _ERROR_LENGTH: Final = 2_000
+_SIGNALLED: Final = 128
 _STDERR_LIMIT: Final = 256 * 1024
 _ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
 
@@ -106,6 +107,8 @@ class Execution:
         kept = False
         try:
             async with self._started_machine(machine_id, workplace, adapter, driver, log) as desk:
+                # From here on only a verified checkpoint makes these files dispensable.
+                kept = True
                 ending, exit_ = await self._work(desk, log)
             kept = not await self._conclude(desk, ending, exit_, log)
         except BaseException as error:
@@ -138,9 +141,14 @@ class Execution:
         )
         cache = StatCache()
         await asyncio.to_thread(workplace.prepare, self.around.store, base.manifest_root, cache)
-        session_id = new_session_id()
+        session_id = self.order.payload.session_id
+        resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
+        if not resume:
+            session_id = new_session_id()
         key = secrets.token_urlsafe(32)
-        launch = adapter.launch(self._request(adapter, driver, workplace, session_id, key))
+        launch = adapter.launch(
+            self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
+        )
         machine = await driver.spawn(self._spec(machine_id, workplace, launch))
         checkpointer = Checkpointer(
             store=self.around.store,
@@ -186,15 +194,18 @@ class Execution:
         adapter: AgentAdapter,
         driver: MachineDriver,
         workplace: Workplace,
+        *,
         session_id: str,
+        resume: bool,
         key: str,
     ) -> AgentRequest:
-        context = self.order.payload.context
+        context, payload = self.order.payload.context, self.order.payload
         return AgentRequest(
-            prompt=self.order.payload.prompt,
+            # An agent that goes on with its conversation knows the task already.
+            prompt=payload.note if resume and payload.note else payload.prompt,
             model=context.model or adapter.default_model,
             session_id=session_id,
-            resume=False,
+            resume=resume,
             gateway_url="http://127.0.0.1:{port}",
             virtual_key=key,
             settings_dir=workplace.settings,
@@ -256,6 +267,7 @@ class Execution:
         try:
             ended = asyncio.create_task(desk.machine.wait())
             done, _ = await asyncio.wait({ended, *stoppers}, return_when=asyncio.FIRST_COMPLETED)
+            desk.ended_by_itself = ended in done
             if ended not in done:
                 log.write("state", "Stopping the agent", status="stopping")
                 await desk.machine.stop(_STOP_GRACE_S)
@@ -294,7 +306,7 @@ class Execution:
         if ending.reason != "LEASE_LOST":
             await self._machine_row(machine_id, status="checkpointing")
             try:
-                final = await desk.checkpointer.final()
+                final = await desk.checkpointer.final(self._final_consistency(desk, exit_))
             except AutovibeError as error:
                 ending = Ending(
                     "failed",
@@ -321,6 +333,18 @@ class Execution:
         )
         await self._finish(log, ending, final, metrics, exit_code=exit_.code)
         return safe or ending.reason == "LEASE_LOST"
+
+    @staticmethod
+    def _final_consistency(desk: _Desk, exit_: Exit) -> Consistency:
+        """Say whether files and conversation agree now that the machine has stopped.
+
+        An agent that ended by itself has written down what its tools did. One that was stopped may
+        have had a tool at work whose result nobody has seen: resuming there would do it twice.
+        """
+        killed = not desk.ended_by_itself or exit_.code > _SIGNALLED
+        session_id = desk.checkpointer.scope.session_id
+        talks = desk.adapter.holds_session(desk.workplace.home, session_id)
+        return "conversation_behind" if killed and talks else "exact"
 
     async def _finish(
         self,
@@ -447,3 +471,4 @@ class _Desk:
     reporter: CallReporter
     workplace: Workplace
     outcome: AgentOutcome = _ENDED_EARLY
+    ended_by_itself: bool = False

@@ -188,6 +188,42 @@ class ListCheckpointsResponse(_message.Message):
     next_page_token: str
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class GetCheckpointTreeRequest(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class CheckpointTree(_message.Message):
+    __slots__ = ("nodes", "current_checkpoint_id", "truncated")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[CheckpointNode]
+    current_checkpoint_id: str
+    truncated: bool
+    def __init__(self, nodes: _Optional[_Iterable[_Union[CheckpointNode, _Mapping]]] = ..., current_checkpoint_id: _Optional[str] = ..., truncated: _Optional[bool] = ...) -> None: ...
+
+class CheckpointNode(_message.Message):
+    __slots__ = ("id", "parent_checkpoint_id", "checkpoint_type", "depth", "creating_machine_id", "verification_status", "created_at", "pruned")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    CREATING_MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERIFICATION_STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    parent_checkpoint_id: str
+    checkpoint_type: str
+    depth: int
+    creating_machine_id: str
+    verification_status: str
+    created_at: _timestamp_pb2.Timestamp
+    pruned: bool
+    def __init__(self, id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., creating_machine_id: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned: _Optional[bool] = ...) -> None: ...
+
 class ListCheckpointFilesRequest(_message.Message):
     __slots__ = ("checkpoint_id", "path", "home", "page_size", "page_token")
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,12 @@ class CheckpointService(Protocol):
         """List checkpoints, the newest first."""
         ...
 
+    async def get_checkpoint_tree(
+        self, request: checkpoints_pb2.GetCheckpointTreeRequest, /
+    ) -> checkpoints_pb2.CheckpointTree:
+        """Show how the checkpoints of a project descend from each other."""
+        ...
+
     async def list_checkpoint_files(
         self, request: checkpoints_pb2.ListCheckpointFilesRequest, /
     ) -> checkpoints_pb2.ListCheckpointFilesResponse:
@@ -250,6 +256,30 @@ class WorkService(Protocol):
         self, request: work_pb2.PauseTaskRequest, /
     ) -> work_pb2.Task:
         """Stop a task that runs: checkpoint it and leave it resumable."""
+        ...
+
+    async def resume_task(
+        self, request: work_pb2.ResumeTaskRequest, /
+    ) -> work_pb2.Task:
+        """Queue a task that waits or has failed again, from its newest consistent checkpoint."""
+        ...
+
+    async def retry_task(
+        self, request: work_pb2.RetryTaskRequest, /
+    ) -> work_pb2.Task:
+        """Queue a failed or cancelled-before-start task again, from its base."""
+        ...
+
+    async def cancel_task(
+        self, request: work_pb2.CancelTaskRequest, /
+    ) -> work_pb2.Task:
+        """Stop a task for good; its checkpoints stay."""
+        ...
+
+    async def fork_checkpoint(
+        self, request: work_pb2.ForkCheckpointRequest, /
+    ) -> work_pb2.Task:
+        """Create a task that goes on from any checkpoint, with its files and its conversation."""
         ...
 
     async def apply_task(

@@ -66,7 +66,7 @@ class Task(_message.Message):
     def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaskContext(_message.Message):
-    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent")
+    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,7 @@ class TaskContext(_message.Message):
     HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
     DIRTY_FIELD_NUMBER: _ClassVar[int]
     TRUST_AGENT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     agent: str
     model: str
     isolation: str
@@ -85,17 +86,22 @@ class TaskContext(_message.Message):
     head_commit: str
     dirty: bool
     trust_agent: bool
-    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ...) -> None: ...
+    session_id: str
+    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class WorkOrderPayload(_message.Message):
-    __slots__ = ("context", "prompt", "base_checkpoint_id")
+    __slots__ = ("context", "prompt", "base_checkpoint_id", "session_id", "note")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     context: TaskContext
     prompt: str
     base_checkpoint_id: str
-    def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., prompt: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ...) -> None: ...
+    session_id: str
+    note: str
+    def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., prompt: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., session_id: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class CreateTaskRequest(_message.Message):
     __slots__ = ("project", "title", "description", "task_type", "permission_level", "priority", "context", "budget", "base_checkpoint_id", "start", "metadata")
@@ -207,15 +213,57 @@ class PauseTaskRequest(_message.Message):
     task_id: str
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
+class ResumeTaskRequest(_message.Message):
+    __slots__ = ("task_id", "budget", "timeout_s")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    budget: str
+    timeout_s: int
+    def __init__(self, task_id: _Optional[str] = ..., budget: _Optional[str] = ..., timeout_s: _Optional[int] = ...) -> None: ...
+
+class RetryTaskRequest(_message.Message):
+    __slots__ = ("task_id", "budget")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    budget: str
+    def __init__(self, task_id: _Optional[str] = ..., budget: _Optional[str] = ...) -> None: ...
+
+class CancelTaskRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+
+class ForkCheckpointRequest(_message.Message):
+    __slots__ = ("checkpoint_id", "description", "context", "budget", "fresh_conversation", "start")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    FRESH_CONVERSATION_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    description: str
+    context: TaskContext
+    budget: str
+    fresh_conversation: bool
+    start: bool
+    def __init__(self, checkpoint_id: _Optional[str] = ..., description: _Optional[str] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., budget: _Optional[str] = ..., fresh_conversation: _Optional[bool] = ..., start: _Optional[bool] = ...) -> None: ...
+
 class ApplyTaskRequest(_message.Message):
-    __slots__ = ("task_id", "branch", "include_ignored")
+    __slots__ = ("task_id", "branch", "include_ignored", "keep_commits")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_IGNORED_FIELD_NUMBER: _ClassVar[int]
+    KEEP_COMMITS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     branch: str
     include_ignored: bool
-    def __init__(self, task_id: _Optional[str] = ..., branch: _Optional[str] = ..., include_ignored: _Optional[bool] = ...) -> None: ...
+    keep_commits: bool
+    def __init__(self, task_id: _Optional[str] = ..., branch: _Optional[str] = ..., include_ignored: _Optional[bool] = ..., keep_commits: _Optional[bool] = ...) -> None: ...
 
 class ApplyTaskResponse(_message.Message):
     __slots__ = ("branch", "commit", "parent_commit", "files", "ignored")

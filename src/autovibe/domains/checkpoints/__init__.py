@@ -5,7 +5,11 @@ from autovibe.domains.checkpoints.importing import REPOSITORY_ROOT
 from autovibe.domains.checkpoints.manifest import manifest_of
 from autovibe.domains.checkpoints.messages import change_message
 from autovibe.domains.checkpoints.reading import is_git_internal
-from autovibe.domains.checkpoints.recording import get_checkpoint, get_readable_root
+from autovibe.domains.checkpoints.recording import (
+    get_checkpoint,
+    get_readable_root,
+    newest_consistent,
+)
 from autovibe.domains.checkpoints.repository import count_of_machines
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 
@@ -21,4 +25,5 @@ __all__ = [
     "get_readable_root",
     "is_git_internal",
     "manifest_of",
+    "newest_consistent",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autovibe.domains.checkpoints.models import Checkpoint
+from autovibe.domains.checkpoints.repository import TreeRow
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.kernel.text import utf8
 from autovibe.store import Change, Entry
@@ -36,6 +37,20 @@ def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
         agent_session_id=checkpoint.agent_session_id or "",
         last_settled_call_id=id_text(checkpoint.last_settled_call_id),
         consistency=checkpoint.consistency,
+    )
+
+
+def node_message(row: TreeRow) -> checkpoints_pb2.CheckpointNode:
+    """Return the message of one node of a tree."""
+    return checkpoints_pb2.CheckpointNode(
+        id=str(row.id),
+        parent_checkpoint_id=id_text(row.parent_checkpoint_id),
+        checkpoint_type=row.checkpoint_type,
+        depth=row.depth,
+        creating_machine_id=id_text(row.creating_machine_id),
+        verification_status=row.verification_status,
+        created_at=timestamp(row.created_at),
+        pruned=row.pruned_at is not None,
     )
 
 

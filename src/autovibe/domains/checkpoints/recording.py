@@ -131,6 +131,25 @@ async def get_checkpoint(tx: ReadTx | WriteTx, id_or_prefix: str) -> Checkpoint:
     return found[0]
 
 
+async def newest_consistent(
+    tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID, base_id: uuid.UUID
+) -> Checkpoint:
+    """Return the newest checkpoint, from one back to the base, at which work can go on (B9).
+
+    That is one whose files were read back and agree with the agent's conversation.
+    """
+    node = await get_checkpoint(tx, str(checkpoint_id))
+    while node.id != base_id and node.parent_checkpoint_id is not None:
+        if (
+            node.consistency == Consistency.EXACT
+            and node.verification_status == VerificationStatus.VERIFIED
+            and node.pruned_at is None
+        ):
+            return node
+        node = await get_checkpoint(tx, str(node.parent_checkpoint_id))
+    return node
+
+
 async def get_readable_root(tx: ReadTx | WriteTx, id_or_prefix: str) -> tuple[Checkpoint, str]:
     """Return a checkpoint and its root in the store.
 

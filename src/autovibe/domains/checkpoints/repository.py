@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, or_, select
 
@@ -75,6 +76,39 @@ async def list_page(
             )
         )
     return (await tx.session.scalars(query)).all()
+
+
+class TreeRow(NamedTuple):
+    """What is shown of one checkpoint in a tree."""
+
+    id: uuid.UUID
+    parent_checkpoint_id: uuid.UUID | None
+    checkpoint_type: str
+    depth: int
+    creating_machine_id: uuid.UUID | None
+    verification_status: str
+    created_at: datetime
+    pruned_at: datetime | None
+
+
+async def tree_of(tx: ReadTx | WriteTx, project_id: uuid.UUID, limit: int) -> Sequence[TreeRow]:
+    """Return the checkpoints of a project, parents before children, without their manifests."""
+    query = (
+        select(
+            Checkpoint.id,
+            Checkpoint.parent_checkpoint_id,
+            Checkpoint.checkpoint_type,
+            Checkpoint.depth,
+            Checkpoint.creating_machine_id,
+            Checkpoint.verification_status,
+            Checkpoint.created_at,
+            Checkpoint.pruned_at,
+        )
+        .where(Checkpoint.project_id == project_id)
+        .order_by(Checkpoint.depth, Checkpoint.created_at, Checkpoint.id)
+        .limit(limit)
+    )
+    return [TreeRow(*row) for row in await tx.session.execute(query)]
 
 
 async def count_of_machines(tx: ReadTx | WriteTx, machine_ids: Sequence[uuid.UUID]) -> int:

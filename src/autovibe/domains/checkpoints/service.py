@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import Protocol
+from typing import Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import repository
 from autovibe.domains.checkpoints.importing import ImportDirectory, Importer, ScanSecrets
-from autovibe.domains.checkpoints.messages import checkpoint_message
+from autovibe.domains.checkpoints.messages import checkpoint_message, node_message
 from autovibe.domains.checkpoints.reading import (
     DiffCheckpoints,
     ListCheckpointFiles,
@@ -21,12 +21,14 @@ from autovibe.domains.checkpoints.recording import (
     get_checkpoint,
     insert_checkpoint,
 )
-from autovibe.domains.projects import resolve_project_id
+from autovibe.domains.projects import get_project, resolve_project_id
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.paging import decode_place, encode_place, page_size
-from autovibe.kernel.protoconv import from_struct, id_or_none
+from autovibe.kernel.protoconv import from_struct, id_or_none, id_text
 from autovibe.store import CheckpointStore
 from autovibe.v1 import checkpoints_pb2
+
+_TREE_LIMIT: Final = 10_000
 
 
 class StoreWork(Importer, Verifier, Protocol):
@@ -89,6 +91,18 @@ class CheckpointService:
         return checkpoints_pb2.ListCheckpointsResponse(
             checkpoints=[checkpoint_message(row) for row in rows[:size]],
             next_page_token=encode_place(last.created_at, last.id) if last else "",
+        )
+
+    async def get_checkpoint_tree(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.GetCheckpointTreeRequest
+    ) -> checkpoints_pb2.CheckpointTree:
+        """Return how the checkpoints of a project descend from each other, parents first."""
+        project = await get_project(tx, request.project)
+        rows = await repository.tree_of(tx, project.id, _TREE_LIMIT + 1)
+        return checkpoints_pb2.CheckpointTree(
+            nodes=[node_message(row) for row in rows[:_TREE_LIMIT]],
+            current_checkpoint_id=id_text(project.current_checkpoint_id),
+            truncated=len(rows) > _TREE_LIMIT,
         )
 
     async def record_checkpoint(

@@ -121,3 +121,7 @@ class AgentAdapter(Protocol):
         An agent without a transcript returns True.
         """
         ...
+
+    def holds_session(self, home: Path, session_id: str) -> bool:
+        """Return whether a conversation is on disk that `launch` could resume."""
+        ...

@@ -20,7 +20,7 @@ from autovibe.domains.work.models import (
     TaskType,
 )
 from autovibe.domains.work.ports import Fleet, WorkDefaults
-from autovibe.domains.work.queue import enqueue
+from autovibe.domains.work.queue import enqueue, first_payload
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.money import parse_amount
@@ -145,7 +145,7 @@ class CreateTask:
         await tx.session.flush()  # the cap and the order refer to it
         await set_task_budget(tx, ctx, project.id, task.id, plan.budget)
         if request.start:
-            await enqueue(tx, ctx, task)
+            await enqueue(tx, ctx, task, first_payload(task))
         return task_message(task)
 
 

@@ -33,6 +33,13 @@ class TaskNotRunningError(AutovibeError):
     reason = "TASK_NOT_RUNNING"
 
 
+class TaskNotResumableError(AutovibeError):
+    """The task runs, has completed, or was cancelled."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_NOT_RESUMABLE"
+
+
 class LeaseLostError(AutovibeError):
     """A report came under a lease that has since passed to another."""
 

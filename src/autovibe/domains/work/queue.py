@@ -48,7 +48,49 @@ _RANK: Final = {
 _FIRST_RETRY_S: Final = 10
 
 
-async def enqueue(tx: WriteTx, ctx: CallContext, task: Task) -> WorkOrder:
+def first_payload(task: Task) -> work_pb2.WorkOrderPayload:
+    """Return what a worker is to do for a task that begins at its base."""
+    context = column_message(task.context, work_pb2.TaskContext)
+    return work_pb2.WorkOrderPayload(
+        context=context,
+        prompt=task.description or "",
+        base_checkpoint_id=str(task.base_checkpoint_id or ""),
+        session_id=context.session_id,
+    )
+
+
+async def enqueue_again(
+    tx: WriteTx, ctx: CallContext, task: Task, payload: work_pb2.WorkOrderPayload
+) -> WorkOrder:
+    """Queue a task that was queued before: its order becomes pending again, with a new payload.
+
+    Raises:
+        InvalidTransitionError: the task cannot be queued now.
+    """
+    order = await repository.newest_order(tx, task.id)
+    if order is None or order.status in {WorkOrderStatus.COMPLETED, WorkOrderStatus.EXPIRED}:
+        return await enqueue(tx, ctx, task, payload)
+    check_transition("task", task.status, TaskStatus.QUEUED)
+    if order.status != WorkOrderStatus.PENDING:
+        check_transition("work order", order.status, WorkOrderStatus.PENDING)
+    now = ctx.clock.now()
+    order.status = WorkOrderStatus.PENDING
+    order.payload = column_value(payload)
+    order.timeout_seconds = payload.context.timeout_s
+    order.available_at = now
+    order.completed_at = None
+    order.error_message = None
+    task.status = TaskStatus.QUEUED
+    task.block_reason = None
+    task.completed_at = None
+    tx.emit("work_orders.enqueued", {"queue": order.queue_name, "order_id": str(order.id)})
+    await tx.session.flush()  # the claim that may follow in this process sees it
+    return order
+
+
+async def enqueue(
+    tx: WriteTx, ctx: CallContext, task: Task, payload: work_pb2.WorkOrderPayload
+) -> WorkOrder:
     """Queue a task: a fresh pending order, and the task becomes queued.
 
     Raises:
@@ -59,12 +101,6 @@ async def enqueue(tx: WriteTx, ctx: CallContext, task: Task) -> WorkOrder:
     if task.project_id is not None:
         greediness = (await get_project(tx, str(task.project_id))).greediness
     last, lowest = await repository.fair_key_bounds(tx, task.project_id, DEFAULT_QUEUE)
-    context = column_message(task.context, work_pb2.TaskContext)
-    payload = work_pb2.WorkOrderPayload(
-        context=context,
-        prompt=task.description or "",
-        base_checkpoint_id=str(task.base_checkpoint_id or ""),
-    )
     now = ctx.clock.now()
     order = WorkOrder(
         task_id=task.id,
@@ -75,7 +111,7 @@ async def enqueue(tx: WriteTx, ctx: CallContext, task: Task) -> WorkOrder:
         payload=column_value(payload),
         # A person who watches a run decides what to do after a failure.
         max_retries=0,
-        timeout_seconds=context.timeout_s,
+        timeout_seconds=payload.context.timeout_s,
         enqueued_at=now,
         available_at=now,
     )

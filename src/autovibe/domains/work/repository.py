@@ -159,6 +159,17 @@ async def executions_of(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> Sequence[Ex
     return (await tx.session.scalars(query)).all()
 
 
+async def task_of_machine(tx: ReadTx | WriteTx, machine_id: uuid.UUID) -> Task | None:
+    """Return the task that a machine worked on."""
+    query = (
+        select(Task)
+        .join(Execution, Execution.task_id == Task.id)
+        .where(Execution.machine_id == machine_id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
 async def running_on(tx: ReadTx | WriteTx, machine_id: uuid.UUID) -> Sequence[Execution]:
     """Return the executions that run on a machine."""
     query = select(Execution).where(

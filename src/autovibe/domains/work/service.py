@@ -11,6 +11,12 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import repository
+from autovibe.domains.work.continuing import (
+    CancelTask,
+    ForkCheckpoint,
+    ResumeTask,
+    RetryTask,
+)
 from autovibe.domains.work.create_task import CreateTask
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.domains.work.messages import (
@@ -51,6 +57,10 @@ class WorkService:
     ) -> None:
         """Work with a store, the machines of this process, and what it can run."""
         self.create_task = CreateTask(fleet, defaults)
+        self.resume_task = ResumeTask(fleet)
+        self.retry_task = RetryTask(fleet)
+        self.cancel_task = CancelTask(control)
+        self.fork_checkpoint = ForkCheckpoint(self.create_task)
         self.get_task_result = GetTaskResult(store)
         self.pause_task = PauseTask(control)
         self.apply_task = ApplyTask(store)
