@@ -98,7 +98,7 @@ def test_logs_show_long_messages_whole_where_the_live_view_cuts_them(cli, plane,
     live = cli("run", "x", "--repo", str(repo)).out
     assert "line 11\tx" in live
     assert "line 12\tx" not in live
-    assert "28 lines more" in live
+    assert "… 28 more lines" in live
     (task_id,) = plane.tasks
     assert "line 39\tx" in cli("logs", task_id).out
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from autovibe.cli.errors import DemoFailedError
@@ -84,3 +90,68 @@ def test_demo_refuses_a_directory_that_is_not_empty(cli, tmp_path):
     ended = cli("demo", "--keep", str(tmp_path))
     assert ended.status == 2
     assert "not empty" in ended.err
+
+
+def start_demo(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "autovibe.cli.main", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": os.environ["AUTOVIBE_HOME"]},
+    )
+
+
+@pytest.fixture
+def temporary(home):
+    """Where the demo makes its temporary directory."""
+    home.mkdir()
+    return home
+
+
+def test_demo_repairs_the_test_with_the_real_agent_and_removes_its_traces(temporary):
+    child = start_demo("--json")
+    out, err = child.communicate(timeout=110)
+    assert (child.returncode, err) == (0, "")
+    document = json.loads(out)
+    assert document["ok"] is True
+    assert document["test_before"]["passed"] is False
+    assert document["test_after"]["passed"] is True
+    result = document["result"]
+    assert (result["status"], result["verified"]) == ("completed", True)
+    changed = {item["path"] for item in result["files_changed"]}
+    assert {"calc.py", "build.log"} <= changed, "an ignored file is in the result too"
+    assert [item["path"] for item in document["applied"]["files"]] == ["calc.py"]
+    kinds = [item["checkpoint_type"] for item in document["checkpoints"]]
+    assert kinds[0] == "genesis"
+    assert kinds[-1] == "final"
+    assert kinds.count("automatic") == result["api_calls"] - 1
+    assert "+    return a + b" in document["patch"]
+    assert document["usage"]["cost_cad"] == result["cost_cad"] != "0.00"
+    assert list(temporary.iterdir()) == []
+
+
+def test_demo_that_is_interrupted_leaves_nothing(temporary):
+    child = start_demo()
+    for line in child.stdout:
+        if line.startswith("says"):
+            break
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=110)
+    assert (child.returncode, err) == (130, "")
+    assert "blocked (INTERRUPTED)" in out
+    assert list(temporary.iterdir()) == []
+
+
+def test_demo_says_what_it_keeps_and_where(tmp_path, home):
+    kept = tmp_path / "kept"
+    child = start_demo("--keep", str(kept))
+    out, err = child.communicate(timeout=110)
+    assert (child.returncode, err) == (0, "")
+    headings = [line[:2] for line in out.splitlines() if line[:1].isdigit() and line[1:3] == ". "]
+    assert headings == ["1.", "2.", "3.", "4.", "5.", "6.", "7."]
+    assert "On the new branch the test passes" in out
+    assert sorted(item.name for item in kept.iterdir()) == ["calc", "calc-fixed", "home"]
+    assert (kept / "calc" / "calc.py").read_text().count("a - b") == 1
+    assert "a + b" in (kept / "calc-fixed" / "calc.py").read_text()
+    assert not home.exists()

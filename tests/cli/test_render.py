@@ -104,7 +104,7 @@ def test_any_event_becomes_lines_without_control_characters(kind, message, detai
     entry = work_pb2.LogEntry(message=message)
     entry.event.kind = kind
     entry.event.details.update(details)
-    lines = event_lines(entry, most_lines=None)
+    lines = event_lines(entry, whole=True)
     assert lines
     for line in lines:
         assert not HIDDEN & set(line.plain())

@@ -290,6 +290,20 @@ def test_long_log_is_read_page_by_page(cli, plane, repo):
     assert lines == [f"output      line {number}" for number in range(1203)]
 
 
+def test_result_outside_git_is_not_said_to_be_applicable(cli, plane, repo):
+    imported = plane.import_directory
+
+    async def import_directory(request):
+        answer = await imported(request)
+        answer.head_commit = ""
+        return answer
+
+    plane.import_directory = import_directory
+    out = cli("run", "x", "--repo", str(repo)).out
+    assert "autovibe apply" not in out
+    assert "autovibe checkpoint restore" in out
+
+
 def test_piped_run_imports_no_rich(process, repo, tmp_path):
     modules = tmp_path / "modules"
     child = process(

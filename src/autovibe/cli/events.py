@@ -17,6 +17,8 @@ Tone = Literal["plain", "dim", "good", "warn", "bad", "strong"]
 Details = Mapping[str, object]
 
 LABEL_WIDTH: Final = 12
+_MOST_LINES: Final = 12
+_MOST_DIM_LINES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -32,27 +34,26 @@ class Line:
         return f"{self.label:<{LABEL_WIDTH}}{self.text}".rstrip()
 
 
-def event_lines(entry: work_pb2.LogEntry, *, most_lines: int | None = 12) -> list[Line]:
+def event_lines(entry: work_pb2.LogEntry, *, whole: bool = False) -> list[Line]:
     """Return a log line as lines for people, control characters escaped (decision C13).
 
     Args:
         entry: the line as it was logged.
-        most_lines: what is longer is cut, with a line that says so.
+        whole: show all of it, however long; else it is cut, with a line that says so.
     """
     details = cast("Details", json_format.MessageToDict(entry.event.details))
     writer = _WRITERS.get(entry.event.kind, _notice)
     head = writer(entry, details)
     lines = head.text.splitlines() or [""]
-    hidden = 0
-    if most_lines is not None and len(lines) > most_lines:
-        hidden = len(lines) - most_lines
-        lines = lines[:most_lines]
+    most_lines = _MOST_DIM_LINES if head.tone == "dim" else _MOST_LINES
+    hidden = 0 if whole else max(0, len(lines) - most_lines)
+    lines = lines[: len(lines) - hidden]
     shown = [
         Line(head.label if not number else "", one_line(text), head.tone)
         for number, text in enumerate(lines)
     ]
     if hidden:
-        shown.append(Line("", f"… {plural(hidden, 'line')} more, see `autovibe logs`", "dim"))
+        shown.append(Line("", f"… {plural(hidden, 'more line')} (autovibe logs)", "dim"))
     return shown
 
 

@@ -48,7 +48,7 @@ def logs(task_id: str, *, following: bool, as_json: bool) -> None:
 def print_entry(entry: work_pb2.LogEntry) -> None:
     """Print one line of a log whole."""
     at = moment(entry.logged_at)[11:]
-    for line in event_lines(entry, most_lines=None):
+    for line in event_lines(entry, whole=True):
         write(f"{at} {line.plain()}", sys.stdout)
 
 

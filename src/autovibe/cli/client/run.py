@@ -33,6 +33,7 @@ class Outcome:
     """What a run came to, and the exit status that says so."""
 
     result: work_pb2.TaskResult
+    in_git: bool
     exit_status: int
 
 
@@ -132,7 +133,7 @@ def run(
     if as_json:
         print_json(to_document(outcome.result))
     else:
-        print_lines(["", *summary_lines(outcome.result)])
+        print_lines(["", *summary_lines(outcome.result, in_git=outcome.in_git)])
     return outcome.exit_status
 
 
@@ -195,10 +196,12 @@ async def execute(
         async with connect(settings) as connection:
             ask = ask_about_secrets if can_ask() and not as_json else None
             one = Run(connection, view, interrupts, ask)
-            result = await one.finish(await one.order(order))
+            task = await one.order(order)
+            result = await one.finish(task)
     finally:
         view.close()
-    return Outcome(result, exit_status_of(result, interrupts))
+    in_git = bool(task.context.head_commit)
+    return Outcome(result, in_git, exit_status_of(result, interrupts))
 
 
 def exit_status_of(result: work_pb2.TaskResult, interrupts: Interrupts) -> int:

@@ -21,15 +21,20 @@ def result_exit_status(result: work_pb2.TaskResult) -> int:
     return exit_status(Code.INTERNAL, result.error.reason)
 
 
-def summary_lines(result: work_pb2.TaskResult) -> list[str]:
-    """Return what a task came to and what can be done with it; text is not escaped yet."""
+def summary_lines(result: work_pb2.TaskResult, *, in_git: bool) -> list[str]:
+    """Return what a task came to and what can be done with it; text is not escaped yet.
+
+    Args:
+        result: of the task.
+        in_git: its directory is a repository, so that the result can be put on a branch.
+    """
     lines = [headline(result)]
     if result.HasField("error") and result.error.message:
         lines += [f"  {line}" for line in result.error.message.splitlines()]
     if result.summary.strip():
         lines += ["", *(f"  {line}" for line in result.summary.strip().splitlines())]
     lines += ["", *_numbers(result), *_files(result)]
-    commands = next_commands(result)
+    commands = next_commands(result, in_git=in_git)
     if commands:
         lines += ["", *pairs(commands)]
     return lines
@@ -44,14 +49,15 @@ def headline(result: work_pb2.TaskResult) -> str:
     )
 
 
-def next_commands(result: work_pb2.TaskResult) -> list[tuple[str, str]]:
+def next_commands(result: work_pb2.TaskResult, *, in_git: bool) -> list[tuple[str, str]]:
     """Return commands that use a result, by purpose; ids in them are short."""
     task, base = short(result.task_id), short(result.base_checkpoint_id)
     found = short(result.result_checkpoint_id)
     commands: list[tuple[str, str]] = []
     if found and result.files_changed:
         commands.append(("see", f"autovibe checkpoint diff {found} {base} --patch".strip()))
-        commands.append(("apply", f"autovibe apply {task}"))
+        if in_git:
+            commands.append(("apply", f"autovibe apply {task}"))
     if found:
         commands.append(("restore", f"autovibe checkpoint restore {found} --to DIR"))
     if result.status != _COMPLETED:

@@ -94,7 +94,7 @@ def show(task_id: str, *, as_json: bool) -> None:
             ("created", f"{moment(found.created_at)} UTC"),
         ]
     )
-    print_lines([*head, "", *summary_lines(result)])
+    print_lines([*head, "", *summary_lines(result, in_git=bool(found.context.head_commit))])
 
 
 def _status(item: work_pb2.Task) -> str:

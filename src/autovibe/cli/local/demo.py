@@ -132,7 +132,7 @@ async def play(stage: Stage, interrupts: Interrupts) -> Played:
         document["result"] = to_document(result)
         status = exit_status_of(result, interrupts)
         if status != EXIT_OK:
-            stage.say("", *summary_lines(result))
+            stage.say("", *summary_lines(result, in_git=True))
             return Played(status, document)
         # What follows is short, changes nothing but the demo's own files, and may be cut off.
         interrupts.abrupt()
