@@ -111,7 +111,7 @@ async def test_two_checkpoints_are_compared_and_the_parent_is_the_older_side_by_
     assert {c.change for c in whole.changes} == {"added"}
     assert (await _diff(one_plane, second.id, base_checkpoint_id=second.id)).changes == []
 
-    write_files(repository, {"big.txt": "line\n" * 1_000_000})
+    write_files(repository, {f"{n}.txt": "line\n" * 100_000 for n in range(12)})
     third = (await one_plane.load(repository)).checkpoint
     cut = await _diff(one_plane, third.id, with_patch=True, without_git=True)
     assert cut.patch_truncated
