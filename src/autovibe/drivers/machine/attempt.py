@@ -14,11 +14,12 @@ from typing import Final
 
 from autovibe.domains.machines.driver import Limits, MachineSpec
 from autovibe.domains.machines.errors import MachineSpawnError
-from autovibe.drivers.machine import launch, leftovers
+from autovibe.drivers.machine import launch, leftovers, procfs
 from autovibe.drivers.machine.cgroups import Hierarchies, MachineGroups, make_groups
 from autovibe.drivers.machine.output import OutputPipe
 
 _GONE_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.001
 
 
 class Attempt:
@@ -83,8 +84,7 @@ class Attempt:
         self.control.close()
         if self.process is not None and self._pidfd is not None:
             self.groups.kill()
-            with contextlib.suppress(OSError):
-                os.kill(self.process.pid, self.end_signal)
+            await self._end(self.process)
             await launch.readable(self._pidfd)
             self.process.wait()
             os.close(self._pidfd)
@@ -99,6 +99,24 @@ class Attempt:
         await asyncio.to_thread(self.groups.remove)
         leftovers.remove_scratch(self.scratch)
         return printed or self._errors()
+
+    async def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """End the outermost process, and what it has started so far.
+
+        A child that bubblewrap has only just made does not die with it yet, but waits for ever for
+        a word from it [run]. So it is stopped first: then it can make no more, and all go at once.
+        """
+        below: list[int] = []
+        if self.end_signal == signal.SIGKILL and process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
+            while not procfs.is_stopped(process.pid):  # noqa: ASYNC110 - the kernel sets no event
+                await asyncio.sleep(_POLL_S)
+            below = procfs.descendants(process.pid)
+        for pid, number in [(pid, signal.SIGKILL) for pid in below] + [
+            (process.pid, self.end_signal)
+        ]:
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
 
     def _errors(self) -> bytes:
         if self.spec.stderr_path is None:

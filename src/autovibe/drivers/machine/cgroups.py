@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -181,10 +181,10 @@ class MachineGroups:
             if not _write(directory / "cgroup.procs", pid):
                 self._give_up(directory)
 
-    def confirm(self, pid: int) -> None:
-        """Give up the groups that a process, which was to join by itself, is not in."""
+    def keep_only(self, joined: Collection[Path]) -> None:
+        """Give up the groups that a process, which was to join by itself, could not join."""
         for directory in self.directories:
-            if pid not in group_pids(directory):
+            if directory not in joined:
                 self._give_up(directory)
 
     def _give_up(self, directory: Path) -> None:

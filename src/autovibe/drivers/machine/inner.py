@@ -158,6 +158,19 @@ def end_all() -> None:
         reap()
 
 
+def join(procs: str) -> bool:
+    """Move this process into a control group; returns whether the kernel allowed it."""
+    try:
+        descriptor = os.open(procs, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"0")
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def supervise(orders: Orders, control: socket.socket) -> NoReturn:
     """Run the program below this process and end all that it left, with it or on SIGTERM.
 
@@ -176,11 +189,7 @@ def supervise(orders: Orders, control: socket.socket) -> NoReturn:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
             os._exit(EXIT_CANNOT_START)
-        for procs in orders["join"]:  # whoever started us looks which of them worked
-            with contextlib.suppress(OSError):
-                descriptor = os.open(procs, os.O_WRONLY | os.O_CLOEXEC)
-                os.write(descriptor, b"0")
-                os.close(descriptor)
+        tell(control, {"joined": [procs for procs in orders["join"] if join(procs)]})
         become(orders, control)
     tell(control, {"ready": True, "program": program})
     control.close()

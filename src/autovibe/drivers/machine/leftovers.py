@@ -98,9 +98,13 @@ def remove_scratch(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def still_marked(pid: int | None, name: str) -> list[int]:
-    """Return `pid` as a list if it still is the outermost process of machine `name`."""
-    return [pid] if pid is not None and procfs.has_argument(pid, (name,)) else []
+def marked(arguments: Sequence[str]) -> list[int]:
+    """Return the processes that carry a machine's mark on their command line.
+
+    Needed beside the record: a control plane that dies while a machine starts has written none,
+    and its bubblewrap can leave a child that waits for ever for the parent that died with it.
+    """
+    return [pid for pid in procfs.all_pids() if procfs.has_arguments(pid, arguments)]
 
 
 async def end_leftovers(scratch: Path, name: str, others: Sequence[int]) -> bool:
@@ -109,7 +113,7 @@ async def end_leftovers(scratch: Path, name: str, others: Sequence[int]) -> bool
     Args:
         scratch: the driver's directory.
         name: the `vm_id`.
-        others: processes known to be the machine's besides those in its record.
+        others: processes known to be the machine's, besides those in its record.
 
     Returns whether anything was there.
     """

@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from autovibe.domains.machines.driver import MachineSpec, Probe
 from autovibe.domains.machines.errors import MachineSpawnError
@@ -121,15 +121,14 @@ class ProcessDriver:
         inside = _inside(spec, started.scratch, started.listener.getsockname()[1])
         os.mkdir(inside.tmp, 0o700)  # noqa: PTH102 - one quick call, before anything runs
         command = [sys.executable, "-I", "-S", str(launch.INNER), str(started.control_inside)]
-        # The last argument only marks the process, for those who look for leftovers.
-        process = started.start([*command, started.name])
+        process = started.start([*command, *_mark(started.name)])
         orders = launch.orders(spec, inside, supervise=True, join=started.groups.directories)
         await launch.send_orders(started.control, orders)
         answer, _ = await launch.receive_answer(started.control)
         program = answer.get("program")
         if not isinstance(program, int):
             raise MachineSpawnError("The supervisor did not say what it started; try again.")
-        started.groups.confirm(program)
+        started.groups.keep_only(_paths(answer.get("joined")))
         leftovers.make_record([process.pid, program], started.groups.directories).write(
             started.scratch
         )
@@ -150,13 +149,13 @@ class ProcessDriver:
         )
         return ProcessMachine(parts)
 
-    async def end_leftover(self, vm_id: str, pid: int | None) -> bool:
+    async def end_leftover(self, vm_id: str, pid: int | None) -> bool:  # noqa: ARG002 - the contract
         """End what a dead control-plane process left; returns whether there was anything.
 
         Found by its record, by its name among the supervisor's arguments, and by the temporary
-        directory that its programs have in their environment.
+        directory that its programs have in their environment; `pid` alone proves nothing.
         """
-        others = leftovers.still_marked(pid, vm_id)
+        others = leftovers.marked(_mark(vm_id))
         others += [below for supervisor in others for below in procfs.descendants(supervisor)]
         others += procfs.with_environment(f"TMPDIR={_tmp(self._scratch / vm_id)}")
         return await leftovers.end_leftovers(self._scratch, vm_id, others)
@@ -172,6 +171,18 @@ def _listen() -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _mark(name: str) -> tuple[str, str]:
+    """Return arguments that do nothing but make the supervisor of machine `name` known."""
+    return ("--machine", name)
+
+
+def _paths(joined: object) -> list[Path]:
+    """Return the groups that the program says it has joined."""
+    if not isinstance(joined, list):
+        return []
+    return [Path(str(procs)).parent for procs in cast("list[object]", joined)]
 
 
 def _tmp(scratch: Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -156,13 +156,13 @@ def tasks(pids: Iterable[int]) -> int:
     return sum(stat.threads for pid in pids if (stat := read_stat(pid)) is not None)
 
 
-def has_argument(pid: int, arguments: Collection[str]) -> bool:
-    """Return whether one of `arguments` is, whole, an argument of the process."""
+def has_arguments(pid: int, wanted: Sequence[str]) -> bool:
+    """Return whether a process has these arguments, whole and one after the other."""
     try:
-        raw = _read(f"/proc/{pid}/cmdline")
+        raw = b"\0" + _read(f"/proc/{pid}/cmdline")
     except OSError:
         return False
-    return not {argument.encode() for argument in arguments}.isdisjoint(raw.split(b"\0"))
+    return b"\0" + b"\0".join(argument.encode() for argument in wanted) + b"\0" in raw
 
 
 def with_environment(entry: str) -> list[int]:

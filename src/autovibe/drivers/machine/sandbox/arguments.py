@@ -122,6 +122,11 @@ def _shown(spec: MachineSpec, ro_binds: Sequence[Path], private: interpreters.Pr
     return arguments
 
 
+def mark(name: str) -> tuple[str, str]:
+    """Return the arguments by which the processes of machine `name` are known."""
+    return ("--hostname", name)
+
+
 def command(
     bwrap: Path,
     spec: MachineSpec,
@@ -145,7 +150,7 @@ def command(
     arguments = [
         str(bwrap),
         *_ISOLATION,
-        *("--hostname", name),  # also the mark by which leftovers are known
+        *mark(name),
         *("--info-fd", str(descriptors.first_process), "--block-fd", str(descriptors.block)),
         *([] if descriptors.seccomp is None else ["--seccomp", str(descriptors.seccomp)]),
         *_system(),

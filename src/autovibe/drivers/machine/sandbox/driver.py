@@ -280,11 +280,11 @@ class SandboxDriver:
         )
         return SandboxMachine(parts, init, init_pidfd)
 
-    async def end_leftover(self, vm_id: str, pid: int | None) -> bool:
+    async def end_leftover(self, vm_id: str, pid: int | None) -> bool:  # noqa: ARG002 - the contract
         """End what a dead control-plane process left; returns whether there was anything.
 
-        A pid counts only while it still is that machine: by its start time in the record, or by
-        the machine's name among its arguments.
+        Its processes are known by the start times in the record and by the machine's name on their
+        command line; `pid` alone proves nothing, as it may be another process's by now.
         """
-        others = leftovers.still_marked(pid, vm_id)
+        others = leftovers.marked(arguments.mark(vm_id))
         return await leftovers.end_leftovers(self._scratch, vm_id, others)
