@@ -27,6 +27,17 @@ class _Protocol(H11Protocol):
         self.logger = _QUIET
         self.access_log = False
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Send small writes at once.
+
+        asyncio does so only on sockets whose protocol number is set, which those accepted from a
+        listener made elsewhere lack: every answer took 40 ms more, the delay of an acknowledgement.
+        """
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager

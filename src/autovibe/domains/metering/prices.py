@@ -74,7 +74,7 @@ class ModelPrices:
 
     @property
     def largest_input(self) -> int | None:
-        """The most input that any request can have: a price beyond the window means a larger one."""
+        """The most input of any request; a price beyond the window means that there is more."""
         if self.context_window is None:
             return None
         starts = [int(key.partition(">")[2]) for key in self.unit_prices if ">" in key]

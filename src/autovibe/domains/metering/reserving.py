@@ -39,6 +39,8 @@ from autovibe.v1 import metering_pb2
 
 MONEY: Final = "money"
 _DEFAULT_TTL_S: Final = 3_600
+_REMEMBERED_S: Final = 60
+_MOST_SCOPES: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,37 @@ class _Batch:
     touched: dict[uuid.UUID, BudgetState] = field(default_factory=dict)
 
 
+class OpenedPeriods:
+    """Remembers for a minute that all periods of a day have been opened for a set of budgets.
+
+    Only a minute: another host's clock may still be before midnight, and set a budget there.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._until: dict[tuple[object, ...], float] = {}
+
+    def known(self, scope: tuple[object, ...], now: float) -> bool:
+        """Return whether nothing has to be opened."""
+        return self._until.get(scope, now) > now
+
+    def remember(self, scope: tuple[object, ...], now: float) -> None:
+        """Take note that nothing had to be opened."""
+        if len(self._until) >= _MOST_SCOPES:
+            self._until.clear()
+        self._until[scope] = now + _REMEMBERED_S
+
+
 async def reserve_many(
-    tx: WriteTx, ctx: CallContext, reservations: Sequence[metering_pb2.Reservation]
+    tx: WriteTx,
+    ctx: CallContext,
+    reservations: Sequence[metering_pb2.Reservation],
+    opened: OpenedPeriods,
 ) -> list[metering_pb2.ReserveVerdict]:
     """Decide on calls in the given order; the verdicts hold once the transaction has committed."""
     now = ctx.clock.now()
     wanted = [_parse(reservation, now) for reservation in reservations]
-    batch = await _read_and_lock(tx, wanted, now)
+    batch = await _read_and_lock(tx, ctx, wanted, opened)
     verdicts = [await _decide(tx, batch, one) for one in wanted]
     await repository.insert_calls(tx, batch.admitted, batch.holds)
     updates = [
@@ -116,7 +142,9 @@ def _parse(reservation: metering_pb2.Reservation, now: datetime) -> _Wanted:
     )
 
 
-async def _read_and_lock(tx: WriteTx, wanted: Sequence[_Wanted], now: datetime) -> _Batch:
+async def _read_and_lock(
+    tx: WriteTx, ctx: CallContext, wanted: Sequence[_Wanted], opened: OpenedPeriods
+) -> _Batch:
     await repository.lock_quickly(tx)
     keys = [
         (one.call.execution_id, one.own_key)
@@ -132,15 +160,20 @@ async def _read_and_lock(tx: WriteTx, wanted: Sequence[_Wanted], now: datetime) 
     projects = {one.call.project_id for one in wanted}
     kinds = {MONEY} | {kind for one in wanted for kind in one.amounts}
     in_lines = {task_id for line in lines.values() for task_id in line}
-    await _open_periods(tx, projects, in_lines, kinds, now)
-    budgets = await repository.lock_budgets(tx, projects, in_lines, kinds, utc_day(now))
+    today = utc_day(ctx.clock.now())
+    scope = (today, frozenset(projects), frozenset(in_lines), frozenset(kinds))
+    if not opened.known(scope, ctx.clock.monotonic()) and not await _open_periods(
+        tx, projects, in_lines, kinds, ctx.clock.now()
+    ):
+        opened.remember(scope, ctx.clock.monotonic())
+    budgets = await repository.lock_budgets(tx, projects, in_lines, kinds, today)
     return _Batch(lines, generations, budgets, known, known_holds)
 
 
 async def _open_periods(
     tx: WriteTx, projects: set[uuid.UUID], tasks: set[uuid.UUID], kinds: set[str], now: datetime
-) -> None:
-    """Insert the rows of periods that have begun since the last call (decision D4)."""
+) -> int:
+    """Insert the rows of periods that have begun since the last call, and count them (D4)."""
     today = utc_day(now)
     ended = await repository.ended_budgets(
         tx, today, project_ids=projects, task_ids=tasks, resource_types=kinds
@@ -150,6 +183,7 @@ async def _open_periods(
         values = {"allocated_amount": last.allocated_amount, "unit": last.unit, "auto_reset": True}
         bounds = period_bounds(last.budget_period, today)
         await repository.open_budget(tx, key, bounds, values, now)
+    return len(ended)
 
 
 async def _decide(tx: WriteTx, batch: _Batch, one: _Wanted) -> metering_pb2.ReserveVerdict:

@@ -6,12 +6,13 @@ import uuid
 from decimal import Decimal
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.in_place import run_in_place
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.budgets import list_budgets, parse_budget_amount, set_budget
 from autovibe.domains.metering.errors import NoExchangeRateError
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
-from autovibe.domains.metering.reserving import MONEY, reserve_many
+from autovibe.domains.metering.reserving import MONEY, OpenedPeriods, reserve_many
 from autovibe.domains.metering.settling import API_CALLS, recover, settle_many
 from autovibe.domains.metering.state import BudgetKey
 from autovibe.domains.projects import resolve_project_id
@@ -31,6 +32,7 @@ class MeteringService:
     def __init__(self, *, max_rate_age_days: int | None = None) -> None:
         """Take the setting `rates.max_age_days`."""
         self._max_rate_age_days = max_rate_age_days
+        self._opened = OpenedPeriods()
 
     async def set_budget(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.SetBudgetRequest
@@ -126,14 +128,16 @@ class MeteringService:
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.ReserveManyRequest
     ) -> metering_pb2.ReserveManyResponse:
         """Hold the worst case of several calls; each is decided by itself, in order."""
-        verdicts = await reserve_many(tx, ctx, request.reservations)
+        verdicts = await run_in_place(
+            tx, lambda hot: reserve_many(hot, ctx, request.reservations, self._opened)
+        )
         return metering_pb2.ReserveManyResponse(verdicts=verdicts)
 
     async def settle_many(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.SettleManyRequest
     ) -> metering_pb2.SettleManyResponse:
         """Settle or release holds; a cost that was incurred is never refused."""
-        verdicts = await settle_many(tx, ctx, request.settlements)
+        verdicts = await run_in_place(tx, lambda hot: settle_many(hot, ctx, request.settlements))
         return metering_pb2.SettleManyResponse(verdicts=verdicts)
 
     async def recover_reservations(

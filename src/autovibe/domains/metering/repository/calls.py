@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    Uuid,
     and_,
     bindparam,
     insert,
@@ -43,6 +44,21 @@ _SAVE_RESERVATIONS: Final = (
     .where(_RESERVATIONS.c.id == bindparam("key"))
     .values(state=bindparam("new_state"), finished_at=bindparam("now"))
 )
+_INSERT_RESERVATIONS: Final = insert(_RESERVATIONS)
+_INSERT_HOLDS: Final = insert(_HOLDS)
+_RESERVATION_COLUMNS: Final = [
+    c for c in _RESERVATIONS.columns if c.name not in {"forwarded_at", "finished_at"}
+]
+_BY_ID: Final[Select[Any]] = (
+    select(*_RESERVATION_COLUMNS)
+    .where(_RESERVATIONS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
+    .order_by(_RESERVATIONS.c.id)
+)
+_HOLDS_OF: Final = (
+    select(*_HOLDS.columns)
+    .where(_HOLDS.c.reservation_id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
+    .order_by(_HOLDS.c.budget_id)
+)
 
 
 async def find_reservations(
@@ -53,21 +69,18 @@ async def find_reservations(
     lock: bool = False,
 ) -> dict[uuid.UUID, ReservationState]:
     """Return calls by id, and those that used a key in an execution."""
+    query = _BY_ID
     used = [
-        and_(
-            BudgetReservation.execution_id == execution_id,
-            BudgetReservation.idempotency_key == key,
-        )
+        and_(_RESERVATIONS.c.execution_id == execution_id, _RESERVATIONS.c.idempotency_key == key)
         for execution_id, key in keys
     ]
-    query = (
-        select(BudgetReservation)
-        .where(or_(BudgetReservation.id.in_(ids), *used))
-        .order_by(BudgetReservation.id)
-    )
+    if used:
+        named = _RESERVATIONS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True))
+        query = select(*_RESERVATION_COLUMNS).where(or_(named, *used))
     if lock:
         query = tx.dialect.for_update(query, BudgetReservation)
-    return {call.id: call for call in await _reservations(tx, query)}
+    rows = await tx.session.execute(query, {"ids": list(ids)})
+    return {row["id"]: _reservation(row) for row in rows.mappings()}
 
 
 async def lock_left_over(
@@ -106,11 +119,7 @@ async def holds_of(tx: ReadTx, reservation_ids: Collection[uuid.UUID]) -> list[H
     """Return the holds of calls."""
     if not reservation_ids:
         return []
-    rows = await tx.session.execute(
-        select(*_HOLDS.columns)
-        .where(_HOLDS.c.reservation_id.in_(reservation_ids))
-        .order_by(_HOLDS.c.budget_id)
-    )
+    rows = await tx.session.execute(_HOLDS_OF, {"ids": list(reservation_ids)})
     return [HoldState(**row) for row in rows.mappings()]
 
 
@@ -127,9 +136,9 @@ async def insert_calls(
             }
             for call in reservations
         ]
-        await tx.session.execute(insert(_RESERVATIONS), rows)
+        await tx.session.execute(_INSERT_RESERVATIONS, rows)
     if holds:
-        await tx.session.execute(insert(_HOLDS), [vars(hold) for hold in holds])
+        await tx.session.execute(_INSERT_HOLDS, [vars(hold) for hold in holds])
 
 
 async def finish_calls(
@@ -151,8 +160,7 @@ def _without_terms(call: ReservationState) -> dict[str, object]:
 
 
 async def _reservations(tx: ReadTx, query: Select[BudgetReservation]) -> list[ReservationState]:
-    wanted = [c for c in _RESERVATIONS.columns if c.name not in {"forwarded_at", "finished_at"}]
-    rows = await tx.session.execute(query.with_only_columns(*wanted))
+    rows = await tx.session.execute(query.with_only_columns(*_RESERVATION_COLUMNS))
     return [_reservation(row) for row in rows.mappings()]
 
 

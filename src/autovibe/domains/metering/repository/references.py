@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import (
     Select,
     Uuid,
+    bindparam,
     column,
     select,
     table,
@@ -22,6 +23,26 @@ _TASKS: Final = table(
 )
 _ORDERS: Final = table("work_orders", column("id", Uuid()), column("lease_generation"))
 EXECUTIONS: Final = table("executions", column("id", Uuid()), column("task_id", Uuid()))
+_GENERATIONS: Final = select(_ORDERS.c.id, _ORDERS.c.lease_generation).where(
+    _ORDERS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True))
+)
+
+
+def _lines() -> Select[uuid.UUID, uuid.UUID]:
+    line = (
+        select(_TASKS.c.id.label("leaf_id"), _TASKS.c.id, _TASKS.c.parent_task_id)
+        .where(_TASKS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
+        .cte("line", recursive=True)
+    )
+    line = line.union(
+        select(line.c.leaf_id, _TASKS.c.id, _TASKS.c.parent_task_id).join(
+            line, _TASKS.c.id == line.c.parent_task_id
+        )
+    )
+    return select(line.c.leaf_id, line.c.id)
+
+
+_LINES: Final = _lines()
 
 
 async def lock_quickly(tx: WriteTx) -> None:
@@ -34,9 +55,7 @@ async def lease_generations(tx: ReadTx, order_ids: Collection[uuid.UUID]) -> dic
     """Return the present lease generation of work orders."""
     if not order_ids:
         return {}
-    found = await tx.session.execute(
-        select(_ORDERS.c.id, _ORDERS.c.lease_generation).where(_ORDERS.c.id.in_(order_ids))
-    )
+    found = await tx.session.execute(_GENERATIONS, {"ids": list(order_ids)})
     return {row.id: row.lease_generation for row in found}
 
 
@@ -46,17 +65,8 @@ async def task_lines(
     """Return for each task itself and all its ancestors."""
     if not task_ids:
         return {}
-    first = select(_TASKS.c.id.label("leaf_id"), _TASKS.c.id, _TASKS.c.parent_task_id).where(
-        _TASKS.c.id.in_(task_ids)
-    )
-    line = first.cte("line", recursive=True)
-    line = line.union(
-        select(line.c.leaf_id, _TASKS.c.id, _TASKS.c.parent_task_id).join(
-            line, _TASKS.c.id == line.c.parent_task_id
-        )
-    )
     lines: dict[uuid.UUID, set[uuid.UUID]] = {}
-    for row in await tx.session.execute(select(line.c.leaf_id, line.c.id)):
+    for row in await tx.session.execute(_LINES, {"ids": list(task_ids)}):
         lines.setdefault(row.leaf_id, set()).add(row.id)
     return {leaf: frozenset(members) for leaf, members in lines.items()}
 

@@ -31,12 +31,13 @@ from autovibe.domains.metering.state import (
 )
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
+_INSERT_USAGE: Final = insert(_USAGE)
 
 
 async def insert_usage(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert usage rows."""
     if rows:
-        await tx.session.execute(insert(_USAGE), list(rows))
+        await tx.session.execute(_INSERT_USAGE, list(rows))
 
 
 async def used_so_far(
