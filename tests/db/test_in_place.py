@@ -36,11 +36,13 @@ async def test_hot_work_is_part_of_the_transaction_that_it_was_given(db: Databas
 
 
 async def test_hot_work_is_undone_with_its_transaction(db: Database) -> None:
-    with pytest.raises(LookupError):
+    async def add_and_fail() -> None:
         async with db.write() as tx:
             await run_in_place(tx, lambda hot: _add(hot, "a"))
             raise LookupError
 
+    with pytest.raises(LookupError):
+        await add_and_fail()
     async with db.write() as tx:
         assert await run_in_place(tx, _names) == []
 
@@ -52,9 +54,12 @@ async def test_errors_of_the_database_are_typed_and_leave_the_connection_usable(
         await _add(hot, "a")
         await _add(hot, "a")
 
-    with pytest.raises(UniqueViolationError) as error:
+    async def add_twice() -> None:
         async with db.write() as tx:
             await run_in_place(tx, twice)
+
+    with pytest.raises(UniqueViolationError) as error:
+        await add_twice()
     async with db.write() as tx:
         await run_in_place(tx, lambda hot: _add(hot, "a"))
 
