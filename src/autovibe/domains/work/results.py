@@ -164,6 +164,7 @@ class PauseTask:
             check_transition("task", task.status, TaskStatus.BLOCKED)
             task.status = TaskStatus.BLOCKED
             task.block_reason = "INTERRUPTED"
+            await tx.session.flush()  # the answer shows the task as it is now
         elif task.status == TaskStatus.IN_PROGRESS:
             raise TaskNotRunningError(
                 f"Task {plan.task_id} has just been claimed by a worker; pause it again.",
