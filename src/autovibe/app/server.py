@@ -29,19 +29,19 @@ async def serve(settings: Settings) -> None:
     """
     async with open_control_plane(settings) as plane, contextlib.AsyncExitStack() as stack:
         authenticate = token_authenticator(plane.operations)
-        await stack.enter_async_context(
+        rest = await stack.enter_async_context(
             serve_rest(plane.operations, authenticate, settings.host, settings.http_port)
         )
-        await stack.enter_async_context(
+        grpc = await stack.enter_async_context(
             serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)
         )
-        await stack.enter_async_context(_announced(plane))
+        await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
         worker = await plane.worker(_SLOTS)
         await worker.serve()
 
 
 @contextlib.asynccontextmanager
-async def _announced(plane: ControlPlane) -> AsyncGenerator[None]:
+async def _announced(plane: ControlPlane, url: str, grpc_target: str) -> AsyncGenerator[None]:
     """Leave the token and the address where the commands of this home find them."""
     settings = plane.settings
     issued = await plane.services.identity.issue_token(
@@ -49,8 +49,8 @@ async def _announced(plane: ControlPlane) -> AsyncGenerator[None]:
     )
     _write_private(settings.token_file, issued.token)
     told = {
-        "url": f"http://{settings.host}:{settings.http_port}",
-        "grpc": f"{settings.host}:{settings.grpc_port}",
+        "url": url,
+        "grpc": grpc_target,
         "instance_id": str(plane.instance_id),
         "pid": os.getpid(),
     }

@@ -228,6 +228,12 @@ class ProjectService(Protocol):
 class WorkService(Protocol):
     """Tasks and how they are done."""
 
+    async def check_task_context(
+        self, request: work_pb2.CheckTaskContextRequest, /
+    ) -> work_pb2.TaskContext:
+        """Say how a task would be run, or why it cannot be; nothing is kept."""
+        ...
+
     async def create_task(
         self, request: work_pb2.CreateTaskRequest, /
     ) -> work_pb2.Task:

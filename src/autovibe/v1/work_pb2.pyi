@@ -103,6 +103,14 @@ class WorkOrderPayload(_message.Message):
     note: str
     def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., prompt: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., session_id: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
+class CheckTaskContextRequest(_message.Message):
+    __slots__ = ("context", "permission_level")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    context: TaskContext
+    permission_level: str
+    def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., permission_level: _Optional[str] = ...) -> None: ...
+
 class CreateTaskRequest(_message.Message):
     __slots__ = ("project", "title", "description", "task_type", "permission_level", "priority", "context", "budget", "base_checkpoint_id", "start", "metadata")
     PROJECT_FIELD_NUMBER: _ClassVar[int]

@@ -41,6 +41,71 @@ class CreatePlan:
     budget: str
 
 
+def complete_context(
+    fleet: Fleet, defaults: WorkDefaults, given: work_pb2.TaskContext, permission_level: str
+) -> tuple[work_pb2.TaskContext, PermissionLevel]:
+    """Return how a task is to be run with every default filled in, and its permission level.
+
+    Raises:
+        InvalidArgumentError: the time limit is out of range.
+        ApprovalGateOpenError: the agent may not do supervised work.
+    """
+    agents = fleet.agents()
+    context = work_pb2.TaskContext()
+    context.CopyFrom(given)
+    context.agent = context.agent or next(iter(agents))
+    context.isolation = context.isolation or "auto"
+    context.timeout_s = context.timeout_s or defaults.task_timeout_s
+    if not 1 <= context.timeout_s <= _MAX_TIMEOUT_S:
+        raise InvalidArgumentError(
+            "The time limit must lie between one second and 30 days.", field="context.timeout_s"
+        )
+    facts = agents.get(context.agent)
+    if facts is not None:
+        context.model = context.model or facts.default_model or ""
+    permission = PermissionLevel(permission_level or PermissionLevel.AUTONOMOUS)
+    gate_open = facts is not None and facts.approval_gate != "closed"
+    if permission != PermissionLevel.AUTONOMOUS and gate_open:
+        raise ApprovalGateOpenError(
+            f"{context.agent} cannot do {permission} work: its permission gate does not fail "
+            "closed. Use another agent, or permission level autonomous."
+        )
+    return context, permission
+
+
+class CheckTaskContext:
+    """The long operation CheckTaskContext: what CreateTask would say, before anything is made."""
+
+    def __init__(self, fleet: Fleet, defaults: WorkDefaults) -> None:
+        """Check against a fleet."""
+        self._fleet = fleet
+        self._defaults = defaults
+
+    async def prepare(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.CheckTaskContextRequest
+    ) -> work_pb2.TaskContext:
+        """Fill in the defaults.
+
+        Raises:
+            InvalidArgumentError: the time limit is out of range.
+            ApprovalGateOpenError: the agent may not do supervised work.
+        """
+        return complete_context(
+            self._fleet, self._defaults, request.context, request.permission_level
+        )[0]
+
+    async def act(self, ctx: CallContext, plan: work_pb2.TaskContext) -> work_pb2.TaskContext:
+        """Try agent and isolation.
+
+        Raises:
+            UnknownAgentError: no adapter has this name.
+            AgentNotInstalledError: the agent's program is missing.
+            NoIsolationError: the wanted isolation does not work here.
+        """
+        plan.isolation = await self._fleet.check(plan.agent, plan.isolation)
+        return plan
+
+
 class CreateTask:
     """The long operation CreateTask: agent and isolation are tried before a row is written."""
 
@@ -59,29 +124,12 @@ class CreateTask:
             ApprovalGateOpenError: the agent may not do supervised work.
         """
         await get_project(tx, request.project)
-        agents = self._fleet.agents()
-        context = work_pb2.TaskContext()
-        context.CopyFrom(request.context)
-        context.agent = context.agent or next(iter(agents))
-        context.isolation = context.isolation or "auto"
-        context.timeout_s = context.timeout_s or self._defaults.task_timeout_s
-        if not 1 <= context.timeout_s <= _MAX_TIMEOUT_S:
-            raise InvalidArgumentError(
-                "The time limit must lie between one second and 30 days.", field="context.timeout_s"
-            )
+        context, permission = complete_context(
+            self._fleet, self._defaults, request.context, request.permission_level
+        )
         if not request.description.strip() and not context.agent_args:
             raise InvalidArgumentError(
                 "The prompt is empty; say what is to be done.", field="description"
-            )
-        facts = agents.get(context.agent)
-        if facts is not None:
-            context.model = context.model or facts.default_model or ""
-        permission = PermissionLevel(request.permission_level or PermissionLevel.AUTONOMOUS)
-        gate_open = facts is not None and facts.approval_gate != "closed"
-        if permission != PermissionLevel.AUTONOMOUS and gate_open:
-            raise ApprovalGateOpenError(
-                f"{context.agent} cannot do {permission} work: its permission gate does not fail "
-                "closed. Use another agent, or permission level autonomous."
             )
         budget = request.budget or self._defaults.task_budget
         if budget:

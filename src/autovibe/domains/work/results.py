@@ -19,6 +19,7 @@ from autovibe.domains.checkpoints import (
 )
 from autovibe.domains.machines.control import Control
 from autovibe.domains.metering import TaskSpend, spend_of_task
+from autovibe.domains.projects import get_project
 from autovibe.domains.work import repository
 from autovibe.domains.work.apply import Applied, ApplyPlan, apply_result
 from autovibe.domains.work.errors import NothingToApplyError, TaskNotRunningError
@@ -60,6 +61,8 @@ class GetTaskResult:
         spend = await spend_of_task(tx, task.id, [execution.id for execution in executions])
         machines = [e.machine_id for e in executions if e.machine_id is not None]
         result = _result_message(task, executions, spend)
+        if task.project_id is not None:
+            result.project_name = (await get_project(tx, str(task.project_id))).name
         result.checkpoint_count = await count_of_machines(tx, machines)
         base_root = await _root(tx, task.base_checkpoint_id)
         result_root = await _root(tx, task.result_checkpoint_id)

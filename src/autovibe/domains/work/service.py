@@ -17,7 +17,7 @@ from autovibe.domains.work.continuing import (
     ResumeTask,
     RetryTask,
 )
-from autovibe.domains.work.create_task import CreateTask
+from autovibe.domains.work.create_task import CheckTaskContext, CreateTask
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.domains.work.messages import (
     column_value,
@@ -56,6 +56,7 @@ class WorkService:
         self, store: CheckpointStore, control: Control, fleet: Fleet, defaults: WorkDefaults
     ) -> None:
         """Work with a store, the machines of this process, and what it can run."""
+        self.check_task_context = CheckTaskContext(fleet, defaults)
         self.create_task = CreateTask(fleet, defaults)
         self.resume_task = ResumeTask(fleet)
         self.retry_task = RetryTask(fleet)
