@@ -43,7 +43,7 @@ class Bench:
             model=None,
             session_id=str(uuid.uuid4()),
             resume=False,
-            gateway_url="http://127.0.0.1:{port}",
+            gateway_url="http://127.0.0.1:{autovibe:port}",
             virtual_key=server.api_key,
             settings_dir=settings,
         )
@@ -71,9 +71,9 @@ class Bench:
         for bind in launch.binds:
             if text == bind.inside or text.startswith(f"{bind.inside}/"):
                 text = str(bind.host) + text[len(bind.inside) :]
-        known = {"{workspace}": self.workspace, "{home}": self.home, "{port}": port}
+        known = {"workspace": self.workspace, "home": self.home, "port": port}
         for placeholder, value in known.items():
-            text = text.replace(placeholder, str(value))
+            text = text.replace(f"{{autovibe:{placeholder}}}", str(value))
         return text
 
     async def run(self, adapter, request, port) -> Run:

@@ -89,7 +89,7 @@ def test_gateway_route_is_the_base_url(launch):
     env = launch().env
     assert env["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:9000/llm/anthropic"
     assert env["ANTHROPIC_AUTH_TOKEN"] == "virtual"
-    assert env["HOME"] == "{home}"
+    assert env["HOME"] == "{autovibe:home}"
 
 
 def test_default_model_has_a_known_price(launch):

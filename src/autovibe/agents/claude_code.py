@@ -44,7 +44,7 @@ _SETTINGS: Final = {
 
 _ENV: Final = {
     "IS_SANDBOX": "1",  # as root it refuses to skip permissions otherwise
-    "HOME": "{home}",
+    "HOME": "{autovibe:home}",
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -62,7 +62,7 @@ class ShellAdapter:
             )
             raise InvalidArgumentError(msg, what="prompt", size_bytes=size)
         env = _gateway_env(request) | {
-            "HOME": "{home}",
+            "HOME": "{autovibe:home}",
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "AUTOVIBE_PROMPT": prompt,

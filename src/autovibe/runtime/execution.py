@@ -206,7 +206,7 @@ class Execution:
             model=context.model or adapter.default_model,
             session_id=session_id,
             resume=resume,
-            gateway_url="http://127.0.0.1:{port}",
+            gateway_url="http://127.0.0.1:{autovibe:port}",
             virtual_key=key,
             settings_dir=workplace.settings,
             extra_args=tuple(context.agent_args),

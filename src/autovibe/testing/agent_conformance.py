@@ -88,7 +88,7 @@ class AgentCase:
             model=None,
             session_id=str(uuid.uuid4()),
             resume=False,
-            gateway_url="http://127.0.0.1:{port}",
+            gateway_url="http://127.0.0.1:{autovibe:port}",
             virtual_key=_KEY,
             settings_dir=settings,
             extra_args=self.extra_args,

@@ -49,8 +49,11 @@ async def check_environment_is_exactly_what_was_given(case: MachineCase, directo
         spec = case.spec(
             directory,
             "import json, os; print(json.dumps(dict(os.environ)))",
-            env={"GIVEN": "a b\n{x}", "WHERE": "{workspace}|{home}|{port}"},
-            path_prefix=["/opt/first", "{home}/bin"],
+            env={
+                "GIVEN": "a b\n{x}",
+                "WHERE": "{autovibe:workspace}|{autovibe:home}|{autovibe:port}",
+            },
+            path_prefix=["/opt/first", "{autovibe:home}/bin"],
         )
         async with case.running(directory, spec) as machine:
             seen = json.loads(b"".join([line async for line in machine.output()]))
@@ -86,9 +89,9 @@ async def check_files_are_shared_with_the_host(case: MachineCase, directory: Pat
 
 async def check_arguments_are_filled_in_once(case: MachineCase, directory: Path) -> None:
     """Placeholders are replaced, everything else arrives as it is."""
-    odd = ["", "a b", "$HOME", "'\"`\\", "--", "{unknown}", "{{port}}", "ü\n"]
+    odd = ["", "a b", "$HOME", "'\"`\\", "--", "{home}", "{{autovibe:port}}", "ü\n"]
     spec = case.spec(directory, "import json, sys; print(json.dumps(sys.argv[1:]))")
-    spec = replace(spec, argv=[*spec.argv, "{workspace}/x", *odd])
+    spec = replace(spec, argv=[*spec.argv, "{autovibe:workspace}/x", *odd])
     async with case.running(directory, spec) as machine:
         seen = json.loads(b"".join([line async for line in machine.output()]))
         assert seen[1] == f"{machine.workspace_inside}/x"
@@ -201,7 +204,7 @@ print(json.dumps({
 
 async def check_listener_reaches_the_host(case: MachineCase, directory: Path) -> None:
     """The control plane serves the listener, and programs inside reach it at the given port."""
-    spec = case.spec(directory, _ASK, env={"LISTENER": "{port}"})
+    spec = case.spec(directory, _ASK, env={"LISTENER": "{autovibe:port}"})
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"you said " + await reader.readline())
@@ -226,9 +229,9 @@ async def check_failed_start_leaves_nothing(case: MachineCase, directory: Path) 
     driver = case.driver(directory)
     for spec, word in (
         (replace(good, argv=["no-such-program-at-all"]), "No such file"),
-        (replace(good, argv=["{workspace}/script"]), "No such file"),
-        (replace(good, argv=["{workspace}/plain"]), "Permission denied"),
-        (replace(good, argv=["{workspace}"]), "Permission denied"),
+        (replace(good, argv=["{autovibe:workspace}/script"]), "No such file"),
+        (replace(good, argv=["{autovibe:workspace}/plain"]), "Permission denied"),
+        (replace(good, argv=["{autovibe:workspace}"]), "Permission denied"),
         (replace(good, argv=[]), "no program"),
         (replace(good, workspace=directory / "nowhere"), "not a directory"),
         (replace(good, binds=[Bind(directory / "nowhere", "/opt/x")]), "does not exist"),
@@ -282,7 +285,9 @@ async def check_ten_machines_at_once(case: MachineCase, directory: Path) -> None
     """Machines started together do not mix: files, listeners and exits are their own."""
     driver = case.driver(directory)
     specs = [
-        case.spec(directory, f"{_ASK}raise SystemExit({number})", env={"LISTENER": "{port}"})
+        case.spec(
+            directory, f"{_ASK}raise SystemExit({number})", env={"LISTENER": "{autovibe:port}"}
+        )
         for number in range(10)
     ]
     machines = await asyncio.gather(*(driver.spawn(spec) for spec in specs))

@@ -61,7 +61,7 @@ async def test_program_of_an_environment_runs(name, installation, tmp_path):
         made.machine_id,
         made.workspace,
         made.home,
-        [f"{{workspace}}/{name}/bin/python", "-I", "-S", "-c", text],
+        [f"{{autovibe:workspace}}/{name}/bin/python", "-I", "-S", "-c", text],
         {},
     )
     output, code = await CASE.run(tmp_path, spec)

@@ -38,7 +38,7 @@ class AgentRequest:
 
 @dataclass(frozen=True)
 class AgentLaunch:
-    """A program to start in a machine. `{workspace}` and `{home}` are replaced by the driver."""
+    """A program to start in a machine; the driver fills in placeholders as in `MachineSpec`."""
 
     argv: Sequence[str]
     env: Mapping[str, str]

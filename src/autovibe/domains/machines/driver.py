@@ -37,7 +37,7 @@ class MachineSpec:
     `workspace` and `home` are host directories that belong to this machine alone. They appear as
     `/workspace` and `/home/agent` where the driver has its own root, else under their host paths;
     `Machine.workspace_inside` and `.home_inside` say which. The driver replaces
-    `{workspace}`, `{home}` and `{port}` in `argv` and in the values of `env`.
+    `{autovibe:workspace}`, `{autovibe:home}` and `{autovibe:port}` in `argv` and in `env`.
     """
 
     machine_id: str

@@ -24,7 +24,7 @@ INNER: Final = Path(__file__).with_name("inner.py")
 OPEN_FILES: Final = 65536
 SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
-_PLACEHOLDER: Final = re.compile(r"\{(workspace|home|port)\}")
+_PLACEHOLDER: Final = re.compile(r"\{autovibe:(workspace|home|port)\}")
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+import logging
+from typing import Any, Final, NoReturn
 
 import grpc
+import grpc.aio
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from autovibe.kernel.errors import AutovibeError, Code
+
+_logger = logging.getLogger(__name__)
 
 DOMAIN: Final = "autovibe"
 # A client refuses an answer whose metadata is above 8 KiB, unless it was told otherwise; message
@@ -22,6 +26,25 @@ _PERCENT: Final = 0x25
 def status_code(code: Code) -> grpc.StatusCode:
     """Return the status of a code: they have the same names."""
     return grpc.StatusCode[code.value]
+
+
+async def abort(
+    context: grpc.aio.ServicerContext[Any, Any], error: AutovibeError, request_id: str
+) -> NoReturn:
+    """End a call with an error."""
+    await context.abort(
+        status_code(error.code), shortened(error.message), trailing_metadata(error, request_id)
+    )
+    raise AssertionError("unreachable: abort raises")
+
+
+def unexpected(what: str, request_id: str) -> AutovibeError:
+    """Log the exception that is being handled; return what a caller may know of it."""
+    _logger.exception("request %s: %s failed", request_id, what)
+    return AutovibeError(
+        f"Something went wrong inside autovibe; its log tells more under request {request_id}.",
+        request_id=request_id,
+    )
 
 
 def trailing_metadata(error: AutovibeError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import AutovibeError, InvalidArgumentError, UnauthenticatedError
+from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.operations import Authenticate, Operations
 from autovibe.sdk.contract import Method
 from autovibe.skins.errors import PortTakenError
-from autovibe.skins.grpc.errors import shortened, status_code, trailing_metadata
+from autovibe.skins.grpc.errors import abort, unexpected
+from autovibe.skins.grpc.gate import Gate, ServicerContext, current_actor
+from autovibe.skins.grpc.standard import add_health, add_reflection
 from autovibe.skins.listening import bind
-
-_logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 5.0
-_BEARER: Final = "bearer "
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # otherwise a second server would silently share the port
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -34,7 +31,6 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
 )
 
-ServicerContext = grpc.aio.ServicerContext[Any, Any]
 Handler = Callable[[bytes, ServicerContext], Awaitable[bytes]]
 
 
@@ -59,6 +55,7 @@ async def serve_grpc(
     """Serve the operations for people and for our own processes until the block ends.
 
     The latter need the permission `internal`, which the contract names and `invoke()` checks.
+    Beside them stand health (`grpc.health.v1`) and reflection, for whoever has any token.
     Calls under way get five seconds to end. A call whose deadline passes is cancelled.
 
     Raises:
@@ -67,9 +64,12 @@ async def serve_grpc(
     """
     if port:
         bind(host, port).close()  # says what is wrong; gRPC itself only says that it failed
-    server = grpc.aio.server(options=_OPTIONS)
-    for service, handlers in _handlers(operations, authenticate).items():
+    server = grpc.aio.server(interceptors=(Gate(authenticate),), options=_OPTIONS)
+    services = _handlers(operations)
+    for service, handlers in services.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    add_reflection(server, services)
+    health = await add_health(server, services)
     try:
         bound = server.add_insecure_port(_address(host, port))
     except RuntimeError as error:
@@ -82,6 +82,7 @@ async def serve_grpc(
     try:
         yield GrpcServer(host, bound)
     finally:
+        await health.enter_graceful_shutdown()
         await server.stop(_GRACE_S)
 
 
@@ -90,42 +91,30 @@ def _address(host: str, port: int) -> str:
 
 
 def _handlers(
-    operations: Operations, authenticate: Authenticate
+    operations: Operations,
 ) -> Mapping[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
     services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for operation in operations.registry:
         method = operation.method
         # Bytes in, bytes out: what cannot be decoded is then an error of ours, not gRPC's.
         services.setdefault(method.service, {})[method.descriptor.name] = (
-            grpc.unary_unary_rpc_method_handler(_handler(operations, authenticate, method))
+            grpc.unary_unary_rpc_method_handler(_handler(operations, method))
         )
     return services
 
 
-def _handler(operations: Operations, authenticate: Authenticate, method: Method) -> Handler:
+def _handler(operations: Operations, method: Method) -> Handler:
     async def handle(body: bytes, context: ServicerContext) -> bytes:
         request_id = str(new_id())
         try:
-            actor = await authenticate(_token(context))
-            base = operations.context(actor)
-            ctx = CallContext(actor, base.clock, base.instance_id, request_id)
+            ctx = replace(operations.context(current_actor()), request_id=request_id)
             response = await operations.invoke(method.name, _decoded(method, body), ctx)
             return response.SerializeToString()
         except AutovibeError as error:
             failure = error
-        except Exception:
-            _logger.exception("request %s: %s failed", request_id, method.name)
-            failure = AutovibeError(
-                "Something went wrong inside autovibe; its log tells more under request "
-                f"{request_id}.",
-                request_id=request_id,
-            )
-        await context.abort(
-            status_code(failure.code),
-            shortened(failure.message),
-            trailing_metadata(failure, request_id),
-        )
-        raise AssertionError("unreachable: abort raises")
+        except Exception:  # noqa: BLE001 - it is logged there
+            failure = unexpected(method.name, request_id)
+        await abort(context, failure, request_id)
 
     return handle
 
@@ -139,14 +128,3 @@ def _decoded(method: Method, body: bytes) -> Message:
             f"The request is no {method.descriptor.input_type.full_name}; send one."
         ) from None
     return request
-
-
-def _token(context: ServicerContext) -> str:
-    given = [
-        value for name, value in context.invocation_metadata() or () if name == "authorization"
-    ]
-    if len(given) != 1 or not isinstance(given[0], str) or not given[0].lower().startswith(_BEARER):
-        raise UnauthenticatedError(
-            "Send your token as metadata: `authorization` with the value `Bearer TOKEN`."
-        )
-    return given[0][len(_BEARER) :].strip()
