@@ -120,6 +120,15 @@ async def test_any_program_can_be_the_agent_without_isolation(user: User) -> Non
     assert not (user.repo / "hello.txt").exists()
 
 
+async def test_claude_code_runs_without_isolation_only_when_it_is_trusted(user: User) -> None:
+    # Without the trust its own permission prompts stay, and nobody is there to answer them.
+    asked = await user.run(PROMPT, "--isolation", "process")
+    assert "calc.py" not in [item["path"] for item in asked.json["files_changed"]]
+    trusted = await user.run(PROMPT, "--isolation", "process", "--yes-i-trust-this-agent")
+    assert trusted.status == 0, trusted.out
+    assert "calc.py" in [item["path"] for item in trusted.json["files_changed"]]
+
+
 async def test_each_of_many_steps_has_its_checkpoint(user: User) -> None:
     user.server.script = steps(8)
     run = await user.run("do the steps")

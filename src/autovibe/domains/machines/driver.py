@@ -24,7 +24,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Bind:
-    """A host path shown read-only inside the machine at `inside`."""
+    """A host path shown read-only inside the machine at `inside`.
+
+    A driver without a root of its own puts the host path in place of `inside` where an argument or
+    a variable is that path or lies below it.
+    """
 
     host: Path
     inside: str

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -122,7 +123,9 @@ class ProcessDriver:
         os.mkdir(inside.tmp, 0o700)  # noqa: PTH102 - one quick call, before anything runs
         command = [sys.executable, "-I", "-S", str(launch.INNER), str(started.control_inside)]
         process = started.start([*command, *_mark(started.name)])
-        orders = launch.orders(spec, inside, supervise=True, join=started.groups.directories)
+        orders = launch.orders(
+            _at_host_paths(spec), inside, supervise=True, join=started.groups.directories
+        )
         await launch.send_orders(started.control, orders)
         answer, _ = await launch.receive_answer(started.control)
         program = answer.get("program")
@@ -159,6 +162,23 @@ class ProcessDriver:
         others += [below for supervisor in others for below in procfs.descendants(supervisor)]
         others += procfs.with_environment(f"TMPDIR={_tmp(self._scratch / vm_id)}")
         return await leftovers.end_leftovers(self._scratch, vm_id, others)
+
+
+def _at_host_paths(spec: MachineSpec) -> MachineSpec:
+    """Name what is bound by its own path: there is no other root to show it in."""
+
+    def host(text: str) -> str:
+        for bind in spec.binds:
+            if text == bind.inside or text.startswith(f"{bind.inside}/"):
+                return f"{bind.host}{text.removeprefix(bind.inside)}"
+        return text
+
+    return replace(
+        spec,
+        argv=[host(text) for text in spec.argv],
+        env={name: host(text) for name, text in spec.env.items()},
+        path_prefix=[host(text) for text in spec.path_prefix],
+    )
 
 
 def _listen() -> socket.socket:
