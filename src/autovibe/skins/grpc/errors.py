@@ -38,9 +38,9 @@ async def abort(
     raise AssertionError("unreachable: abort raises")
 
 
-def unexpected(what: str, request_id: str) -> AutovibeError:
-    """Log the exception that is being handled; return what a caller may know of it."""
-    _logger.exception("request %s: %s failed", request_id, what)
+def unexpected(what: str, request_id: str, cause: Exception) -> AutovibeError:
+    """Log what nobody expected; return what a caller may know of it."""
+    _logger.error("request %s: %s failed", request_id, what, exc_info=cause)
     return AutovibeError(
         f"Something went wrong inside autovibe; its log tells more under request {request_id}.",
         request_id=request_id,

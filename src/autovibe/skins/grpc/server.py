@@ -18,7 +18,7 @@ from autovibe.sdk.contract import Method
 from autovibe.skins.errors import PortTakenError
 from autovibe.skins.grpc.errors import abort, unexpected
 from autovibe.skins.grpc.gate import Gate, ServicerContext, current_actor
-from autovibe.skins.grpc.standard import add_health, add_reflection
+from autovibe.skins.grpc.standard import Health, add_reflection
 from autovibe.skins.listening import bind
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
@@ -69,7 +69,8 @@ async def serve_grpc(
     for service, handlers in services.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     add_reflection(server, services)
-    health = await add_health(server, services)
+    health = Health()
+    await health.begin(server, services)
     try:
         bound = server.add_insecure_port(_address(host, port))
     except RuntimeError as error:
@@ -82,7 +83,7 @@ async def serve_grpc(
     try:
         yield GrpcServer(host, bound)
     finally:
-        await health.enter_graceful_shutdown()
+        await health.end()
         await server.stop(_GRACE_S)
 
 
@@ -112,9 +113,9 @@ def _handler(operations: Operations, method: Method) -> Handler:
             return response.SerializeToString()
         except AutovibeError as error:
             failure = error
-        except Exception:  # noqa: BLE001 - it is logged there
-            failure = unexpected(method.name, request_id)
-        await abort(context, failure, request_id)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            failure = unexpected(method.name, request_id, error)
+        return await abort(context, failure, request_id)
 
     return handle
 
