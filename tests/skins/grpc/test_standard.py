@@ -86,7 +86,7 @@ async def test_reflection_names_every_service_and_gives_its_descriptors(
 ) -> None:
     listing = reflection_pb2.ServerReflectionRequest(list_services="*")
     symbol = reflection_pb2.ServerReflectionRequest(
-        file_containing_symbol="autovibe.v1.WorkService.CreateTask"
+        file_containing_symbol="autovibe.v1.WorkService"
     )
     unknown = reflection_pb2.ServerReflectionRequest(file_containing_symbol="autovibe.v1.Nothing")
     listed, described, missing = await reflect(server, path, listing, symbol, unknown)
