@@ -94,8 +94,13 @@ def iter_patch(
     path: str = "",
     paths: Collection[str] | None = None,
     binary: bool = False,
+    prefix: str = "",
 ) -> Iterator[str]:
-    """Yield the patch of each changed path; arguments and errors as for `patch`."""
+    """Yield the patch of each changed path; arguments and errors as for `patch`.
+
+    `prefix` is put before each path: where the directory lies in a repository, "" or ending in a
+    slash.
+    """
     chosen = None if paths is None else frozenset(paths)
     for change in store.diff(a, b, path=path):
         if chosen is not None and change.path not in chosen:
@@ -104,10 +109,10 @@ def iter_patch(
         new = _load(store, b, path, change.path, change.new)
         if old is not None and new is not None and old.mode[:2] != new.mode[:2]:
             # A link has become a file or the reverse: git writes a deletion and an addition.
-            yield _section(change.path, old, None, binary=binary)
-            yield _section(change.path, None, new, binary=binary)
+            yield _section(prefix + change.path, old, None, binary=binary)
+            yield _section(prefix + change.path, None, new, binary=binary)
         elif old != new:
-            yield _section(change.path, old, new, binary=binary)
+            yield _section(prefix + change.path, old, new, binary=binary)
 
 
 def _load(

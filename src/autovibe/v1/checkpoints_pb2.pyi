@@ -169,16 +169,18 @@ class GetCheckpointRequest(_message.Message):
     def __init__(self, checkpoint_id: _Optional[str] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
-    __slots__ = ("project", "machine_id", "page_size", "page_token")
+    __slots__ = ("project", "machine_id", "page_size", "page_token", "machine_ids")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_IDS_FIELD_NUMBER: _ClassVar[int]
     project: str
     machine_id: str
     page_size: int
     page_token: str
-    def __init__(self, project: _Optional[str] = ..., machine_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    machine_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., machine_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., machine_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListCheckpointsResponse(_message.Message):
     __slots__ = ("checkpoints", "next_page_token")
@@ -247,20 +249,22 @@ class ListCheckpointFilesResponse(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[FileEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DiffCheckpointsRequest(_message.Message):
-    __slots__ = ("checkpoint_id", "base_checkpoint_id", "path", "home", "with_patch", "without_git")
+    __slots__ = ("checkpoint_id", "base_checkpoint_id", "path", "home", "with_patch", "without_git", "paths")
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
     WITH_PATCH_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_GIT_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
     checkpoint_id: str
     base_checkpoint_id: str
     path: str
     home: bool
     with_patch: bool
     without_git: bool
-    def __init__(self, checkpoint_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., path: _Optional[str] = ..., home: _Optional[bool] = ..., with_patch: _Optional[bool] = ..., without_git: _Optional[bool] = ...) -> None: ...
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, checkpoint_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., path: _Optional[str] = ..., home: _Optional[bool] = ..., with_patch: _Optional[bool] = ..., without_git: _Optional[bool] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DiffCheckpointsResponse(_message.Message):
     __slots__ = ("changes", "patch", "patch_truncated")

@@ -294,6 +294,12 @@ class WorkService(Protocol):
         """Put the result of a task on a new branch of its repository."""
         ...
 
+    async def get_task_patch(
+        self, request: work_pb2.GetTaskPatchRequest, /
+    ) -> work_pb2.GetTaskPatchResponse:
+        """Give the result of a task as a patch that git can apply, byte for byte."""
+        ...
+
     async def list_task_logs(
         self, request: work_pb2.ListTaskLogsRequest, /
     ) -> work_pb2.ListTaskLogsResponse:

@@ -170,7 +170,7 @@ class GetTaskResultRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("task_id", "execution_id", "machine_id", "project_id", "status", "base_checkpoint_id", "result_checkpoint_id", "checkpoint_count", "cost_cad", "api_calls", "duration_s", "files_changed", "error", "summary", "budget_cad", "project_name", "verified")
+    __slots__ = ("task_id", "execution_id", "machine_id", "project_id", "status", "base_checkpoint_id", "result_checkpoint_id", "checkpoint_count", "cost_cad", "api_calls", "duration_s", "files_changed", "error", "summary", "budget_cad", "project_name", "verified", "machine_ids")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +188,7 @@ class TaskResult(_message.Message):
     BUDGET_CAD_FIELD_NUMBER: _ClassVar[int]
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_IDS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     execution_id: str
     machine_id: str
@@ -205,7 +206,8 @@ class TaskResult(_message.Message):
     budget_cad: str
     project_name: str
     verified: bool
-    def __init__(self, task_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., status: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., cost_cad: _Optional[str] = ..., api_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., files_changed: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., summary: _Optional[str] = ..., budget_cad: _Optional[str] = ..., project_name: _Optional[str] = ..., verified: _Optional[bool] = ...) -> None: ...
+    machine_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., status: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., cost_cad: _Optional[str] = ..., api_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., files_changed: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., summary: _Optional[str] = ..., budget_cad: _Optional[str] = ..., project_name: _Optional[str] = ..., verified: _Optional[bool] = ..., machine_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TaskError(_message.Message):
     __slots__ = ("reason", "message")
@@ -286,6 +288,28 @@ class ApplyTaskResponse(_message.Message):
     files: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.FileChange]
     ignored: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., parent_commit: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetTaskPatchRequest(_message.Message):
+    __slots__ = ("task_id", "include_ignored", "page_token")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_IGNORED_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    include_ignored: bool
+    page_token: str
+    def __init__(self, task_id: _Optional[str] = ..., include_ignored: _Optional[bool] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetTaskPatchResponse(_message.Message):
+    __slots__ = ("patch", "files", "ignored", "next_page_token")
+    PATCH_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    patch: bytes
+    files: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.FileChange]
+    ignored: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, patch: _Optional[bytes] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListTaskLogsRequest(_message.Message):
     __slots__ = ("task_id", "cursor", "page_size")

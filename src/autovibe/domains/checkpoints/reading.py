@@ -97,6 +97,8 @@ class DiffPlan:
     path: str
     with_patch: bool
     without_git: bool
+    wanted: Sequence[str] = ()
+    """Prefixes of paths, relative to `path`; all when empty."""
 
 
 class DiffCheckpoints:
@@ -116,7 +118,8 @@ class DiffCheckpoints:
         if base_id:
             _, base_root = await get_readable_root(tx, base_id)
         path = tree_path(request.path, home=request.home)
-        return DiffPlan(base_root, root, path, request.with_patch, request.without_git)
+        wanted = [relative_path(item) for item in request.paths]
+        return DiffPlan(base_root, root, path, request.with_patch, request.without_git, wanted)
 
     async def act(
         self, ctx: CallContext, plan: DiffPlan
@@ -128,6 +131,7 @@ class DiffCheckpoints:
                 change
                 for change in self._store.diff(plan.base_root, plan.root, path=plan.path)
                 if not (plan.without_git and is_git_internal(change.path))
+                and is_wanted(utf8(change.path), plan.wanted)
             ]
             response = checkpoints_pb2.DiffCheckpointsResponse(
                 changes=[change_message(change) for change in changes]
@@ -257,12 +261,30 @@ def tree_path(path: str, *, home: bool) -> str:
     Raises:
         InvalidArgumentError: the path is absolute or climbs.
     """
+    below = relative_path(path)
+    root = "home" if home else "workspace"
+    return f"{root}/{below}" if below else root
+
+
+def relative_path(path: str) -> str:
+    """Return a path below the top of a tree without needless parts, "" for the top itself.
+
+    Raises:
+        InvalidArgumentError: the path is absolute or climbs.
+    """
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if path.startswith("/") or ".." in parts:
         raise InvalidArgumentError(
             f"{path!r} must be relative to the top of the tree, without `..`.", field="path"
         )
-    return "/".join(["home" if home else "workspace", *parts])
+    return "/".join(parts)
+
+
+def is_wanted(path: str, wanted: Sequence[str]) -> bool:
+    """Return whether a path is one of those wanted, or lies below one; none means all."""
+    return not wanted or any(
+        not item or path == item or path.startswith(f"{item}/") for item in wanted
+    )
 
 
 def is_git_internal(path: str) -> bool:

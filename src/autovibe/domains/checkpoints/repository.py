@@ -57,7 +57,7 @@ async def list_page(
     tx: ReadTx | WriteTx,
     *,
     project_id: uuid.UUID | None,
-    machine_id: uuid.UUID | None,
+    machine_ids: Sequence[uuid.UUID],
     after: tuple[datetime, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[Checkpoint]:
@@ -65,8 +65,8 @@ async def list_page(
     query = select(Checkpoint).order_by(Checkpoint.created_at.desc(), Checkpoint.id).limit(limit)
     if project_id is not None:
         query = query.where(Checkpoint.project_id == project_id)
-    if machine_id is not None:
-        query = query.where(Checkpoint.creating_machine_id == machine_id)
+    if machine_ids:
+        query = query.where(Checkpoint.creating_machine_id.in_(machine_ids))
     if after is not None:
         time, last_id = after
         query = query.where(

@@ -83,7 +83,9 @@ class CheckpointService:
         rows = await repository.list_page(
             tx,
             project_id=project_id,
-            machine_id=id_or_none(request.machine_id),
+            machine_ids=[
+                uuid.UUID(text) for text in (request.machine_id, *request.machine_ids) if text
+            ],
             after=decode_place(request.page_token),
             limit=size + 1,
         )

@@ -83,14 +83,14 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
         GitFailedError: git failed otherwise, for example without a configured identity.
     """
     prefix = await _check_repository(plan)
-    changes = await asyncio.to_thread(_content_changes, store, plan)
+    changes = await asyncio.to_thread(content_changes, store, plan.base_root, plan.result_root)
     with tempfile.TemporaryDirectory(prefix="autovibe-apply-") as scratch:
         writer = CommitWriter(store, plan.directory, prefix, Path(scratch))
         tracked = await writer.start(plan.head_commit)
         _check_submodules(changes, tracked)
-        ignored = await _ignored(writer, plan, changes)
+        ignored = await ignored_changes(writer, plan, changes)
         wanted = [change for change in changes if change.path not in ignored]
-        _check_paths([change.path for change in wanted])
+        check_paths([change.path for change in wanted])
         if not wanted:
             raise _nothing(plan, ignored)
         parent = await _base_commit(store, writer, plan, tracked)
@@ -135,6 +135,19 @@ async def _check_repository(plan: ApplyPlan) -> str:
     return os.fsdecode(where.out).rstrip("\n")
 
 
+async def repository_prefix(plan: ApplyPlan) -> str | None:
+    """Return the path of the directory below the top level of its repository, "" or with a slash.
+
+    `None` when it is in none, or when the commit of the import is not there.
+    """
+    if not plan.directory.is_dir() or not _COMMIT.fullmatch(plan.head_commit):
+        return None
+    where = await git(plan.directory, "rev-parse", "--show-prefix", check=False)
+    if where.status != 0 or not await _has_commit(plan):
+        return None
+    return os.fsdecode(where.out).rstrip("\n")
+
+
 async def _has_commit(plan: ApplyPlan) -> bool:
     commit = f"{plan.head_commit}^{{commit}}"
     return (await git(plan.directory, "cat-file", "-e", commit, check=False)).status == 0
@@ -154,11 +167,11 @@ async def _check_branch(plan: ApplyPlan) -> None:
         )
 
 
-def _content_changes(store: CheckpointStore, plan: ApplyPlan) -> list[Change]:
+def content_changes(store: CheckpointStore, base_root: str, result_root: str) -> list[Change]:
     """Return what the task changed of what git can hold, without the repository itself."""
     return [
         change
-        for change in store.diff(plan.base_root, plan.result_root, path=WORKSPACE)
+        for change in store.diff(base_root, result_root, path=WORKSPACE)
         if change.path.split("/", 1)[0] != ".git" and (is_blob(change.old) or is_blob(change.new))
     ]
 
@@ -180,7 +193,9 @@ def _check_submodules(changes: Sequence[Change], tracked: Tracked) -> None:
         )
 
 
-async def _ignored(writer: CommitWriter, plan: ApplyPlan, changes: Sequence[Change]) -> set[str]:
+async def ignored_changes(
+    writer: CommitWriter, plan: ApplyPlan, changes: Sequence[Change]
+) -> set[str]:
     """Return the changed paths that are ignored by the rules at import or by those of the result.
 
     A path that may not be written is ignored if the directory is that it is in. With
@@ -205,7 +220,12 @@ def _safe_question(path: str) -> str:
     return "/".join([*safe, _PROBE])
 
 
-def _check_paths(paths: Sequence[str]) -> None:
+def check_paths(paths: Sequence[str]) -> None:
+    """Refuse what nobody may write.
+
+    Raises:
+        UnsafePathsError: a path climbs, is absolute or names a repository's own files.
+    """
     bad = [path for path in paths if _is_unsafe(path)]
     if bad:
         raise UnsafePathsError(
@@ -257,7 +277,7 @@ async def _base_commit(
     present = await asyncio.to_thread(find)
     names = {path for path, _ in present}
     gone = sorted(path for path in tracked.files - names if utf8(path) in dirty)
-    _check_paths([*gone, *names])
+    check_paths([*gone, *names])
     message = f"Uncommitted work before task {plan.task_id}\n\nAutovibe-Task: {plan.task_id}\n"
     changes = [*((path, None) for path in gone), *present]
     return await writer.commit(plan.base_root, changes, plan.head_commit, message)

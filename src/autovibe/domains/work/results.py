@@ -63,6 +63,7 @@ class GetTaskResult:
         result = _result_message(task, executions, spend)
         if task.project_id is not None:
             result.project_name = (await get_project(tx, str(task.project_id))).name
+        result.machine_ids.extend(str(machine) for machine in machines)
         result.checkpoint_count = await count_of_machines(tx, machines)
         base_root = await _root(tx, task.base_checkpoint_id)
         result_root = await _root(tx, task.result_checkpoint_id)

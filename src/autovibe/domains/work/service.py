@@ -34,6 +34,7 @@ from autovibe.domains.work.models import (
     WorkerAssignment,
     WorkerStatus,
 )
+from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
 from autovibe.domains.work.queue import check_execution, check_lease, claim, finish
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
@@ -65,6 +66,7 @@ class WorkService:
         self.get_task_result = GetTaskResult(store)
         self.pause_task = PauseTask(control)
         self.apply_task = ApplyTask(store)
+        self.get_task_patch = GetTaskPatch(store)
 
     async def get_task(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetTaskRequest
