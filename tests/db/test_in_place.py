@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
-from autovibe.db import Database, WriteTx
-from autovibe.db.errors import UniqueViolationError
-from autovibe.db.in_place import run_in_place
+from autovibe.db import Database, WriteTx, open_database
+from autovibe.db.errors import DatabaseBusyError, UniqueViolationError
 from autovibe.domains.projects.models import Project
 
 
@@ -23,84 +23,99 @@ async def _names(tx: WriteTx) -> list[str]:
     return list(await tx.session.scalars(select(Project.name).order_by(Project.name)))
 
 
-async def test_hot_work_is_part_of_the_transaction_that_it_was_given(db: Database) -> None:
+async def test_hot_work_commits_by_itself(db: Database) -> None:
+    await db.write_in_place(lambda tx: _add(tx, "a"))
     async with db.write() as tx:
-        await _add(tx, "a")
-        seen = await run_in_place(tx, _names)
-        await run_in_place(tx, lambda hot: _add(hot, "b"))
-        after = await _names(tx)
+        await _add(tx, "b")
 
+    assert await db.write_in_place(_names) == ["a", "b"]
     async with db.read() as tx:
-        committed = list(await tx.session.scalars(select(Project.name).order_by(Project.name)))
-    assert (seen, after, committed) == (["a"], ["a", "b"], ["a", "b"])
+        assert list(await tx.session.scalars(select(Project.name).order_by(Project.name))) == [
+            "a",
+            "b",
+        ]
 
 
-async def test_hot_work_is_undone_with_its_transaction(db: Database) -> None:
-    async def add_and_fail() -> None:
-        async with db.write() as tx:
-            await run_in_place(tx, lambda hot: _add(hot, "a"))
-            raise LookupError
+async def test_hot_work_that_fails_leaves_nothing_and_a_usable_connection(db: Database) -> None:
+    async def add_and_fail(tx: WriteTx) -> None:
+        await _add(tx, "a")
+        raise LookupError
+
+    async def add_twice(tx: WriteTx) -> None:
+        await _add(tx, "a")
+        await _add(tx, "a")
 
     with pytest.raises(LookupError):
-        await add_and_fail()
-    async with db.write() as tx:
-        assert await run_in_place(tx, _names) == []
-
-
-async def test_errors_of_the_database_are_typed_and_leave_the_connection_usable(
-    db: Database,
-) -> None:
-    async def twice(hot: WriteTx) -> None:
-        await _add(hot, "a")
-        await _add(hot, "a")
-
-    async def add_twice() -> None:
-        async with db.write() as tx:
-            await run_in_place(tx, twice)
-
+        await db.write_in_place(add_and_fail)
     with pytest.raises(UniqueViolationError) as error:
-        await add_twice()
-    async with db.write() as tx:
-        await run_in_place(tx, lambda hot: _add(hot, "a"))
+        await db.write_in_place(add_twice)
 
     assert error.value.constraint == "idx_projects_name"
-    async with db.write() as tx:
-        assert await run_in_place(tx, _names) == ["a"]
-        found = await run_in_place(tx, _one)
-    assert found == "a"
+    assert await db.write_in_place(_names) == []
+    await db.write_in_place(lambda tx: _add(tx, "a"))
+    assert await db.write_in_place(_one) == "a"
 
 
-async def _one(hot: WriteTx) -> str | None:
-    project = await hot.session.scalar(select(Project))
+async def _one(tx: WriteTx) -> str | None:
+    project = await tx.session.scalar(select(Project))
     assert project is not None
-    again = await hot.session.get(Project, project.id)
+    again = await tx.session.get(Project, project.id)
     return again.name if again else None
 
 
 async def test_hot_work_runs_in_one_piece_on_sqlite(db: Database) -> None:
     threads: set[int] = set()
 
-    async def look(hot: WriteTx) -> None:
+    async def look(tx: WriteTx) -> None:
         threads.add(threading.get_ident())
-        await _names(hot)
+        await _names(tx)
         threads.add(threading.get_ident())
 
-    async with db.write() as tx:
-        await run_in_place(tx, look)
+    await db.write_in_place(look)
 
-    own_thread = threads == {threading.get_ident()}
     assert len(threads) == 1
-    assert own_thread == (db.dialect.name == "postgresql")
+    assert (threads == {threading.get_ident()}) == (db.dialect.name == "postgresql")
 
 
 async def test_hot_work_that_waits_for_something_else_is_a_mistake(db: Database) -> None:
-    if db.dialect.name == "postgresql":
-        return
-
-    async def wait(hot: WriteTx) -> None:
-        del hot
+    async def wait(tx: WriteTx) -> None:
+        await _add(tx, "a")
         await asyncio.sleep(0)
 
-    async with db.write() as tx:
+    if db.dialect.name == "sqlite":
         with pytest.raises(RuntimeError, match="its own statements"):
-            await run_in_place(tx, wait)
+            await db.write_in_place(wait)
+        assert await db.write_in_place(_names) == []
+
+
+async def test_hot_work_waits_its_turn_among_many_writers(db: Database) -> None:
+    async def plain(name: str) -> None:
+        async with db.write() as tx:
+            await _add(tx, name)
+
+    hot = [db.write_in_place(partial(_add, name=f"hot-{number}")) for number in range(8)]
+    await asyncio.gather(*hot, *(plain(f"plain-{number}") for number in range(8)))
+
+    assert len(await db.write_in_place(_names)) == 16
+
+
+async def test_a_database_that_another_process_holds_is_busy_for_hot_work_too(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.dialect.name != "sqlite":
+        return
+    monkeypatch.setattr("autovibe.db.engine._BUSY_PAUSE_S", 0.001)
+    await db.write_in_place(lambda tx: _add(tx, "a"))
+    other = open_database(str(db.url))
+
+    async def no_patience(tx: WriteTx) -> None:
+        await tx.session.execute(text("PRAGMA busy_timeout = 1"))
+
+    await db.write_in_place(no_patience)
+    async with other.write() as tx:
+        await _add(tx, "b")
+        with pytest.raises(DatabaseBusyError):
+            await db.write_in_place(lambda hot: _add(hot, "c"))
+    await other.close()
+
+    assert await db.write_in_place(_names) == ["a", "b"]

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import AsyncGenerator
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
@@ -16,9 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from autovibe.db.dialects import Dialect, dialect_for
 from autovibe.db.errors import DatabaseBusyError, DatabaseUrlError
+from autovibe.db.in_place import BeginFailedError, write_in_place
 from autovibe.db.session import ReadTx, WriteTx, new_session
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.errors import AutovibeError
+
+T = TypeVar("T")
 
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -48,6 +51,7 @@ class Database:
         # SQLite has one writer: waiting here is fair and wakes at once, its own lock polls.
         self._write_lock = asyncio.Lock() if dialect.name == "sqlite" else None
         self._holder: asyncio.Task[object] | None = None
+        self._returning: set[asyncio.Task[None]] = set()
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -84,10 +88,42 @@ class Database:
             yield WriteTx(session, self.dialect)
             await session.commit()
 
+    async def write_in_place(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
+        """Run hot work in a write transaction of its own, on SQLite in one piece (decision E12).
+
+        Args:
+            work: waits for nothing but statements of the transaction that it is given, adds nothing
+                to its session, and emits and audits nothing.
+
+        Raises:
+            AutovibeError: as `write()`, and what the work raised. Nothing was written then.
+        """
+        if self.dialect.name != "sqlite":
+            async with self.write() as tx:
+                return await work(tx)
+        async with self._one_writer():
+            for tries_left in reversed(range(_BUSY_TRIES)):
+                try:
+                    return await write_in_place(self._writer, self.dialect, work, self._give_back)
+                except BeginFailedError as error:
+                    cause = error.__cause__
+                    if not tries_left or not isinstance(cause, DatabaseBusyError):
+                        raise cause or error from None
+                await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
+        raise AssertionError("unreachable: the last try raises")
+
     async def close(self) -> None:
         """Close all connections."""
+        if self._returning:
+            await asyncio.wait(self._returning)
         await self._reader.dispose()
         await self._writer.dispose()
+
+    def _give_back(self, work: Coroutine[Any, Any, None]) -> None:
+        """Give a connection back while the caller goes on; the next one waits in the pool."""
+        task = asyncio.create_task(work)
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
 
     @contextlib.asynccontextmanager
     async def _one_writer(self) -> AsyncGenerator[None, None]:

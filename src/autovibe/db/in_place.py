@@ -11,47 +11,104 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from autovibe.db.dialects.base import Dialect, json_text
+from autovibe.db.prepared import DriverConnection
 from autovibe.db.session import WriteTx
+from autovibe.kernel.errors import AutovibeError
 
 T = TypeVar("T")
 
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
 _KEY: Final = "autovibe.in_place"
+_HOT: Final = "_autovibe_hot"
 
 
-async def run_in_place(tx: WriteTx, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
-    """Run work that waits for nothing but its own statements, in the transaction given.
+def hot(method: MethodT) -> MethodT:
+    """Mark a service method as hot: it waits for its own statements only, and adds no objects."""
+    setattr(method, _HOT, True)
+    return method
+
+
+def is_hot(method: object) -> bool:
+    """Return whether a service method is marked as hot."""
+    return getattr(method, _HOT, False) is True
+
+
+async def write_in_place(
+    writer: AsyncEngine,
+    dialect: Dialect,
+    work: Callable[[WriteTx], Coroutine[Any, Any, T]],
+    give_back: Callable[[Coroutine[Any, Any, None]], None],
+) -> T:
+    """Run work in a transaction of its own on SQLite's writing connection, in one piece.
 
     Args:
-        tx: a transaction; nothing that was added to its session may be waiting for a flush.
-        work: takes the transaction to use. Only `execute`, `scalar`, `scalars` and `get` of its
-            session may be called.
+        writer: the engine of the one connection that writes; nobody else uses it now.
+        dialect: SQLite's.
+        work: waits for nothing but `execute`, `scalar`, `scalars` and `get` of the session of the
+            transaction that it is given.
+        give_back: sees to it that a coroutine runs to its end.
 
     Raises:
+        BeginFailedError: the transaction could not begin; its cause says why.
         RuntimeError: the work waited for something else.
-        AutovibeError: what the work raised.
+        AutovibeError: what the work raised, or the commit. Nothing was written then.
     """
-    if tx.dialect.name != "sqlite":
-        return await work(tx)
-    connection = await tx.session.connection()
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    kept = cast("Connection", connection.sync_connection).info
+    connection = await writer.raw_connection()
+    driver: Any = connection.driver_connection
+    kept = connection.info
 
     def run() -> T:
-        engine = kept.get(_KEY)
-        if engine is None:
-            engine = kept[_KEY] = _engine_on(driver._conn, tx.dialect)  # noqa: SLF001 - aiosqlite keeps the connection that it wraps there
-        with engine.connect() as place, Session(place) as session:
-            hot = WriteTx(cast("AsyncSession", _Session(session)), tx.dialect)
-            return _drive(work(hot))
+        place = kept.get(_KEY)
+        if place is None:
+            place = kept[_KEY] = _Place(driver._conn, dialect)  # noqa: SLF001 - aiosqlite keeps the connection that it wraps there
+        return place.run(work)
 
-    # The one way into the thread of the connection; every public method of it goes through here.
-    return cast("T", await driver._execute(run))  # noqa: SLF001 - as above
+    try:
+        # The one way into the connection's thread; every public method of it goes through here.
+        return cast("T", await driver._execute(run))  # noqa: SLF001 - as above
+    finally:
+        # Giving the connection back resets it, in its thread: the caller need not wait for that.
+        give_back(greenlet_spawn(connection.close))
+
+
+class BeginFailedError(Exception):
+    """A transaction could not begin; nothing of the work was done."""
+
+
+class _Place:
+    """The writing connection, as its own thread sees it."""
+
+    def __init__(self, raw: Any, dialect: Dialect) -> None:
+        self._raw = raw
+        self._dialect = dialect
+        self._engine = _engine_on(raw, dialect)
+        self._driver = DriverConnection(raw, self._engine.dialect, dialect)
+
+    def run(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
+        """Begin, work, commit."""
+        try:
+            self._driver.run("BEGIN IMMEDIATE", ())
+        except AutovibeError as error:
+            raise BeginFailedError from error
+        session = _Session(self._engine, self._driver)
+        try:
+            result = _drive(work(WriteTx(cast("AsyncSession", session), self._dialect)))
+            session.close()
+            self._driver.run("COMMIT", ())
+        except BaseException:
+            session.close()
+            if self._raw.in_transaction:
+                self._driver.run("ROLLBACK", ())
+            raise
+        return result
 
 
 def _engine_on(raw: object, dialect: Dialect) -> Engine:
@@ -89,10 +146,25 @@ def _drive(work: Coroutine[Any, Any, T]) -> T:
 
 
 class _Session:
-    """The part of `AsyncSession` that hot work may use, without any waiting."""
+    """The part of `AsyncSession` that hot work may use, without any waiting.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    A session of SQLAlchemy's is made only when something else than a prepared statement is run.
+    """
+
+    def __init__(self, engine: Engine, driver: DriverConnection) -> None:
+        self.driver = driver
+        self._engine = engine
+        self._made: Session | None = None
+
+    @property
+    def _session(self) -> Session:
+        if self._made is None:
+            self._made = Session(self._engine)
+        return self._made
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
 
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
         return self._session.execute(*args, **kwargs)

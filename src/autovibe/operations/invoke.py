@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar, cast
 
@@ -21,6 +21,7 @@ from autovibe.db.errors import (
     DatabaseReadOnlyError,
     DatabaseUnavailableError,
 )
+from autovibe.db.in_place import is_hot
 from autovibe.db.records import AuditOutcome
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.context import Actor, CallContext
@@ -118,6 +119,12 @@ class Operations:
         if operation.kind == options_pb2.OPERATION_KIND_READ:
             return await self._transaction(self._database.read, lambda tx: call(tx, ctx, request))
 
+        if is_hot(call) and not operation.audited:
+            hot = cast("Callable[..., Coroutine[Any, Any, Message]]", call)
+            return await self._again(
+                lambda: self._database.write_in_place(lambda tx: hot(tx, ctx, request))
+            )
+
         async def write(tx: WriteTx) -> Message:
             response = await call(tx, ctx, request)
             _audit_success(tx, operation, request, response, ctx)
@@ -148,10 +155,18 @@ class Operations:
         body: Callable[[TxT], Awaitable[T]],
     ) -> T:
         """Run a body in a transaction of its own, and again when it lost a race."""
+
+        async def run() -> T:
+            async with open_transaction() as tx:
+                return await body(tx)
+
+        return await self._again(run)
+
+    async def _again(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Run a whole transaction, and again when it lost a race."""
         for rerun in range(MAX_RERUNS + 1):
             try:
-                async with open_transaction() as tx:
-                    return await body(tx)
+                return await run()
             except Exception as error:
                 if rerun == MAX_RERUNS or not self._database.dialect.is_retryable(error):
                     raise

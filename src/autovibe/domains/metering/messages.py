@@ -108,8 +108,3 @@ def no_budget_text(project_name: str, task_id: uuid.UUID | None) -> str:
 def column_value(message: Message) -> dict[str, object]:
     """Return a message as the ProtoJSON that a JSON column holds."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
-
-
-def terms_of(value: dict[str, object]) -> metering_pb2.CallTerms:
-    """Return the terms that a reservation's column holds."""
-    return json_format.ParseDict(value, metering_pb2.CallTerms(), ignore_unknown_fields=True)

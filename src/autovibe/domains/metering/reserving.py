@@ -151,7 +151,8 @@ async def _read_and_lock(
         for one in wanted
         if one.call.execution_id is not None and one.own_key is not None
     ]
-    known = await repository.find_reservations(tx, [one.call.id for one in wanted], keys)
+    known = await repository.find_reservations(tx, [one.call.id for one in wanted])
+    known |= await repository.find_by_keys(tx, keys)
     known_holds = await repository.holds_of(tx, list(known))
     orders = {one.order_id for one in wanted if one.order_id is not None}
     generations = await repository.lease_generations(tx, orders)

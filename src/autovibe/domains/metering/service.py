@@ -6,7 +6,7 @@ import uuid
 from decimal import Decimal
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.db.in_place import run_in_place
+from autovibe.db.in_place import hot
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.budgets import list_budgets, parse_budget_amount, set_budget
 from autovibe.domains.metering.errors import NoExchangeRateError
@@ -124,20 +124,20 @@ class MeteringService:
         """
         return await find_rate(tx, request.currency, ctx.clock.now(), self._max_rate_age_days)
 
+    @hot
     async def reserve_many(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.ReserveManyRequest
     ) -> metering_pb2.ReserveManyResponse:
         """Hold the worst case of several calls; each is decided by itself, in order."""
-        verdicts = await run_in_place(
-            tx, lambda hot: reserve_many(hot, ctx, request.reservations, self._opened)
-        )
+        verdicts = await reserve_many(tx, ctx, request.reservations, self._opened)
         return metering_pb2.ReserveManyResponse(verdicts=verdicts)
 
+    @hot
     async def settle_many(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.SettleManyRequest
     ) -> metering_pb2.SettleManyResponse:
         """Settle or release holds; a cost that was incurred is never refused."""
-        verdicts = await run_in_place(tx, lambda hot: settle_many(hot, ctx, request.settlements))
+        verdicts = await settle_many(tx, ctx, request.settlements)
         return metering_pb2.SettleManyResponse(verdicts=verdicts)
 
     async def recover_reservations(

@@ -15,7 +15,7 @@ from typing import Final
 
 from autovibe.db import WriteTx
 from autovibe.domains.metering import repository
-from autovibe.domains.metering.messages import UNITS, column_value, terms_of
+from autovibe.domains.metering.messages import UNITS, column_value
 from autovibe.domains.metering.periods import month_bounds, utc_day
 from autovibe.domains.metering.reserving import MONEY
 from autovibe.domains.metering.state import (
@@ -51,7 +51,7 @@ async def settle_many(
     """End calls; the verdicts hold once the transaction has committed."""
     await repository.lock_quickly(tx)
     ids = {uuid.UUID(settlement.id) for settlement in settlements}
-    batch = await _lock(tx, await repository.find_reservations(tx, ids, lock=True))
+    batch = await _lock(tx, await repository.lock_reservations(tx, ids))
     verdicts = [_settle(batch, settlement) for settlement in settlements]
     await _write(tx, batch, ctx.clock.now())
     return verdicts
@@ -188,7 +188,6 @@ def _metadata(
         for hold in batch.holds[call.id]
     )
     metadata = metering_pb2.UsageMetadata(
-        terms=terms_of(call.terms),
         native_cost=settlement.native_cost,
         estimated=settlement.estimated,
         uncertain=settlement.outcome == "uncertain",
@@ -207,7 +206,7 @@ def _usage_row(
     metadata: metering_pb2.UsageMetadata,
 ) -> dict[str, object]:
     month = month_bounds(utc_day(call.reserved_at))
-    provider = metadata.terms.provider
+    provider = call.terms.get("provider")
     return {
         "id": new_id(),
         # The time of the hold, so that the row falls into the periods it was held from.
@@ -224,13 +223,21 @@ def _usage_row(
         "enforcement": "authorise",
         "billing_period_start": month[0],
         "billing_period_end": month[1],
-        "metadata": column_value(metadata if kind == MONEY else _short(metadata)),
+        "metadata": _column(call, metadata, kind),
     }
 
 
-def _short(metadata: metering_pb2.UsageMetadata) -> metering_pb2.UsageMetadata:
-    """Return what a row that is not of money needs: which model, and how sure."""
-    terms = metering_pb2.CallTerms(provider=metadata.terms.provider, model=metadata.terms.model)
-    return metering_pb2.UsageMetadata(
-        terms=terms, uncertain=metadata.uncertain, served_model=metadata.served_model
+def _column(
+    call: ReservationState, metadata: metering_pb2.UsageMetadata, kind: str
+) -> dict[str, object]:
+    """Return the ProtoJSON of a UsageMetadata; the terms are in that form since the hold.
+
+    A row that is not of money needs less: which model, and how sure.
+    """
+    if kind == MONEY:
+        return {"terms": call.terms, **column_value(metadata)}
+    short = metering_pb2.UsageMetadata(
+        uncertain=metadata.uncertain, served_model=metadata.served_model
     )
+    terms = {name: call.terms[name] for name in ("provider", "model") if name in call.terms}
+    return {"terms": terms, **column_value(short)}

@@ -12,11 +12,13 @@ from autovibe.domains.metering.repository.budgets import (
 )
 from autovibe.domains.metering.repository.calls import (
     OPEN_STATES,
+    find_by_keys,
     find_reservations,
     finish_calls,
     holds_of,
     insert_calls,
     lock_left_over,
+    lock_reservations,
     open_calls,
 )
 from autovibe.domains.metering.repository.references import (
@@ -37,6 +39,7 @@ __all__ = [
     "OPEN_STATES",
     "current_budgets",
     "ended_budgets",
+    "find_by_keys",
     "find_reservations",
     "finish_calls",
     "holds_of",
@@ -48,6 +51,7 @@ __all__ = [
     "lock_budgets_by_id",
     "lock_left_over",
     "lock_quickly",
+    "lock_reservations",
     "newest_rate",
     "open_budget",
     "open_calls",

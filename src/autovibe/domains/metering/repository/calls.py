@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import (
-    RowMapping,
     Select,
     Table,
     Uuid,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 )
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.prepared import Prepared
 from autovibe.domains.metering.models import (
     BudgetHold,
     BudgetReservation,
@@ -34,27 +34,29 @@ from autovibe.domains.metering.state import (
 OPEN_STATES: Final = ("reserved", "forwarded", "uncertain")
 _RESERVATIONS: Final = cast("Table", BudgetReservation.__table__)
 _HOLDS: Final = cast("Table", BudgetHold.__table__)
-_SAVE_HOLDS: Final = (
+_SAVE_HOLDS: Final = Prepared(
     update(_HOLDS)
     .where(_HOLDS.c.id == bindparam("key"))
     .values(settled_amount=bindparam("settled"))
 )
-_SAVE_RESERVATIONS: Final = (
+_SAVE_RESERVATIONS: Final = Prepared(
     update(_RESERVATIONS)
     .where(_RESERVATIONS.c.id == bindparam("key"))
     .values(state=bindparam("new_state"), finished_at=bindparam("now"))
 )
-_INSERT_RESERVATIONS: Final = insert(_RESERVATIONS)
-_INSERT_HOLDS: Final = insert(_HOLDS)
+_INSERT_RESERVATIONS: Final = Prepared(insert(_RESERVATIONS))
+_INSERT_HOLDS: Final = Prepared(insert(_HOLDS))
 _RESERVATION_COLUMNS: Final = [
     c for c in _RESERVATIONS.columns if c.name not in {"forwarded_at", "finished_at"}
 ]
-_BY_ID: Final[Select[Any]] = (
+_NAMED: Final = (
     select(*_RESERVATION_COLUMNS)
     .where(_RESERVATIONS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
     .order_by(_RESERVATIONS.c.id)
 )
-_HOLDS_OF: Final = (
+_BY_ID: Final = Prepared(_NAMED)
+_LOCK_BY_ID: Final = Prepared(_NAMED, locks=BudgetReservation)
+_HOLDS_OF: Final = Prepared(
     select(*_HOLDS.columns)
     .where(_HOLDS.c.reservation_id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
     .order_by(_HOLDS.c.budget_id)
@@ -62,25 +64,33 @@ _HOLDS_OF: Final = (
 
 
 async def find_reservations(
-    tx: ReadTx,
-    ids: Collection[uuid.UUID],
-    keys: Iterable[tuple[uuid.UUID, str]] = (),
-    *,
-    lock: bool = False,
+    tx: ReadTx, ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, ReservationState]:
-    """Return calls by id, and those that used a key in an execution."""
-    query = _BY_ID
+    """Return calls by id."""
+    rows = await _BY_ID.rows(tx, {"ids": list(ids)})
+    return {row["id"]: _reservation(row) for row in rows}
+
+
+async def lock_reservations(
+    tx: WriteTx, ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, ReservationState]:
+    """Lock calls, in the order of their ids."""
+    rows = await _LOCK_BY_ID.rows(tx, {"ids": list(ids)})
+    return {row["id"]: _reservation(row) for row in rows}
+
+
+async def find_by_keys(
+    tx: ReadTx, keys: Sequence[tuple[uuid.UUID, str]]
+) -> dict[uuid.UUID, ReservationState]:
+    """Return the calls that used a key in an execution."""
+    if not keys:
+        return {}
     used = [
         and_(_RESERVATIONS.c.execution_id == execution_id, _RESERVATIONS.c.idempotency_key == key)
         for execution_id, key in keys
     ]
-    if used:
-        named = _RESERVATIONS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True))
-        query = select(*_RESERVATION_COLUMNS).where(or_(named, *used))
-    if lock:
-        query = tx.dialect.for_update(query, BudgetReservation)
-    rows = await tx.session.execute(query, {"ids": list(ids)})
-    return {row["id"]: _reservation(row) for row in rows.mappings()}
+    rows = await tx.session.execute(select(*_RESERVATION_COLUMNS).where(or_(*used)))
+    return {row["id"]: _reservation(dict(row)) for row in rows.mappings()}
 
 
 async def lock_left_over(
@@ -119,8 +129,8 @@ async def holds_of(tx: ReadTx, reservation_ids: Collection[uuid.UUID]) -> list[H
     """Return the holds of calls."""
     if not reservation_ids:
         return []
-    rows = await tx.session.execute(_HOLDS_OF, {"ids": list(reservation_ids)})
-    return [HoldState(**row) for row in rows.mappings()]
+    rows = await _HOLDS_OF.rows(tx, {"ids": list(reservation_ids)})
+    return [HoldState(**row) for row in rows]
 
 
 async def insert_calls(
@@ -136,9 +146,9 @@ async def insert_calls(
             }
             for call in reservations
         ]
-        await tx.session.execute(_INSERT_RESERVATIONS, rows)
+        await _INSERT_RESERVATIONS.many(tx, rows)
     if holds:
-        await tx.session.execute(_INSERT_HOLDS, [vars(hold) for hold in holds])
+        await _INSERT_HOLDS.many(tx, [vars(hold) for hold in holds])
 
 
 async def finish_calls(
@@ -147,10 +157,10 @@ async def finish_calls(
     """Write how calls ended and what of each hold was used."""
     if states:
         rows = [{"key": key, "new_state": state, "now": now} for key, state in states.items()]
-        await tx.session.execute(_SAVE_RESERVATIONS, rows)
+        await _SAVE_RESERVATIONS.many(tx, rows)
     if holds:
         settled = [{"key": hold.id, "settled": hold.settled_amount} for hold in holds]
-        await tx.session.execute(_SAVE_HOLDS, settled)
+        await _SAVE_HOLDS.many(tx, settled)
 
 
 def _without_terms(call: ReservationState) -> dict[str, object]:
@@ -161,9 +171,9 @@ def _without_terms(call: ReservationState) -> dict[str, object]:
 
 async def _reservations(tx: ReadTx, query: Select[BudgetReservation]) -> list[ReservationState]:
     rows = await tx.session.execute(query.with_only_columns(*_RESERVATION_COLUMNS))
-    return [_reservation(row) for row in rows.mappings()]
+    return [_reservation(dict(row)) for row in rows.mappings()]
 
 
-def _reservation(row: RowMapping) -> ReservationState:
+def _reservation(row: Mapping[Any, Any]) -> ReservationState:
     values = dict(row)
     return ReservationState(terms=values.pop("metadata"), **values)

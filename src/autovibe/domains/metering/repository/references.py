@@ -17,14 +17,17 @@ from sqlalchemy import (
 )
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.prepared import Prepared
 
 _TASKS: Final = table(
     "tasks", column("id", Uuid()), column("parent_task_id", Uuid()), column("project_id", Uuid())
 )
 _ORDERS: Final = table("work_orders", column("id", Uuid()), column("lease_generation"))
 EXECUTIONS: Final = table("executions", column("id", Uuid()), column("task_id", Uuid()))
-_GENERATIONS: Final = select(_ORDERS.c.id, _ORDERS.c.lease_generation).where(
-    _ORDERS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True))
+_GENERATIONS: Final = Prepared(
+    select(_ORDERS.c.id, _ORDERS.c.lease_generation).where(
+        _ORDERS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True))
+    )
 )
 
 
@@ -42,7 +45,7 @@ def _lines() -> Select[uuid.UUID, uuid.UUID]:
     return select(line.c.leaf_id, line.c.id)
 
 
-_LINES: Final = _lines()
+_LINES: Final = Prepared(_lines())
 
 
 async def lock_quickly(tx: WriteTx) -> None:
@@ -55,8 +58,8 @@ async def lease_generations(tx: ReadTx, order_ids: Collection[uuid.UUID]) -> dic
     """Return the present lease generation of work orders."""
     if not order_ids:
         return {}
-    found = await tx.session.execute(_GENERATIONS, {"ids": list(order_ids)})
-    return {row.id: row.lease_generation for row in found}
+    found = await _GENERATIONS.rows(tx, {"ids": list(order_ids)})
+    return {row["id"]: row["lease_generation"] for row in found}
 
 
 async def task_lines(
@@ -66,8 +69,8 @@ async def task_lines(
     if not task_ids:
         return {}
     lines: dict[uuid.UUID, set[uuid.UUID]] = {}
-    for row in await tx.session.execute(_LINES, {"ids": list(task_ids)}):
-        lines.setdefault(row.leaf_id, set()).add(row.id)
+    for row in await _LINES.rows(tx, {"ids": list(task_ids)}):
+        lines.setdefault(row["leaf_id"], set()).add(row["id"])
     return {leaf: frozenset(members) for leaf, members in lines.items()}
 
 

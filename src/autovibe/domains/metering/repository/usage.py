@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.prepared import Prepared
 from autovibe.domains.metering.models import (
     BudgetReservation,
     ExchangeRate,
@@ -31,13 +32,13 @@ from autovibe.domains.metering.state import (
 )
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
-_INSERT_USAGE: Final = insert(_USAGE)
+_INSERT_USAGE: Final = Prepared(insert(_USAGE))
 
 
 async def insert_usage(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert usage rows."""
     if rows:
-        await tx.session.execute(_INSERT_USAGE, list(rows))
+        await _INSERT_USAGE.many(tx, rows)
 
 
 async def used_so_far(
