@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,17 @@ class Scope:
 
 
 @dataclass
+class _Round:
+    """One automatic checkpoint to be made, and the tool calls of those who wait for it.
+
+    `over` is set when nobody needs to wait any longer: the machine's files were read, or cannot be.
+    """
+
+    tool_use_ids: list[str] = field(default_factory=list[str])
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Checkpointer:
     """Makes the checkpoints of one machine, one at a time.
 
@@ -75,66 +87,64 @@ class Checkpointer:
     error: str | None = None
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _next: asyncio.Task[None] | None = None
-    _awaited: list[str] = field(default_factory=list[str])
-    _recording: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _next: _Round | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def before_response(self, tool_use_ids: Sequence[str]) -> None:
         """Make an automatic checkpoint; returns when the tree has been read, after 2 s at most.
 
         A request that arrives while one is being made joins the next.
         """
-        self._awaited += tool_use_ids
         if self._next is None:
-            self._next = asyncio.create_task(self._automatic(), name="checkpoint")
+            self._next = _Round()
+            task = asyncio.create_task(self._automatic(self._next), name="checkpoint")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        joined = self._next
+        joined.tool_use_ids += tool_use_ids
         # The checkpoint goes on when the caller has waited long enough, or is gone.
-        await asyncio.wait({self._next}, timeout=READ_LIMIT_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(joined.over.wait(), READ_LIMIT_S)
 
-    async def _automatic(self) -> None:
+    async def _automatic(self, this: _Round) -> None:
         deadline = self.clock.monotonic() + READ_LIMIT_S
-        await self._busy.acquire()
-        handed_over = False
-        try:
+        async with self._busy:
             try:
-                behind = not await self._transcript_settled()
+                try:
+                    behind = not await self._transcript_settled(this.tool_use_ids)
+                finally:
+                    # From here on a further request starts the next checkpoint.
+                    self._next = None
+                snapshot, fuzzy, started = await self._read_frozen(this, deadline)
+                consistency: Consistency = "exact"
+                if behind:
+                    consistency = "conversation_behind"
+                if fuzzy or snapshot.torn:
+                    consistency = "fuzzy_tree"
+                await self._record(snapshot, "automatic", consistency, started)
+            except Exception as error:  # noqa: BLE001 - whatever it is, work beyond is not safe
+                self._fail(error)
             finally:
-                # From here on a further request starts the next checkpoint.
-                self._next = None
-                self._awaited = []
-            snapshot, fuzzy, started = await self._read_frozen(deadline)
-            consistency: Consistency = "exact"
-            if behind:
-                consistency = "conversation_behind"
-            if fuzzy or snapshot.torn:
-                consistency = "fuzzy_tree"
-            task = asyncio.create_task(
-                self._record_and_release(snapshot, "automatic", consistency, started),
-                name="checkpoint-record",
-            )
-            self._recording.add(task)
-            task.add_done_callback(self._recording.discard)
-            handed_over = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, work beyond here is not safe
-            self._fail(error)
-        finally:
-            if not handed_over:
-                self._busy.release()
+                this.over.set()
 
-    async def _transcript_settled(self) -> bool:
-        """Wait until the conversation on disk holds the awaited tool calls, 300 ms at most."""
+    async def _transcript_settled(self, tool_use_ids: Sequence[str]) -> bool:
+        """Wait until the conversation on disk holds these tool calls, 300 ms at most.
+
+        Further ones may be added meanwhile.
+        """
         deadline = self.clock.monotonic() + TRANSCRIPT_WAIT_S
         while not await asyncio.to_thread(
             self.adapter.transcript_holds,
             self.scope.home,
             self.scope.session_id,
-            tuple(self._awaited),
+            tuple(tool_use_ids),
         ):
             if self.clock.monotonic() >= deadline:
                 return False
             await asyncio.sleep(_TRANSCRIPT_POLL_S)
         return True
 
-    async def _read_frozen(self, deadline: float) -> tuple[Snapshot, bool, float]:
+    async def _read_frozen(self, this: _Round, deadline: float) -> tuple[Snapshot, bool, float]:
         """Snapshot the machine while it stands still.
 
         Returns:
@@ -164,6 +174,7 @@ class Checkpointer:
             try:
                 await self.machine.thaw()
             finally:
+                this.over.set()
                 await asyncio.wait({work})  # the cache serves one snapshot at a time
         return work.result(), fuzzy, started
 
@@ -174,24 +185,14 @@ class Checkpointer:
             on_read=on_read,
         )
 
-    async def _record_and_release(
-        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float
-    ) -> None:
-        try:
-            await self._record(snapshot, kind, consistency, started)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(error)
-        finally:
-            self._busy.release()
-
     async def final(self, consistency: Consistency = "exact") -> checkpoints_pb2.Checkpoint:
         """Make a checkpoint of a machine whose processes have ended.
 
         Raises:
             AutovibeError: the store or the database refused it.
         """
-        while self._next is not None:  # it becomes an ancestor, not a child, of this one
-            await asyncio.wait({self._next})
+        while self._tasks:  # they become ancestors, not children, of this one
+            await asyncio.wait(self._tasks)
         async with self._busy:
             started = self.clock.monotonic()
             snapshot = await asyncio.to_thread(self._snapshot, lambda: None)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from autovibe.domains.machines.driver import MachineDriver
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
-from autovibe.kernel.protoconv import from_struct
-from autovibe.runtime.instance import boot_id, dead_instances, host_name, lock_path
+from autovibe.kernel.protoconv import from_struct, from_timestamp
+from autovibe.runtime.instance import (
+    DEAD_AFTER,
+    boot_id,
+    dead_instances,
+    host_name,
+    lock_path,
+)
 from autovibe.sdk.services import Services
 from autovibe.v1 import identity_pb2, machines_pb2, metering_pb2, work_pb2
 
 _logger = logging.getLogger(__name__)
-
-_LIVE: Final = ("spawning", "active", "working", "checkpointing", "error")
 
 
 async def recover(
@@ -45,11 +47,17 @@ async def recover(
 async def _recover_instance(
     services: Services, drivers: Mapping[str, MachineDriver], instance: identity_pb2.Instance
 ) -> None:
-    here = instance.host == host_name()
-    for machine in await _machines_of(services, instance.id):
-        if here and instance.boot_id == boot_id():
+    here = instance.host == host_name() and instance.boot_id == boot_id()
+    for machine in await _machines_of(services, instance):
+        if here and machine.status != "terminated":
             await _end_machine(drivers, machine)
-        with contextlib.suppress(AutovibeError):
+        # The machine stays findable until its execution has ended.
+        await services.work.abandon_executions(
+            work_pb2.AbandonExecutionsRequest(
+                machine_id=machine.id, result_checkpoint_id=machine.last_checkpoint_id
+            )
+        )
+        if machine.status != "terminated":
             await services.machines.update_machine(
                 machines_pb2.UpdateMachineRequest(
                     machine_id=machine.id,
@@ -57,29 +65,37 @@ async def _recover_instance(
                     error_message="The control plane that ran this machine ended.",
                 )
             )
-        await services.work.abandon_executions(
-            work_pb2.AbandonExecutionsRequest(
-                machine_id=machine.id, result_checkpoint_id=machine.last_checkpoint_id
-            )
-        )
     await services.metering.recover_reservations(
         metering_pb2.RecoverReservationsRequest(instance_ids=[instance.id])
     )
     await services.identity.remove_instance(identity_pb2.RemoveInstanceRequest(id=instance.id))
 
 
-async def _machines_of(services: Services, instance_id: str) -> list[machines_pb2.Machine]:
+async def _machines_of(
+    services: Services, instance: identity_pb2.Instance
+) -> list[machines_pb2.Machine]:
+    """Return the machines that an instance left, those it had just terminated too.
+
+    A machine is terminated a moment before its execution is finished; between them the process
+    may have died.
+    """
+    started = from_timestamp(instance.started_at)
+    recent = from_timestamp(instance.heartbeat_at) - DEAD_AFTER
     found: list[machines_pb2.Machine] = []
     token = ""
     while True:
         page = await services.machines.list_machines(
-            machines_pb2.ListMachinesRequest(statuses=_LIVE, page_size=500, page_token=token)
+            machines_pb2.ListMachinesRequest(page_size=500, page_token=token)
         )
         found += [
-            m for m in page.machines if from_struct(m.metadata).get("instance_id") == instance_id
+            machine
+            for machine in page.machines
+            if from_struct(machine.metadata).get("instance_id") == instance.id
+            and (machine.status != "terminated" or from_timestamp(machine.terminated_at) >= recent)
         ]
         token = page.next_page_token
-        if not token:
+        # The newest come first, and none is older than the instance that started it.
+        if not token or from_timestamp(page.machines[-1].spawned_at) < started:
             return found
 
 
