@@ -127,8 +127,8 @@ async def test_the_list_pages_through_machines_of_one_moment_and_filters(plane: 
     [
         "rubbish",
         encode_token("only one"),
-        encode_token("no time", str(uuid.uuid4())),
-        encode_token("2026-11-23T12:00:00", str(uuid.uuid4())),
+        encode_token("no time", str(uuid.UUID(int=1))),
+        encode_token("2026-11-23T12:00:00", str(uuid.UUID(int=1))),
         encode_token(NOON.isoformat(), "no id"),
     ],
 )
