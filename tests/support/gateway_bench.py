@@ -193,3 +193,15 @@ async def open_bench(
             yield Bench(desk, provider, observer, server, http, port, task_id)
         finally:
             await server.close(grace_s=2)
+
+
+async def refused(bench: Bench, body: Any, status: int = 400) -> str:
+    """Send what must be refused; return the message."""
+    before = len(bench.provider.requests)
+    got, headers, answer = await bench.send(body)
+    error = json.loads(answer)
+    assert (got, error["type"]) == (status, "error"), answer
+    assert headers["x-should-retry"] == "false"
+    assert headers["request-id"] == error["request_id"]
+    assert len(bench.provider.requests) == before
+    return error["error"]["message"]
