@@ -26,7 +26,7 @@ from autovibe.v1 import options_pb2 as autovibe_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61utovibe/v1/identity.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n\x08Instance\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04host\x18\x02 \x01(\tR\x04host\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x10\n\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x39\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12=\n\x0cheartbeat_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0bheartbeatAt\"\x94\x01\n\x17RegisterInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\x12\x1d\n\x04host\x18\x02 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x04host\x12\x1f\n\x07\x62oot_id\x18\x03 \x01(\tB\x06\xaa\xbb\x18\x02\x18@R\x06\x62ootId\x12\x1f\n\x03pid\x18\x04 \x01(\x03\x42\r\xaa\xbb\x18\t1\x00\x00\x00\x00\x00\x00\xf0?R\x03pid\"4\n\x18HeartbeatInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\"1\n\x15RemoveInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\"\x18\n\x16RemoveInstanceResponse\"\x16\n\x14ListInstancesRequest\"L\n\x15ListInstancesResponse\x12\x33\n\tinstances\x18\x01 \x03(\x0b\x32\x15.autovibe.v1.InstanceR\tinstances\"\x8d\x01\n\x11IssueTokenRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x04name\x12\x1e\n\x06scopes\x18\x02 \x03(\tB\x06\xaa\xbb\x18\x02\x08\x01R\x06scopes\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"E\n\x12IssueTokenResponse\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"9\n\x12RevokeTokenRequest\x12#\n\x08token_id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x07tokenId\"\x15\n\x13RevokeTokenResponse\";\n\x18\x41uthenticateTokenRequest\x12\x1f\n\x05token\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xc8\x01R\x05token\"b\n\x19\x41uthenticateTokenResponse\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\xb8\x06\n\x0fIdentityService\x12\x63\n\x10RegisterInstance\x12$.autovibe.v1.RegisterInstanceRequest\x1a\x15.autovibe.v1.Instance\"\x12\xa2\xbb\x18\x0e\x08\x02\x10\x03\x1a\x08internal\x12}\n\x11HeartbeatInstance\x12%.autovibe.v1.HeartbeatInstanceRequest\x1a\x15.autovibe.v1.Instance\"*\xa2\xbb\x18&\x08\x02\x10\x03\x1a\x08internal\"\x12INSTANCE_NOT_FOUND(\x01\x30\x01\x12o\n\x0eRemoveInstance\x12\".autovibe.v1.RemoveInstanceRequest\x1a#.autovibe.v1.RemoveInstanceResponse\"\x14\xa2\xbb\x18\x10\x08\x02\x10\x03\x1a\x08internal(\x01\x12j\n\rListInstances\x12!.autovibe.v1.ListInstancesRequest\x1a\".autovibe.v1.ListInstancesResponse\"\x12\xa2\xbb\x18\x0e\x08\x01\x10\x03\x1a\x08internal\x12\x61\n\nIssueToken\x12\x1e.autovibe.v1.IssueTokenRequest\x1a\x1f.autovibe.v1.IssueTokenResponse\"\x12\xa2\xbb\x18\x0e\x08\x02\x10\x03\x1a\x08internal\x12w\n\x0bRevokeToken\x12\x1f.autovibe.v1.RevokeTokenRequest\x1a .autovibe.v1.RevokeTokenResponse\"%\xa2\xbb\x18!\x08\x02\x10\x03\x1a\x08internal\"\x0fTOKEN_NOT_FOUND(\x01\x12\x87\x01\n\x11\x41uthenticateToken\x12%.autovibe.v1.AuthenticateTokenRequest\x1a&.autovibe.v1.AuthenticateTokenResponse\"#\xa2\xbb\x18\x1f\x08\x01\x10\x03\x1a\x08internal\"\x0fUNAUTHENTICATEDb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61utovibe/v1/identity.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n\x08Instance\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04host\x18\x02 \x01(\tR\x04host\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x10\n\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x39\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12=\n\x0cheartbeat_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0bheartbeatAt\"\x94\x01\n\x17RegisterInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\x12\x1d\n\x04host\x18\x02 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x04host\x12\x1f\n\x07\x62oot_id\x18\x03 \x01(\tB\x06\xaa\xbb\x18\x02\x18@R\x06\x62ootId\x12\x1f\n\x03pid\x18\x04 \x01(\x03\x42\r\xaa\xbb\x18\t1\x00\x00\x00\x00\x00\x00\xf0?R\x03pid\"4\n\x18HeartbeatInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\"1\n\x15RemoveInstanceRequest\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x02id\"\x18\n\x16RemoveInstanceResponse\"i\n\x14ListInstancesRequest\x12*\n\tpage_size\x18\x01 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x02 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"t\n\x15ListInstancesResponse\x12\x33\n\tinstances\x18\x01 \x03(\x0b\x32\x15.autovibe.v1.InstanceR\tinstances\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x01\n\x11IssueTokenRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x04name\x12\x1e\n\x06scopes\x18\x02 \x03(\tB\x06\xaa\xbb\x18\x02\x08\x01R\x06scopes\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"E\n\x12IssueTokenResponse\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"9\n\x12RevokeTokenRequest\x12#\n\x08token_id\x18\x01 \x01(\tB\x08\xaa\xbb\x18\x04\x08\x01@\x01R\x07tokenId\"\x15\n\x13RevokeTokenResponse\";\n\x18\x41uthenticateTokenRequest\x12\x1f\n\x05token\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xc8\x01R\x05token\"b\n\x19\x41uthenticateTokenResponse\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\xb8\x06\n\x0fIdentityService\x12\x63\n\x10RegisterInstance\x12$.autovibe.v1.RegisterInstanceRequest\x1a\x15.autovibe.v1.Instance\"\x12\xa2\xbb\x18\x0e\x08\x02\x10\x03\x1a\x08internal\x12}\n\x11HeartbeatInstance\x12%.autovibe.v1.HeartbeatInstanceRequest\x1a\x15.autovibe.v1.Instance\"*\xa2\xbb\x18&\x08\x02\x10\x03\x1a\x08internal\"\x12INSTANCE_NOT_FOUND(\x01\x30\x01\x12o\n\x0eRemoveInstance\x12\".autovibe.v1.RemoveInstanceRequest\x1a#.autovibe.v1.RemoveInstanceResponse\"\x14\xa2\xbb\x18\x10\x08\x02\x10\x03\x1a\x08internal(\x01\x12j\n\rListInstances\x12!.autovibe.v1.ListInstancesRequest\x1a\".autovibe.v1.ListInstancesResponse\"\x12\xa2\xbb\x18\x0e\x08\x01\x10\x03\x1a\x08internal\x12\x61\n\nIssueToken\x12\x1e.autovibe.v1.IssueTokenRequest\x1a\x1f.autovibe.v1.IssueTokenResponse\"\x12\xa2\xbb\x18\x0e\x08\x02\x10\x03\x1a\x08internal\x12w\n\x0bRevokeToken\x12\x1f.autovibe.v1.RevokeTokenRequest\x1a .autovibe.v1.RevokeTokenResponse\"%\xa2\xbb\x18!\x08\x02\x10\x03\x1a\x08internal\"\x0fTOKEN_NOT_FOUND(\x01\x12\x87\x01\n\x11\x41uthenticateToken\x12%.autovibe.v1.AuthenticateTokenRequest\x1a&.autovibe.v1.AuthenticateTokenResponse\"#\xa2\xbb\x18\x1f\x08\x01\x10\x03\x1a\x08internal\"\x0fUNAUTHENTICATEDb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEARTBEATINSTANCEREQUEST'].fields_by_name['id']._serialized_options = b'\252\273\030\004\010\001@\001'
   _globals['_REMOVEINSTANCEREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_REMOVEINSTANCEREQUEST'].fields_by_name['id']._serialized_options = b'\252\273\030\004\010\001@\001'
+  _globals['_LISTINSTANCESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTINSTANCESREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\273\030\t9\000\000\000\000\000@\177@'
+  _globals['_LISTINSTANCESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTINSTANCESREQUEST'].fields_by_name['page_token']._serialized_options = b'\252\273\030\002@\005'
   _globals['_ISSUETOKENREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ISSUETOKENREQUEST'].fields_by_name['name']._serialized_options = b'\252\273\030\005\010\001\030\377\001'
   _globals['_ISSUETOKENREQUEST'].fields_by_name['scopes']._loaded_options = None
@@ -78,21 +82,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEINSTANCERESPONSE']._serialized_start=573
   _globals['_REMOVEINSTANCERESPONSE']._serialized_end=597
   _globals['_LISTINSTANCESREQUEST']._serialized_start=599
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=621
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=623
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=699
-  _globals['_ISSUETOKENREQUEST']._serialized_start=702
-  _globals['_ISSUETOKENREQUEST']._serialized_end=843
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=845
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=914
-  _globals['_REVOKETOKENREQUEST']._serialized_start=916
-  _globals['_REVOKETOKENREQUEST']._serialized_end=973
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=975
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=996
-  _globals['_AUTHENTICATETOKENREQUEST']._serialized_start=998
-  _globals['_AUTHENTICATETOKENREQUEST']._serialized_end=1057
-  _globals['_AUTHENTICATETOKENRESPONSE']._serialized_start=1059
-  _globals['_AUTHENTICATETOKENRESPONSE']._serialized_end=1157
-  _globals['_IDENTITYSERVICE']._serialized_start=1160
-  _globals['_IDENTITYSERVICE']._serialized_end=1984
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=704
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=706
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=822
+  _globals['_ISSUETOKENREQUEST']._serialized_start=825
+  _globals['_ISSUETOKENREQUEST']._serialized_end=966
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=968
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=1037
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1039
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1096
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1098
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1119
+  _globals['_AUTHENTICATETOKENREQUEST']._serialized_start=1121
+  _globals['_AUTHENTICATETOKENREQUEST']._serialized_end=1180
+  _globals['_AUTHENTICATETOKENRESPONSE']._serialized_start=1182
+  _globals['_AUTHENTICATETOKENRESPONSE']._serialized_end=1280
+  _globals['_IDENTITYSERVICE']._serialized_start=1283
+  _globals['_IDENTITYSERVICE']._serialized_end=2107
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Machine(_message.Message):
-    __slots__ = ("id", "machine_type", "status", "project_id", "parent_checkpoint_id", "last_checkpoint_id", "worker_id", "hypervisor", "vm_id", "vm_node", "original_prompt", "resource_constraints", "resource_usage", "current_progress", "error_message", "checkpoint_count", "spawned_at", "terminated_at", "metadata", "created_at", "updated_at")
+    __slots__ = ("id", "machine_type", "status", "project_id", "parent_checkpoint_id", "last_checkpoint_id", "worker_id", "hypervisor", "vm_id", "vm_node", "original_prompt", "resource_constraints", "resource_usage", "current_progress", "error_message", "checkpoint_count", "spawned_at", "terminated_at", "metadata", "created_at", "updated_at", "parent_machine_id", "spawned_by_hub_id", "hub_vm_id", "file_modifications")
     ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,10 @@ class Machine(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    SPAWNED_BY_HUB_ID_FIELD_NUMBER: _ClassVar[int]
+    HUB_VM_ID_FIELD_NUMBER: _ClassVar[int]
+    FILE_MODIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     id: str
     machine_type: str
     status: str
@@ -56,7 +60,11 @@ class Machine(_message.Message):
     metadata: _struct_pb2.Struct
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., machine_type: _Optional[str] = ..., status: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., last_checkpoint_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., vm_node: _Optional[str] = ..., original_prompt: _Optional[str] = ..., resource_constraints: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., resource_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., current_progress: _Optional[str] = ..., error_message: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., spawned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., terminated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    parent_machine_id: str
+    spawned_by_hub_id: str
+    hub_vm_id: str
+    file_modifications: _struct_pb2.Struct
+    def __init__(self, id: _Optional[str] = ..., machine_type: _Optional[str] = ..., status: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., last_checkpoint_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., vm_node: _Optional[str] = ..., original_prompt: _Optional[str] = ..., resource_constraints: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., resource_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., current_progress: _Optional[str] = ..., error_message: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., spawned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., terminated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent_machine_id: _Optional[str] = ..., spawned_by_hub_id: _Optional[str] = ..., hub_vm_id: _Optional[str] = ..., file_modifications: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class GetMachineRequest(_message.Message):
     __slots__ = ("machine_id",)

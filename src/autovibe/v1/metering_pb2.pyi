@@ -63,18 +63,24 @@ class SetBudgetRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., task_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., amount: _Optional[str] = ..., budget_period: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class ListBudgetsRequest(_message.Message):
-    __slots__ = ("project", "task_id")
+    __slots__ = ("project", "task_id", "page_size", "page_token")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     project: str
     task_id: str
-    def __init__(self, project: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, project: _Optional[str] = ..., task_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListBudgetsResponse(_message.Message):
-    __slots__ = ("budgets",)
+    __slots__ = ("budgets", "next_page_token")
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     budgets: _containers.RepeatedCompositeFieldContainer[Budget]
-    def __init__(self, budgets: _Optional[_Iterable[_Union[Budget, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, budgets: _Optional[_Iterable[_Union[Budget, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetUsageRequest(_message.Message):
     __slots__ = ("project", "task_id", "execution_id", "since")

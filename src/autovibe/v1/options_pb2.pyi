@@ -27,6 +27,9 @@ class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMAT_UNSPECIFIED: _ClassVar[Format]
     FORMAT_UUID: _ClassVar[Format]
     FORMAT_DECIMAL: _ClassVar[Format]
+    FORMAT_ID_PREFIX: _ClassVar[Format]
+    FORMAT_AMOUNT: _ClassVar[Format]
+    FORMAT_PAGE_TOKEN: _ClassVar[Format]
 OPERATION_KIND_UNSPECIFIED: OperationKind
 OPERATION_KIND_READ: OperationKind
 OPERATION_KIND_WRITE: OperationKind
@@ -38,6 +41,9 @@ AUDIENCE_INTERNAL: Audience
 FORMAT_UNSPECIFIED: Format
 FORMAT_UUID: Format
 FORMAT_DECIMAL: Format
+FORMAT_ID_PREFIX: Format
+FORMAT_AMOUNT: Format
+FORMAT_PAGE_TOKEN: Format
 OPERATION_FIELD_NUMBER: _ClassVar[int]
 operation: _descriptor.FieldDescriptor
 RULE_FIELD_NUMBER: _ClassVar[int]
@@ -60,7 +66,7 @@ class Operation(_message.Message):
     def __init__(self, kind: _Optional[_Union[OperationKind, str]] = ..., audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., idempotent: _Optional[bool] = ..., unaudited: _Optional[bool] = ...) -> None: ...
 
 class FieldRule(_message.Message):
-    __slots__ = ("required", "min_len", "max_len", "pattern", "one_of", "ge", "le", "format")
+    __slots__ = ("required", "min_len", "max_len", "pattern", "one_of", "ge", "le", "format", "says")
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     MIN_LEN_FIELD_NUMBER: _ClassVar[int]
     MAX_LEN_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +75,7 @@ class FieldRule(_message.Message):
     GE_FIELD_NUMBER: _ClassVar[int]
     LE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    SAYS_FIELD_NUMBER: _ClassVar[int]
     required: bool
     min_len: int
     max_len: int
@@ -77,4 +84,5 @@ class FieldRule(_message.Message):
     ge: float
     le: float
     format: Format
-    def __init__(self, required: _Optional[bool] = ..., min_len: _Optional[int] = ..., max_len: _Optional[int] = ..., pattern: _Optional[str] = ..., one_of: _Optional[_Iterable[str]] = ..., ge: _Optional[float] = ..., le: _Optional[float] = ..., format: _Optional[_Union[Format, str]] = ...) -> None: ...
+    says: str
+    def __init__(self, required: _Optional[bool] = ..., min_len: _Optional[int] = ..., max_len: _Optional[int] = ..., pattern: _Optional[str] = ..., one_of: _Optional[_Iterable[str]] = ..., ge: _Optional[float] = ..., le: _Optional[float] = ..., format: _Optional[_Union[Format, str]] = ..., says: _Optional[str] = ...) -> None: ...

@@ -356,23 +356,35 @@ class LogEvent(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at")
+    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at", "version", "timeout_seconds", "context_window_size", "capabilities", "created_at", "updated_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_TASKS_FIELD_NUMBER: _ClassVar[int]
     LAST_HEARTBEAT_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_WINDOW_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     worker_type: str
     status: str
     max_concurrent_tasks: int
     last_heartbeat_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    version: str
+    timeout_seconds: int
+    context_window_size: int
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., context_window_size: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Execution(_message.Message):
-    __slots__ = ("id", "task_id", "worker_id", "work_order_id", "machine_id", "result_checkpoint_id", "attempt", "correlation_id", "status", "exit_code", "lease_generation", "metrics", "started_at", "completed_at", "duration_seconds")
+    __slots__ = ("id", "task_id", "worker_id", "work_order_id", "machine_id", "result_checkpoint_id", "attempt", "correlation_id", "status", "exit_code", "lease_generation", "metrics", "started_at", "completed_at", "duration_seconds", "created_at", "updated_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -388,6 +400,8 @@ class Execution(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
     DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     worker_id: str
@@ -403,7 +417,9 @@ class Execution(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     completed_at: _timestamp_pb2.Timestamp
     duration_seconds: int
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ...) -> None: ...
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExecutionMetrics(_message.Message):
     __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary")

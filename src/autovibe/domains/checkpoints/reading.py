@@ -40,6 +40,8 @@ class FilesPlan:
     path: str
     skip: int
     size: int
+    wanted: Sequence[str] = ()
+    """Files, or directories above files, relative to `path`; all when empty."""
 
 
 class ListCheckpointFiles:
@@ -56,7 +58,9 @@ class ListCheckpointFiles:
         _, root = await get_readable_root(tx, request.checkpoint_id)
         skip = _shown(decode_token(request.page_token, 1))
         size = page_size(request.page_size, default=_FILES_PAGE, largest=_FILES_LARGEST_PAGE)
-        return FilesPlan(root, tree_path(request.path, home=request.home), skip, size)
+        path = tree_path(request.path, home=request.home)
+        wanted = [relative_path(item) for item in request.paths]
+        return FilesPlan(root, path, skip, size, wanted)
 
     async def act(
         self, ctx: CallContext, plan: FilesPlan
@@ -64,7 +68,11 @@ class ListCheckpointFiles:
         """List one page of entries."""
 
         def read() -> list[checkpoints_pb2.FileEntry]:
-            entries = self._store.entries(plan.root, plan.path)
+            entries = (
+                entry
+                for entry in self._store.entries(plan.root, plan.path)
+                if is_wanted(utf8(entry.path), plan.wanted)
+            )
             return [
                 file_message(entry)
                 for entry in islice(entries, plan.skip, plan.skip + plan.size + 1)
@@ -98,7 +106,7 @@ class DiffPlan:
     with_patch: bool
     without_git: bool
     wanted: Sequence[str] = ()
-    """Prefixes of paths, relative to `path`; all when empty."""
+    """As in `FilesPlan`."""
 
 
 class DiffCheckpoints:

@@ -213,6 +213,8 @@ class ForkCheckpoint:
         if not same_agent:
             context.ClearField("model")
             context.ClearField("agent_args")
+        if request.context.agent_args:
+            context.ClearField("agent_args")  # merging would add them to the source's
         context.MergeFrom(request.context)
         context.session_id = ""
         if same_agent and not request.fresh_conversation:
