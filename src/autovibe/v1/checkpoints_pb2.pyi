@@ -229,18 +229,20 @@ class CheckpointNode(_message.Message):
     def __init__(self, id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., creating_machine_id: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned: _Optional[bool] = ...) -> None: ...
 
 class ListCheckpointFilesRequest(_message.Message):
-    __slots__ = ("checkpoint_id", "path", "home", "page_size", "page_token")
+    __slots__ = ("checkpoint_id", "path", "home", "page_size", "page_token", "paths")
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
     checkpoint_id: str
     path: str
     home: bool
     page_size: int
     page_token: str
-    def __init__(self, checkpoint_id: _Optional[str] = ..., path: _Optional[str] = ..., home: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, checkpoint_id: _Optional[str] = ..., path: _Optional[str] = ..., home: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListCheckpointFilesResponse(_message.Message):
     __slots__ = ("files", "next_page_token")
