@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autovibe.kernel.context import Actor
@@ -40,6 +40,8 @@ from autovibe.kernel.protoconv import from_timestamp, id_or_none, id_text, times
 from autovibe.kernel.text import printable, utf8
 from autovibe.kernel.transitions import Rule, decide
 from autovibe.kernel.units import duration_text, parse_duration_s
+
+_QUICK = settings(max_examples=50, deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,7 @@ def test_a_plain_number_has_no_currency(text: str):
     assert parse_decimal(" 0.50 ", "greediness") == Decimal("0.50")
 
 
+@_QUICK
 @given(st.decimals(min_value=0, max_value=10**8, allow_nan=False, places=12))
 def test_rounding_up_never_gives_less_and_never_a_millionth_more(amount: Decimal):
     rounded = round_up(amount)
@@ -165,6 +168,7 @@ def test_escape_sequences_and_hidden_characters_are_shown_instead_of_obeyed():
     assert printable("naïve 😀 日本") == "naïve 😀 日本"
 
 
+@_QUICK
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
 def test_nothing_printable_gives_can_steer_a_terminal(text: str):
     shown = printable(text, one_line=True)
@@ -200,11 +204,13 @@ def test_what_is_no_beginning_of_an_id_is_refused(text: str):
         parse_id(text, "task")
 
 
+@_QUICK
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_a_page_token_gives_its_key_back(key: list[str]):
     assert decode_token(encode_token(*key), len(key)) == key
 
 
+@_QUICK
 @given(st.text() | st.binary().map(lambda data: encode_token(data.decode("latin-1"))))
 def test_a_foreign_page_token_is_refused_with_a_typed_error(token: str):
     for decode in (lambda: decode_token(token, 2), lambda: decode_place(token)):
