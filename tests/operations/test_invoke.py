@@ -217,20 +217,20 @@ async def test_a_long_operation_acts_between_two_transactions(db: Database, audi
     operations = operations_of(db, WorkService=Stub("autovibe.v1.WorkService", apply_task=long))
     response = await operations.invoke(
         APPLY,
-        work_pb2.ApplyTaskRequest(task_id="t1", branch="b"),
+        work_pb2.ApplyTaskRequest(task_id="abcdef01", branch="b"),
         operations.context(TOKENS["all"]),
     )
     assert response == work_pb2.ApplyTaskResponse(branch="b", commit="B")
     # What was done is not done again, only its recording.
     assert long.steps == ["prepare", "act", "record", "record"]
     [row] = await audit()
-    assert (row["operation"], row["resource_type"], row["resource_id"]) == (APPLY, "task", "t1")
+    assert (row["operation"], row["resource_type"], row["resource_id"]) == (APPLY, "task", "abcdef01")
 
 
 async def test_a_long_read_records_nothing(db: Database, audit) -> None:
     work = Stub("autovibe.v1.WorkService")
     operations = operations_of(db, WorkService=work)
-    request = work_pb2.GetTaskResultRequest(task_id="t1")
+    request = work_pb2.GetTaskResultRequest(task_id="abcdef01")
     await operations.invoke(RESULT, request, operations.context(TOKENS["reader"]))
     assert work.calls == [(RESULT, request)]
     assert await audit() == []

@@ -203,4 +203,4 @@ async def test_a_lost_connection_is_unavailable() -> None:
     server, url = await answering(b"")
     async with server, connect_http(url, "t") as services:
         with pytest.raises(UnavailableError):
-            await services.work.get_task(work_pb2.GetTaskRequest(task_id="abcdefgh"))
+            await services.work.get_task(work_pb2.GetTaskRequest(task_id="abcdefab"))

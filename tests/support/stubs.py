@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from autovibe.db import Database
 from autovibe.kernel.context import Actor
 from autovibe.kernel.errors import UnauthenticatedError
+from autovibe.kernel.paging import encode_token
 from autovibe.operations import Operations, Registry
 from autovibe.sdk.contract import Method, is_map, message_type, methods, rule_of
 from autovibe.v1 import options_pb2
@@ -82,6 +83,7 @@ _PATTERN_SAMPLES: Final = {
     "/.*": "/srv/a b/ü",
     "[A-Z]{3}": "USD",
     "[0-9a-f]{64}": "0f" * 32,
+    "[0-9]{1,18}:[0-9]{1,18}": "1:20",
 }
 _WORDS: Final = ("a/b", "ü ✓", "..", "%2F", "x:pause", "a?b#c&d=e+f", "plain", "1", "true")
 
@@ -122,6 +124,8 @@ def _sample_value(field: FieldDescriptor, rng: random.Random) -> Any:
         return rng.random() < 0.5
     if field.type == FieldDescriptor.TYPE_DOUBLE:
         return rng.random() * 1e6
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return rng.randbytes(9)
     if field.type != FieldDescriptor.TYPE_STRING:
         most = rule.le if rule.HasField("le") else 2**31 - 1
         wide = field.type == FieldDescriptor.TYPE_INT64 and not rule.HasField("le")
@@ -132,10 +136,23 @@ def _sample_value(field: FieldDescriptor, rng: random.Random) -> Any:
 def _sample_text(rule: options_pb2.FieldRule, rng: random.Random) -> str:
     if rule.one_of:
         return rng.choice(list(rule.one_of))
-    if rule.pattern:
+    if rule.pattern in _PATTERN_SAMPLES:
         return _PATTERN_SAMPLES[rule.pattern]
-    if rule.format == options_pb2.FORMAT_UUID:
-        return str(uuid.UUID(int=rng.getrandbits(128)))
-    if rule.format == options_pb2.FORMAT_DECIMAL:
-        return f"{rng.randrange(1000)}.{rng.randrange(1000)}"
+    if rule.format in _FORMAT_SAMPLES:
+        return _FORMAT_SAMPLES[rule.format](rng)
     return rng.choice(_WORDS)
+
+
+def _uuid(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128)))
+
+
+_FORMAT_SAMPLES: Final[dict[int, Callable[[random.Random], str]]] = {
+    options_pb2.FORMAT_UUID: _uuid,
+    options_pb2.FORMAT_ID_PREFIX: lambda rng: _uuid(rng)[: rng.randint(8, 36)],
+    options_pb2.FORMAT_DECIMAL: lambda rng: f"{rng.randrange(1000)}.{rng.randrange(1000)}",
+    options_pb2.FORMAT_AMOUNT: lambda rng: (
+        f"{rng.randrange(1000)}{rng.choice(['', 'CAD', ' usd'])}"
+    ),
+    options_pb2.FORMAT_PAGE_TOKEN: lambda rng: encode_token(*(_uuid(rng) for _ in range(2))),
+}

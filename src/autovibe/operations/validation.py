@@ -15,15 +15,33 @@ from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.sdk.contract import is_map, rule_of
 from autovibe.v1 import options_pb2
 
-UUID_PATTERN: Final = "[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-DECIMAL_PATTERN: Final = r"[0-9]{1,9}(\.[0-9]{1,6})?"
+_HEX: Final = "[0-9a-fA-F]"
+_DECIMAL: Final = r"[0-9]{1,9}(\.[0-9]{1,6})?"
+
+FORMATS: Final = {
+    options_pb2.FORMAT_UUID: f"{_HEX}{{8}}-({_HEX}{{4}}-){{3}}{_HEX}{{12}}",
+    options_pb2.FORMAT_DECIMAL: _DECIMAL,
+    # As `kernel.ids.id_range` takes it: with the dashes where they belong, or without any.
+    options_pb2.FORMAT_ID_PREFIX: (
+        f"{_HEX}{{8,32}}|{_HEX}{{8}}-({_HEX}{{4}}-){{0,3}}{_HEX}{{0,4}}"
+        f"|{_HEX}{{8}}-({_HEX}{{4}}-){{3}}{_HEX}{{5,12}}"
+    ),
+    # As `kernel.money.parse_amount` takes it.
+    options_pb2.FORMAT_AMOUNT: rf"\s*\$?\s*{_DECIMAL}\s*([Cc][Aa][Dd]|[Uu][Ss][Dd])?\s*",
+    options_pb2.FORMAT_PAGE_TOKEN: "[A-Za-z0-9_-]+",
+}
+"""Regular expressions that the whole of a text must match, by its format."""
 
 _SHOWN: Final = 20
-_FORMATS: Final = {
-    options_pb2.FORMAT_UUID: (re.compile(UUID_PATTERN), "must be an id (a UUID)"),
+_WORDS: Final = {
+    options_pb2.FORMAT_UUID: "must be an id (a UUID)",
     options_pb2.FORMAT_DECIMAL: (
-        re.compile(DECIMAL_PATTERN),
-        "must be a plain number with at most 9 digits before the point and 6 after it",
+        "must be a plain number with at most 9 digits before the point and 6 after it"
+    ),
+    options_pb2.FORMAT_ID_PREFIX: "must be an id, or its first 8 or more characters",
+    options_pb2.FORMAT_AMOUNT: "must be an amount such as 2.00CAD or 1.50USD",
+    options_pb2.FORMAT_PAGE_TOKEN: (
+        "must be what next_page_token was in an answer; start again without one"
     ),
 }
 _FIRST_SECOND: Final = -62_135_596_800  # 0001-01-01
@@ -280,9 +298,9 @@ def _text_checks(rule: options_pb2.FieldRule, *, counts_items: bool) -> Iterator
         too_long = f"must have at most {most} characters"
         yield lambda value: too_long if len(value) > most else None
     if rule.pattern:
-        yield _matches(re.compile(rule.pattern), f"must match {rule.pattern}")
-    if rule.format in _FORMATS:
-        yield _matches(*_FORMATS[rule.format])
+        yield _matches(re.compile(rule.pattern), rule.says or f"must match {rule.pattern}")
+    if rule.format:
+        yield _matches(re.compile(FORMATS[rule.format]), rule.says or _WORDS[rule.format])
 
 
 def _matches(pattern: re.Pattern[str], otherwise: str) -> _Check:

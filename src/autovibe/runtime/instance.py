@@ -72,12 +72,18 @@ async def dead_instances(
     On this host an instance is dead when its lock is free; on another, before a restart of this
     one, or with its lock in another home, when its heartbeat is older than a minute.
     """
-    listed = await identity.list_instances(identity_pb2.ListInstancesRequest())
-    return [
-        instance
-        for instance in listed.instances
-        if instance.id != str(own_id) and _is_dead(instance, run_path, clock)
-    ]
+    dead: list[identity_pb2.Instance] = []
+    request = identity_pb2.ListInstancesRequest()
+    while True:
+        page = await identity.list_instances(request)
+        dead += [
+            instance
+            for instance in page.instances
+            if instance.id != str(own_id) and _is_dead(instance, run_path, clock)
+        ]
+        if not page.next_page_token:
+            return dead
+        request.page_token = page.next_page_token
 
 
 def _is_dead(instance: identity_pb2.Instance, run_path: Path, clock: Clock) -> bool:

@@ -157,10 +157,10 @@ async def test_a_list_in_a_query_is_given_by_repeating(stubs: Served) -> None:
 
 
 async def test_bools_and_times_in_a_query_are_read(stubs: Served) -> None:
-    await stubs.request("GET", "/api/v1/checkpoints/abcdefgh/diff?home=true&with_patch=false")
+    await stubs.request("GET", "/api/v1/checkpoints/abcdefab/diff?home=true&with_patch=false")
     _, request = stubs.stubs["autovibe.v1.CheckpointService"].calls.pop()
-    assert (request.checkpoint_id, request.home, request.with_patch) == ("abcdefgh", True, False)
-    problem = await refused(stubs, "GET", "/api/v1/checkpoints/abcdefgh/diff?home=yes")
+    assert (request.checkpoint_id, request.home, request.with_patch) == ("abcdefab", True, False)
+    problem = await refused(stubs, "GET", "/api/v1/checkpoints/abcdefab/diff?home=yes")
     assert problem["detail"] == "home must be true or false."
     await stubs.request("GET", "/api/v1/usage?since=2026-01-31T12:00:00Z")
     _, request = stubs.stubs["autovibe.v1.MeteringService"].calls.pop()
@@ -171,15 +171,15 @@ async def test_bools_and_times_in_a_query_are_read(stubs: Served) -> None:
 
 async def test_a_change_without_fields_needs_no_body(stubs: Served) -> None:
     answer = await stubs.request(
-        "POST", "/api/v1/tasks/abc:pause", headers={"content-type": "application/json"}
+        "POST", "/api/v1/tasks/abcdefab:pause", headers={"content-type": "application/json"}
     )
     assert answer.status == 200
     _, request = stubs.stubs["autovibe.v1.WorkService"].calls.pop()
-    assert request.task_id == "abc"
+    assert request.task_id == "abcdefab"
 
 
 async def test_large_numbers_are_numbers_and_absent_messages_are_left_out(stubs: Served) -> None:
-    text = await (await stubs.request("GET", "/api/v1/tasks/abc/result")).text()
+    text = await (await stubs.request("GET", "/api/v1/tasks/abcdefab/result")).text()
     result = json.loads(text)
     assert result["checkpoint_count"] == 0
     assert result["files_changed"] == []

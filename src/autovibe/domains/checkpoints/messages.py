@@ -37,6 +37,7 @@ def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
         agent_session_id=checkpoint.agent_session_id or "",
         last_settled_call_id=id_text(checkpoint.last_settled_call_id),
         consistency=checkpoint.consistency,
+        proxmox_snapshot_id=checkpoint.proxmox_snapshot_id or "",
     )
 
 

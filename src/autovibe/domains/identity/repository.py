@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.identity.models import ApiToken, Instance
@@ -33,10 +33,17 @@ async def remove_instance(tx: WriteTx, instance_id: uuid.UUID) -> None:
     await tx.session.execute(delete(Instance).where(Instance.id == instance_id))
 
 
-async def list_instances(tx: ReadTx | WriteTx) -> Sequence[Instance]:
-    """Return all instances, the oldest first."""
-    found = await tx.session.scalars(select(Instance).order_by(Instance.started_at, Instance.id))
-    return found.all()
+async def list_instances(
+    tx: ReadTx | WriteTx, after: tuple[datetime, uuid.UUID] | None, limit: int
+) -> Sequence[Instance]:
+    """Return instances, the oldest first, those after the given place."""
+    query = select(Instance).order_by(Instance.started_at, Instance.id).limit(limit)
+    if after is not None:
+        time, last_id = after
+        query = query.where(
+            or_(Instance.started_at > time, (Instance.started_at == time) & (Instance.id > last_id))
+        )
+    return (await tx.session.scalars(query)).all()
 
 
 async def find_token(tx: ReadTx | WriteTx, token_id: uuid.UUID) -> ApiToken | None:

@@ -17,6 +17,7 @@ from autovibe.domains.identity.models import ApiToken, Instance
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError, UnauthenticatedError
 from autovibe.kernel.ids import new_id
+from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.v1 import identity_pb2
 
@@ -70,10 +71,15 @@ class IdentityService:
     async def list_instances(
         self, tx: ReadTx, ctx: CallContext, request: identity_pb2.ListInstancesRequest
     ) -> identity_pb2.ListInstancesResponse:
-        """Return all instances, the oldest first."""
-        del ctx, request
-        rows = await repository.list_instances(tx)
-        return identity_pb2.ListInstancesResponse(instances=[instance_message(row) for row in rows])
+        """Return one page of instances, the oldest first."""
+        del ctx
+        size = page_size(request.page_size)
+        rows = await repository.list_instances(tx, decode_place(request.page_token), size + 1)
+        last = rows[size - 1] if len(rows) > size else None
+        return identity_pb2.ListInstancesResponse(
+            instances=[instance_message(row) for row in rows[:size]],
+            next_page_token=encode_place(last.started_at, last.id) if last else "",
+        )
 
     async def issue_token(
         self, tx: WriteTx, ctx: CallContext, request: identity_pb2.IssueTokenRequest

@@ -31,4 +31,8 @@ def machine_message(machine: IntelligentMachine) -> machines_pb2.Machine:
         metadata=struct(machine.metadata_),
         created_at=timestamp(machine.created_at),
         updated_at=timestamp(machine.updated_at),
+        parent_machine_id=id_text(machine.parent_machine_id),
+        spawned_by_hub_id=id_text(machine.spawned_by_hub_id),
+        hub_vm_id=machine.hub_vm_id or "",
+        file_modifications=struct(machine.file_modifications),
     )

@@ -36,6 +36,7 @@ from autovibe.v1 import metering_pb2
 
 UNLIMITED: Final = Decimal("999999999.999999")
 """The largest amount that a column holds; a cap of this size never refuses."""
+PLACE: Final = ("task_id", "project_id", "resource_type", "budget_period", "period_start")
 _SIX_PLACES: Final = Decimal("0.000001")
 _END_OF_TIME: Final = start_of(LAST_DAY)
 
@@ -118,7 +119,7 @@ async def _holds_of_open_calls(
 async def list_budgets(
     tx: ReadTx, now: datetime, project_id: uuid.UUID | None, task_id: uuid.UUID | None
 ) -> list[metering_pb2.Budget]:
-    """Return the budgets of the current periods, those of whole projects first.
+    """Return the budgets of the current periods by `place_of`: whole projects first.
 
     A period that has begun and in which nothing was called yet has no row; it is shown unused.
     """
@@ -133,8 +134,16 @@ async def list_budgets(
             last, period_start=start, period_end=end, used_amount=ZERO, reserved_amount=ZERO
         )
         found.append((fresh, False))
-    found.sort(key=lambda item: item[0].task_id is not None)
-    return [budget_message(budget, opened=opened) for budget, opened in found]
+    messages = [budget_message(budget, opened=opened) for budget, opened in found]
+    return sorted(messages, key=place_of)
+
+
+def place_of(budget: metering_pb2.Budget) -> tuple[str, ...]:
+    """Return where a budget comes in a list: by the fields of `PLACE`, which no two share.
+
+    A budget of a whole project has no task, and the empty text comes first.
+    """
+    return tuple(str(getattr(budget, name)) for name in PLACE)
 
 
 def _only(value: uuid.UUID | None) -> Collection[uuid.UUID] | None:

@@ -8,7 +8,13 @@ from decimal import Decimal
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.in_place import hot
 from autovibe.domains.metering import repository
-from autovibe.domains.metering.budgets import list_budgets, parse_budget_amount, set_budget
+from autovibe.domains.metering.budgets import (
+    PLACE,
+    list_budgets,
+    parse_budget_amount,
+    place_of,
+    set_budget,
+)
 from autovibe.domains.metering.errors import NoExchangeRateError
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
@@ -19,6 +25,7 @@ from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError, NotFoundError
 from autovibe.kernel.money import ZERO, to_text
+from autovibe.kernel.paging import decode_token, encode_token, page_size
 from autovibe.kernel.protoconv import from_timestamp, id_or_none
 from autovibe.v1 import metering_pb2
 
@@ -65,14 +72,22 @@ class MeteringService:
     async def list_budgets(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListBudgetsRequest
     ) -> metering_pb2.ListBudgetsResponse:
-        """Return the budgets of the current periods; with a task, only its own.
+        """Return one page of the budgets of the current periods; with a task, only its own.
 
         Raises:
             ProjectNotFoundError: there is no such project.
         """
         project_id = await resolve_project_id(tx, request.project) if request.project else None
         budgets = await list_budgets(tx, ctx.clock.now(), project_id, id_or_none(request.task_id))
-        return metering_pb2.ListBudgetsResponse(budgets=budgets)
+        after = decode_token(request.page_token, len(PLACE))
+        if after is not None:
+            budgets = [budget for budget in budgets if place_of(budget) > tuple(after)]
+        size = page_size(request.page_size)
+        more = len(budgets) > size
+        return metering_pb2.ListBudgetsResponse(
+            budgets=budgets[:size],
+            next_page_token=encode_token(*place_of(budgets[size - 1])) if more else "",
+        )
 
     async def get_usage(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetUsageRequest

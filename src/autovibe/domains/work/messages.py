@@ -63,6 +63,12 @@ def worker_message(worker: Worker) -> work_pb2.Worker:
         status=worker.status,
         max_concurrent_tasks=worker.max_concurrent_tasks,
         last_heartbeat_at=timestamp(worker.last_heartbeat_at),
+        version=worker.version or "",
+        timeout_seconds=worker.timeout_seconds,
+        context_window_size=worker.context_window_size,
+        capabilities=worker.capabilities,
+        created_at=timestamp(worker.created_at),
+        updated_at=timestamp(worker.updated_at),
     )
 
 
@@ -84,6 +90,8 @@ def execution_message(execution: Execution) -> work_pb2.Execution:
         started_at=timestamp(execution.started_at),
         completed_at=timestamp(execution.completed_at),
         duration_seconds=execution.duration_seconds or 0,
+        created_at=timestamp(execution.created_at),
+        updated_at=timestamp(execution.updated_at),
     )
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from autovibe.operations.validation import DECIMAL_PATTERN, UUID_PATTERN
+from autovibe.operations.validation import FORMATS
 from autovibe.sdk.contract import is_map, rule_of
 from autovibe.skins.rest.comments import comment
 from autovibe.v1 import options_pb2
@@ -37,10 +37,6 @@ _INTEGERS: Final = {
     FieldDescriptor.TYPE_UINT64: (0, 2**64 - 1),
 }
 _FLOATS: Final = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
-_PATTERNS: Final = {
-    options_pb2.FORMAT_UUID: UUID_PATTERN,
-    options_pb2.FORMAT_DECIMAL: DECIMAL_PATTERN,
-}
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -218,7 +214,7 @@ def _value_schema(rule: options_pb2.FieldRule, *, is_item: bool) -> dict[str, An
     may_be_empty = not rule.required and not is_item
     if rule.one_of:
         schema["enum"] = [*rule.one_of, *([""] if may_be_empty else [])]
-    pattern = _PATTERNS.get(rule.format, rule.pattern)
+    pattern = FORMATS.get(rule.format, rule.pattern)
     if pattern:
         schema["pattern"] = f"^(?:{pattern})?$" if may_be_empty else f"^(?:{pattern})$"
     if rule.HasField("ge"):
