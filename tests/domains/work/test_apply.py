@@ -1,125 +1,19 @@
-"""Applying results to real repositories, with everything that a machine or a user may do to it."""
+"""Applying results to real repositories, with everything that a machine may have made."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
+from applying import TASK, Start, blob_of, content_of, tree_of
 from plane import commit_all, make_repository, run_git, write_files
 
-from autovibe.domains.checkpoints.git import GitFailedError, find_work_tree
-from autovibe.domains.work.apply import Applied, ApplyPlan, _is_unsafe, apply_result
 from autovibe.domains.work.errors import (
     BaseCommitMissingError,
-    BranchExistsError,
-    NotARepositoryError,
-    NothingToApplyError,
-    UnsafePathsError,
 )
-from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
-from autovibe.kernel.text import utf8
-from autovibe.store import Store
-
-TASK = "6f2b7c1e-0000-4000-8000-000000000001"
-
-
-@dataclass
-class Work:
-    """A directory that was imported, and the workspace of the machine that works on it."""
-
-    store: Store
-    directory: Path
-    workspace: Path
-    plan: ApplyPlan
-
-    async def apply(self, **fields: Any) -> Applied:
-        """Take the workspace as the result and apply it; nothing of the user's may change."""
-        home = self.workspace.parent / "home"
-        snapshot = self.store.snapshot({"workspace": self.workspace, "home": home})
-        top = self.directory if self.directory.is_dir() else self.directory.parent
-        before = _state(top)
-        try:
-            return await apply_result(
-                self.store, replace(self.plan, result_root=snapshot.root, **fields)
-            )
-        finally:
-            assert _state(top) == before
-
-
-def _state(directory: Path) -> dict[str, tuple[int, bytes]]:
-    """Return every byte of work tree, index, HEAD and settings, without what a commit adds."""
-    found: dict[str, tuple[int, bytes]] = {}
-    for folder, folders, files in os.walk(directory):
-        if folder.endswith(".git"):
-            folders[:] = [name for name in folders if name in {"hooks", "info", "worktrees"}]
-        for name in [*files, *folders]:
-            path = Path(folder) / name
-            mode = path.lstat().st_mode
-            if path.is_symlink():
-                content = os.fsencode(path.readlink())
-            else:
-                content = path.read_bytes() if path.is_file() else b""
-            found[str(path.relative_to(directory))] = (mode, content)
-    return found
-
-
-@pytest.fixture
-def start(tmp_path: Path):
-    """Give a function that imports a directory and lets a machine begin to work on it."""
-    store = Store.open(tmp_path / "store")
-
-    async def begin(directory: Path, exclude: Any = None) -> Work:
-        home = tmp_path / "machine" / "home"
-        home.mkdir(parents=True)
-        base = store.snapshot({"workspace": directory, "home": home}, exclude=exclude)
-        tree = await find_work_tree(directory)
-        workspace = tmp_path / "machine" / "workspace"
-        store.restore(base.root, workspace, path="workspace")
-        plan = ApplyPlan(
-            task_id=TASK,
-            title="Fix the greeting",
-            directory=directory,
-            head_commit=tree.head_commit if tree else "",
-            dirty_paths=[utf8(path) for path in tree.dirty_paths] if tree else [],
-            base_root=base.root,
-            result_root=base.root,
-            branch="autovibe/6f2b7c1e",
-            include_ignored=False,
-        )
-        return Work(store, directory, workspace, plan)
-
-    return begin
-
-
-Start = Callable[..., Any]
-
-
-def _tree(repository: Path, commit: str) -> dict[str, str]:
-    """Return the mode of every path of a commit."""
-    listing = run_git(repository, "ls-tree", "-r", "-z", commit)
-    records = (record.partition("\t") for record in listing.split("\0") if record)
-    return {path: state.split(" ")[0] for state, _, path in records}
-
-
-def _blob(repository: Path, commit: str, path: str) -> bytes:
-    done = subprocess.run(
-        ["git", "cat-file", "blob", f"{commit}:{path}"],
-        cwd=repository,
-        check=True,
-        capture_output=True,
-    )
-    return done.stdout
-
-
-def _content(repository: Path, commit: str) -> dict[str, bytes]:
-    return {path: _blob(repository, commit, path) for path in _tree(repository, commit)}
 
 
 async def test_every_kind_of_change_arrives_as_one_commit(start: Start, tmp_path: Path):
@@ -162,7 +56,7 @@ async def test_every_kind_of_change_arrives_as_one_commit(start: Start, tmp_path
     assert applied.commit == run_git(repository, "rev-parse", "refs/heads/autovibe/6f2b7c1e")
     assert applied.parent_commit == head
     assert run_git(repository, "rev-parse", f"{applied.commit}^@") == head
-    tree = _tree(repository, applied.commit)
+    tree = tree_of(repository, applied.commit)
     assert set(tree) == {
         "kept.txt",
         "edited.txt",
@@ -182,9 +76,9 @@ async def test_every_kind_of_change_arrives_as_one_commit(start: Start, tmp_path
         "120000",
         "120000",
     )
-    assert _blob(repository, applied.commit, "edited.txt") == b"two\n"
-    assert _blob(repository, applied.commit, "link") == b"../\xff/elsewhere"
-    assert _blob(repository, applied.commit, "was-dir") == b"now a file\n"
+    assert blob_of(repository, applied.commit, "edited.txt") == b"two\n"
+    assert blob_of(repository, applied.commit, "link") == b"../\xff/elsewhere"
+    assert blob_of(repository, applied.commit, "was-dir") == b"now a file\n"
     told = run_git(
         repository,
         "log",
@@ -232,7 +126,7 @@ async def test_what_was_not_committed_at_import_is_a_first_commit_of_its_own(
 
     first = applied.parent_commit
     assert run_git(repository, "rev-parse", f"{first}^@") == head
-    content = _content(repository, first)
+    content = content_of(repository, first)
     assert content == {
         ".gitignore": b"*.log\n",
         "a.txt": b"mine\n",
@@ -243,7 +137,7 @@ async def test_what_was_not_committed_at_import_is_a_first_commit_of_its_own(
         "was/now": b"directory\n",
         "same": b"x\n",
     }
-    assert _tree(repository, first)["staged.sh"] == "100755"
+    assert tree_of(repository, first)["staged.sh"] == "100755"
     changed = run_git(repository, "diff", "--name-only", first, applied.commit)
     assert changed.split("\n") == ["b.txt", "new/mine.txt"]
     for commit in (first, applied.commit):
@@ -339,180 +233,13 @@ async def test_ignored_files_are_left_out_unless_they_are_wanted(start: Start, t
         "x.swp",
     ]
     assert applied.ignored == left_out
-    assert not set(left_out) & set(_tree(repository, applied.commit))
+    assert not set(left_out) & set(tree_of(repository, applied.commit))
 
     whole = await work.apply(include_ignored=True, branch="whole")
-    assert set(left_out) - set(_tree(repository, whole.commit)) == {"node_modules/dep/.git/config"}
+    assert set(left_out) - set(tree_of(repository, whole.commit)) == {
+        "node_modules/dep/.git/config"
+    }
     assert whole.ignored == ["node_modules/dep/.git/config"]
-
-
-async def test_a_result_without_anything_for_git_is_refused(start: Start, tmp_path: Path):
-    repository = make_repository(tmp_path / "repo", {".gitignore": "*.o\n", "a.txt": "one\n"})
-    work = await start(repository)
-    with pytest.raises(NothingToApplyError):
-        await work.apply()
-    (work.workspace / "empty").mkdir()
-    (work.workspace / "a.txt").chmod(0o600)  # git knows only whether a file can be run
-    write_files(work.workspace, {".git/config": "[core]\n"})
-    with pytest.raises(NothingToApplyError):
-        await work.apply()
-    write_files(work.workspace, {"x.o": "i"})
-    with pytest.raises(NothingToApplyError) as refused:
-        await work.apply()
-    assert "--include-ignored" in refused.value.message
-    assert run_git(repository, "branch", "--list").strip("* ") == "main"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        ".git/hooks/post-checkout/x",
-        "sub/.git/config",
-        ".GIT/config",
-        ".Git",
-        ".g\u200cit/config",
-        "\ufeff.git/config",
-        ".gi\u206at",
-        "git~1/config",
-        "GIT~2",
-        ".git /config",
-        ".git./config",
-        ".git::$INDEX_ALLOCATION/config",
-        ".git:stream",
-        "a\\..\\.git\\config",
-        "..",
-        "../x",
-        "a/../../x",
-        "./x",
-        "/etc/passwd",
-        "a//b",
-        "",
-    ],
-)
-def test_a_path_that_some_system_takes_for_the_repository_or_outside_is_unsafe(path: str):
-    assert _is_unsafe(path)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [".gitignore", ".gitattributes", ".github/x", "git", "a.git/config", "..x", "x..", "a:b"],
-)
-def test_ordinary_paths_are_not_unsafe(path: str):
-    assert not _is_unsafe(path)
-
-
-@pytest.mark.parametrize(
-    "path", ["sub/.git/config", ".GIT/config", ".g\u200cit/config", "git~1", "sub/.git. /x", "a\\b"]
-)
-async def test_a_result_with_a_hostile_path_is_refused_whole_with_the_list(
-    start: Start, tmp_path: Path, path: str
-):
-    repository = make_repository(tmp_path / "repo", {"a.txt": "one\n"})
-    work = await start(repository)
-    write_files(work.workspace, {"a.txt": "two\n", path: "x", "esc\x1b[2J\\": "x"})
-    with pytest.raises(UnsafePathsError) as refused:
-        await work.apply()
-    assert "\x1b" not in refused.value.message
-    assert "\\x1b[2J" in refused.value.message
-    assert refused.value.params["paths"].count("\n") == 1
-    assert run_git(repository, "branch", "--list").strip("* ") == "main"
-
-
-async def test_changes_inside_a_submodule_are_refused_and_others_leave_it_alone(
-    start: Start, tmp_path: Path
-):
-    library = make_repository(tmp_path / "library", {"lib.c": "x\n"})
-    repository = make_repository(tmp_path / "repo", {"a.txt": "one\n"})
-    run_git(
-        repository,
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "-q",
-        "add",
-        str(library),
-        "lib",
-    )
-    commit_all(repository)
-    work = await start(repository)
-    write_files(work.workspace, {"a.txt": "two\n"})
-    applied = await work.apply()
-    assert _tree(repository, applied.commit)["lib"] == "160000"
-    write_files(work.workspace, {"lib/lib.c": "changed\n"})
-    with pytest.raises(UnsafePathsError) as refused:
-        await work.apply(branch="second")
-    assert "lib/lib.c" in refused.value.message
-
-
-async def test_a_branch_that_exists_or_a_name_that_is_none_is_refused(start: Start, tmp_path: Path):
-    repository = make_repository(tmp_path / "repo")
-    run_git(repository, "branch", "taken")
-    work = await start(repository)
-    write_files(work.workspace, {"a.txt": "two\n"})
-    for branch in ("taken", "main"):
-        with pytest.raises(BranchExistsError) as refused:
-            await work.apply(branch=branch)
-        assert "--branch" in refused.value.message
-    for branch in (
-        "-d",
-        "a..b",
-        "a b",
-        "a~1",
-        "@{-1}",
-        "HEAD",
-        ".x",
-        "x.lock",
-        "a\nb",
-        "a/",
-        "\x1b",
-    ):
-        with pytest.raises(InvalidArgumentError):
-            await work.apply(branch=branch)
-    with pytest.raises(GitFailedError):
-        await work.apply(branch="taken/below")
-    home = work.workspace.parent / "home"
-    result = work.store.snapshot({"workspace": work.workspace, "home": home}).root
-    plan = replace(work.plan, result_root=result, branch="race")
-    answers = await asyncio.gather(
-        *(apply_result(work.store, plan) for _ in range(3)), return_exceptions=True
-    )
-    assert sorted(isinstance(answer, AutovibeError) for answer in answers) == [False, True, True]
-
-
-async def test_without_its_repository_or_its_commit_a_result_is_refused_with_the_way_out(
-    start: Start, tmp_path: Path
-):
-    repository = make_repository(tmp_path / "repo")
-    work = await start(repository)
-    write_files(work.workspace, {"a.txt": "two\n"})
-    for commit in ("1" * 40, "HEAD", "main", "--help", "1" * 64):
-        with pytest.raises(BaseCommitMissingError) as refused:
-            await work.apply(head_commit=commit)
-        assert "checkpoint restore" in refused.value.message
-    tree = run_git(repository, "rev-parse", "HEAD^{tree}")
-    with pytest.raises(BaseCommitMissingError):
-        await work.apply(head_commit=tree)
-    with pytest.raises(BaseCommitMissingError):
-        await work.apply(head_commit="")
-    with pytest.raises(GitFailedError) as refused:
-        await work.apply(dirty_cut=True)
-    assert "checkpoint restore" in refused.value.message
-    shutil.rmtree(repository / ".git")
-    with pytest.raises(NotARepositoryError):
-        await work.apply()
-    with pytest.raises(NotARepositoryError):
-        await work.apply(directory=repository / "gone")
-
-
-async def test_a_repository_without_a_commit_cannot_be_applied_to(start: Start, tmp_path: Path):
-    unborn = tmp_path / "unborn"
-    unborn.mkdir()
-    run_git(unborn, "init", "-q")
-    write_files(unborn, {"a": "1"})
-    work = await start(unborn)
-    write_files(work.workspace, {"a": "2"})
-    with pytest.raises(BaseCommitMissingError):
-        await work.apply()
 
 
 async def test_a_linked_work_tree_and_a_repository_of_long_hashes_are_applied_to(
@@ -534,7 +261,7 @@ async def test_a_linked_work_tree_and_a_repository_of_long_hashes_are_applied_to
     (work.workspace / ".git").unlink()
     applied = await work.apply()
     assert len(applied.commit) == 64
-    assert _content(main, "autovibe/6f2b7c1e") == {"a.txt": b"two\n", "b.txt": b"mine\n"}
+    assert content_of(main, "autovibe/6f2b7c1e") == {"a.txt": b"two\n", "b.txt": b"mine\n"}
 
 
 def _trap(repository: Path, marks: Path) -> None:
@@ -613,8 +340,8 @@ async def test_nothing_of_user_or_machine_runs_while_a_result_is_applied(
     )
     applied = await work.apply()
     assert _ran(marks) == []
-    assert _blob(repository, applied.commit, "b.txt") == b"two\n"
-    assert _blob(repository, applied.parent_commit, "a.txt") == b"own\n"
+    assert blob_of(repository, applied.commit, "b.txt") == b"two\n"
+    assert blob_of(repository, applied.parent_commit, "a.txt") == b"own\n"
     # An absent commit of a partial clone is not fetched either.
     with pytest.raises(BaseCommitMissingError):
         await work.apply(head_commit="1" * 40, branch="other")
@@ -658,43 +385,13 @@ async def test_line_endings_and_encodings_arrive_as_they_are_whatever_the_user_h
     (work.workspace / "run").chmod(0o755)
     (work.workspace / "link").symlink_to("run")
     applied = await work.apply(title="Grüße 😀")
-    content = _content(repository, applied.commit)
+    content = content_of(repository, applied.commit)
     assert {path: content[path] for path in new} == new
-    tree = _tree(repository, applied.commit)
+    tree = tree_of(repository, applied.commit)
     assert (tree["run"], tree["link"]) == ("100755", "120000")
     raw = run_git(repository, "cat-file", "commit", applied.commit)
     assert "\nencoding " not in raw
     assert "Grüße 😀" in raw
-
-
-async def test_without_a_configured_identity_the_answer_says_what_to_set(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    repository = make_repository(tmp_path / "repo")
-    work = await start(repository)
-    write_files(work.workspace, {"a.txt": "two\n"})
-    run_git(repository, "config", "--unset", "user.name")
-    run_git(repository, "config", "--unset", "user.email")
-    with pytest.raises(GitFailedError) as refused:
-        await work.apply()
-    assert "user.name and user.email" in refused.value.message
-    assert run_git(repository, "branch", "--list").strip("* ") == "main"
-
-    run_git(tmp_path, "config", "--global", "user.name", "Global Person")
-    run_git(tmp_path, "config", "--global", "user.email", "global@example.invalid")
-    first = await work.apply()
-    assert run_git(repository, "log", "-1", "--format=%an/%cn", first.commit) == (
-        "Global Person/Global Person"
-    )
-    monkeypatch.setenv("GIT_AUTHOR_NAME", "Author Person")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "not-this-one"))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "not-this-one"))
-    second = await work.apply(branch="second")
-    monkeypatch.delenv("GIT_DIR")
-    monkeypatch.delenv("GIT_INDEX_FILE")
-    assert run_git(repository, "log", "-1", "--format=%an/%cn", second.commit) == (
-        "Author Person/Global Person"
-    )
 
 
 async def test_a_changed_work_tree_is_no_obstacle_to_applying(start: Start, tmp_path: Path):
@@ -712,7 +409,7 @@ async def test_a_changed_work_tree_is_no_obstacle_to_applying(start: Start, tmp_
     applied = await work.apply()
     (repository / ".git" / "index.lock").unlink()
     assert applied.parent_commit == run_git(repository, "rev-parse", "HEAD~1")
-    assert _content(repository, applied.commit) == {
+    assert content_of(repository, applied.commit) == {
         "b.txt": b"one\n",
         "d/a.txt": b"two\n",
         "d/new.txt": b"two\n",
