@@ -30,7 +30,7 @@ ACTOR: Final = "autovibe.actor"
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 _TOO_LARGE: Final = f"The body has more than {MAX_BODY_BYTES} bytes; send less at once."
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 _BEARER: Final = "bearer "
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),

@@ -70,6 +70,7 @@ Time = Annotated[
     Field(json_schema_extra={"format": "date-time"}),
 ]
 Text = Annotated[str, Strict()]
+Base64 = Annotated[str, Strict(), Field(json_schema_extra={"contentEncoding": "base64"})]
 
 
 class Models:
@@ -173,7 +174,7 @@ def scalar(field: FieldDescriptor) -> Any:
         return Annotated[bool, Strict()]
     if field.enum_type is not None:
         return Literal[tuple(value.name for value in field.enum_type.values)]
-    return Text
+    return Base64 if field.type == FieldDescriptor.TYPE_BYTES else Text
 
 
 def query_annotation(field: FieldDescriptor) -> Any:
@@ -188,6 +189,11 @@ def query_annotation(field: FieldDescriptor) -> Any:
     else:
         value = str if field.type == FieldDescriptor.TYPE_STRING else scalar(field)
     return list[value] if field.is_repeated else value
+
+
+def query_schema(field: FieldDescriptor) -> dict[str, Any] | None:
+    """Return what JSON Schema says of a query parameter beyond its type."""
+    return {"format": "date-time"} if field.message_type is not None else rule_schema(field)
 
 
 def rule_schema(field: FieldDescriptor) -> dict[str, Any] | None:
@@ -217,6 +223,8 @@ def _value_schema(rule: options_pb2.FieldRule, *, is_item: bool) -> dict[str, An
     pattern = FORMATS.get(rule.format, rule.pattern)
     if pattern:
         schema["pattern"] = f"^(?:{pattern})?$" if may_be_empty else f"^(?:{pattern})$"
+    if rule.format == options_pb2.FORMAT_PAGE_TOKEN:
+        schema["format"] = "page-token"  # says which texts of the pattern are taken: given ones
     if rule.HasField("ge"):
         schema["minimum"] = _plain(rule.ge)
     if rule.HasField("le"):

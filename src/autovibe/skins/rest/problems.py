@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from autovibe.kernel.errors import (
     HTTP_STATUS,
@@ -131,7 +133,16 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         ours = InvalidArgumentError(f"The request cannot be read: {error.detail}.")
     response = problem_response(ours, request_id_of(request))
     response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = ", ".join(_methods_of(request))
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods that a path takes; the framework names those of its first route only."""
+    routes = [route for route in request.app.routes if isinstance(route, Route | APIRoute)]
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 def request_id_of(request: Request) -> str:

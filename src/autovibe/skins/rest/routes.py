@@ -13,6 +13,7 @@ from fastapi import Body, FastAPI, Path, Query, Request
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
@@ -21,7 +22,7 @@ from autovibe.operations import Operations, error_classes
 from autovibe.sdk.contract import HttpRule, Method, rule_of
 from autovibe.skins.rest.comments import comment
 from autovibe.skins.rest.guard import ACTOR
-from autovibe.skins.rest.models import Models, query_annotation, rule_schema
+from autovibe.skins.rest.models import Models, query_annotation, query_schema, rule_schema
 from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of, status_of
 from autovibe.v1 import options_pb2
 
@@ -40,6 +41,21 @@ _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem
 Endpoint = Callable[..., Awaitable[Response]]
 
 
+class _NoVerb(Convertor[str]):
+    """A segment that holds no colon: what stands behind one is the verb of another route."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("noverb", _NoVerb())
+
+
 def add_routes(app: FastAPI, operations: Operations) -> None:
     """Add a route for every operation that people may call and this process serves."""
     offered = [
@@ -54,7 +70,7 @@ def add_routes(app: FastAPI, operations: Operations) -> None:
             raise ValueError(msg)
         text = comment(method.descriptor.full_name)
         app.add_api_route(
-            http.template,
+            _path(method, http),
             _endpoint(operations, method, http, models),
             methods=[http.verb],
             response_model=models.model(method.descriptor.output_type),
@@ -66,6 +82,16 @@ def add_routes(app: FastAPI, operations: Operations) -> None:
             tags=[method.service.rsplit(".", 1)[1].removesuffix("Service").lower()],
             responses=_error_responses(method, http),
         )
+
+
+def _path(method: Method, http: HttpRule) -> str:
+    """Return the path of a route: an id and a verb behind it are never taken for one id."""
+    path = http.template
+    for name in http.variables:
+        rule = rule_of(method.descriptor.input_type.fields_by_name[name])
+        if rule.format or rule.pattern:  # neither allows a colon; names of projects may hold one
+            path = path.replace(f"{{{name}}}", f"{{{name}:noverb}}")
+    return path
 
 
 def _endpoint(operations: Operations, method: Method, http: HttpRule, models: Models) -> Endpoint:
@@ -131,7 +157,7 @@ def _path_parameter(method: Method, name: str) -> Any:
 
 
 def _query_parameter(field: FieldDescriptor) -> Any:
-    shown = Query(description=_described(field), json_schema_extra=rule_schema(field))
+    shown = Query(description=_described(field), json_schema_extra=query_schema(field))
     annotation = Annotated[query_annotation(field), shown]
     default: Any = [] if field.is_repeated else None
     if rule_of(field).required:
