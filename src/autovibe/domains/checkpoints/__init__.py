@@ -6,6 +6,7 @@ from autovibe.domains.checkpoints.manifest import manifest_of
 from autovibe.domains.checkpoints.messages import change_message
 from autovibe.domains.checkpoints.reading import is_git_internal
 from autovibe.domains.checkpoints.recording import (
+    find_import,
     get_checkpoint,
     get_readable_root,
     newest_consistent,
@@ -21,6 +22,7 @@ __all__ = [
     "change_message",
     "count_of_machines",
     "descends_from",
+    "find_import",
     "get_checkpoint",
     "get_readable_root",
     "is_git_internal",

@@ -131,6 +131,18 @@ async def get_checkpoint(tx: ReadTx | WriteTx, id_or_prefix: str) -> Checkpoint:
     return found[0]
 
 
+async def find_import(tx: ReadTx | WriteTx, checkpoint: Checkpoint) -> Checkpoint | None:
+    """Return the import that a checkpoint comes from: itself, or its nearest ancestor that is one.
+
+    Its `metadata.import` says which directory and which commit the files came from.
+    """
+    node: Checkpoint | None = checkpoint
+    while node is not None and "import" not in node.metadata_:
+        parent_id = node.parent_checkpoint_id
+        node = None if parent_id is None else await get_checkpoint(tx, str(parent_id))
+    return node
+
+
 async def newest_consistent(
     tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID, base_id: uuid.UUID
 ) -> Checkpoint:

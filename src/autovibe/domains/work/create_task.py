@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.checkpoints import get_readable_root
+from autovibe.domains.checkpoints import find_import, get_readable_root
 from autovibe.domains.metering import set_task_budget
 from autovibe.domains.projects import get_project
 from autovibe.domains.work.errors import ApprovalGateOpenError
@@ -172,7 +172,8 @@ class CreateTask:
                 field="base_checkpoint_id",
             )
         context.isolation = outcome
-        origin = base.metadata_.get("import", {})
+        imported = await find_import(tx, base)
+        origin: dict[str, Any] = imported.metadata_["import"] if imported else {}
         context.repo_path = context.repo_path or origin.get("repo_path", "")
         context.head_commit = context.head_commit or origin.get("head_commit", "")
         context.dirty = bool(origin.get("dirty_paths"))

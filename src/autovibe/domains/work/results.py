@@ -13,6 +13,7 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import (
     change_message,
     count_of_machines,
+    find_import,
     get_checkpoint,
     get_readable_root,
     is_git_internal,
@@ -195,10 +196,13 @@ class ApplyTask:
         task = await get_task(tx, request.task_id)
         if task.result_checkpoint_id is None or task.base_checkpoint_id is None:
             raise NothingToApplyError(f"Task {task.id} has no result yet.")
-        base, base_root = await get_readable_root(tx, str(task.base_checkpoint_id))
+        base, _ = await get_readable_root(tx, str(task.base_checkpoint_id))
+        # A task that went on from another's checkpoint brings along what came before it.
+        imported = await find_import(tx, base) or base
+        _, base_root = await get_readable_root(tx, str(imported.id))
         _, result_root = await get_readable_root(tx, str(task.result_checkpoint_id))
         context = column_message(task.context, work_pb2.TaskContext)
-        origin: dict[str, Any] = base.metadata_.get("import", {})
+        origin: dict[str, Any] = imported.metadata_.get("import", {})
         return ApplyPlan(
             task_id=str(task.id),
             title=task.title,
