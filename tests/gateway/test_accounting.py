@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from decimal import Decimal
+from typing import Any
 
 import aiohttp
 import pytest
 from gateway_bench import Bench, ask, bill_usd, cad, open_bench
 from ledger_desk import LedgerDesk
 
-from autovibe.gateway import Limits, Upstream
+from autovibe.gateway import Ledger, Limits, Upstream
+from autovibe.kernel.clock import SystemClock
 from autovibe.testing.model_server import ModelServer
 from autovibe.testing.scripts import Fault, Script, Text, Turn, Usage
 from autovibe.v1 import metering_pb2
@@ -382,3 +384,39 @@ async def test_two_gateways_of_one_project_share_its_budget_exactly(desk: Ledger
 
         assert sorted(answer[0] for answer in answers) == [200] * 3 + [429] * 5
         assert await one.ledger() == (await one.billed_cad(), 0)
+
+
+async def test_gateways_that_share_a_ledger_batch_their_calls_and_close_apart(
+    desk: LedgerDesk,
+) -> None:
+    counting = CountingLedger(desk.metering)
+    ledger = Ledger(counting, SystemClock())  # type: ignore[arg-type]  # it passes all else on
+    async with (
+        ModelServer(script()) as provider,
+        open_bench(desk, provider, budget="100", ledger=ledger) as one,
+        open_bench(desk, provider, budget="", ledger=ledger) as two,
+    ):
+        answers = await asyncio.gather(*(bench.send(ask()) for bench in [one, two] * 8))
+        await one.server.close()
+        again, _, _ = await two.send(ask())
+
+        assert [answer[0] for answer in answers] == [200] * 16
+        assert again == 200
+        assert sum(counting.batches) == 17
+        assert max(counting.batches) > 1
+        assert await two.ledger() == (await two.billed_cad(), 0)
+
+
+class CountingLedger:
+    """Counts how many calls come together."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.batches: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    async def reserve_many(self, request: metering_pb2.ReserveManyRequest) -> Any:
+        self.batches.append(len(request.reservations))
+        return await self.real.reserve_many(request)

@@ -144,3 +144,17 @@ async def test_what_a_project_allows_is_held_at_its_own_price(desk: LedgerDesk) 
         assert Decimal(headers["x-autovibe-hold-cad"]) == usd * rate
         assert without_limit.startswith("tools[0].max_uses")
         assert "speed fast" in fast
+
+
+@pytest.mark.parametrize(
+    ("metadata", "allowed"),
+    [
+        ({}, set()),
+        ({"provider_features": "web_search"}, set()),
+        ({"provider_features": ["web_search", 7, "speed"]}, {"web_search", "speed"}),
+    ],
+)
+def test_a_projects_metadata_says_what_it_allows(
+    metadata: dict[str, Any], allowed: set[str]
+) -> None:
+    assert ProviderPolicy.of_project(metadata).allowed == allowed

@@ -18,6 +18,7 @@ from ledger_desk import LedgerDesk
 
 from autovibe.domains.metering import ArrivedCall
 from autovibe.gateway import (
+    Ledger,
     Limits,
     MachineBinding,
     ProviderPolicy,
@@ -157,6 +158,7 @@ async def open_bench(
     upstream: Upstream | None = None,
     limits: Limits | None = None,
     prices_path: Path | None = None,
+    ledger: Ledger | None = None,
     **binding: Any,
 ) -> AsyncGenerator[Bench, None]:
     """Serve a gateway for one task of the desk's project."""
@@ -186,6 +188,7 @@ async def open_bench(
             clock=SystemClock(),
             session=upstream_session,
             prices_path=prices_path,
+            ledger=ledger,
             limits=limits or Limits(held_wait_s=0, drain_s=5),
         )
         server = await serve_listener(gateway, listener)

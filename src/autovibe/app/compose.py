@@ -20,17 +20,25 @@ from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
-from autovibe.domains.metering import CallObserver, MeteringService
+from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
 from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
-from autovibe.gateway import MachineBinding, Upstream, build_gateway, serve_listener
+from autovibe.gateway import (
+    Ledger,
+    MachineBinding,
+    ProviderPolicy,
+    Upstream,
+    build_gateway,
+    serve_listener,
+)
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
+from autovibe.kernel.protoconv import from_struct
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
@@ -43,7 +51,7 @@ from autovibe.runtime.store_process import StoreProcess
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
 from autovibe.store import Store
-from autovibe.v1 import work_pb2
+from autovibe.v1 import projects_pb2, work_pb2
 
 _CONNECT_TIMEOUT_S: Final = 30
 _READ_TIMEOUT_S: Final = 600
@@ -160,19 +168,25 @@ def _gateways(
     settings: Settings, services: Services, http: aiohttp.ClientSession, clock: Clock
 ) -> Gateways:
     upstreams = _upstreams(settings)
-    prices_path = _existing(settings.home / "prices.toml")
+    prices = PriceBook(_existing(settings.home / "prices.toml"))
+    ledger = Ledger(services.metering, clock)
 
     async def open_gateway(
         machine: CallingMachine, listener: socket.socket, observer: CallObserver
     ) -> OpenGateway:
+        project = await services.projects.get_project(
+            projects_pb2.GetProjectRequest(project=machine.project_id)
+        )
+        policy = ProviderPolicy.of_project(from_struct(project.metadata))
         gateway = build_gateway(
-            MachineBinding(**asdict(machine)),
+            MachineBinding(**asdict(machine), policy=policy),
             metering=services.metering,
             upstreams=upstreams,
             observer=observer,
             clock=clock,
             session=http,
-            prices_path=prices_path,
+            prices=prices,
+            ledger=ledger,
         )
         return await serve_listener(gateway, listener)
 

@@ -47,9 +47,10 @@ _ROUTES: Final = {
 class Gateway:
     """The gateway of one machine. `close()` ends it: no call under way is left unsettled."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, owns_ledger: bool) -> None:
         """Serve with what `build_gateway` has put together."""
         self._desk = desk
+        self._owns_ledger = owns_ledger
         self._calls: set[asyncio.Task[object]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +79,9 @@ class Gateway:
                 await asyncio.wait(late, timeout=5)
         if self._desk.background:
             await asyncio.wait(set(self._desk.background), timeout=5)
-        await self._desk.ledger.close()
+        await self._desk.ledger.drain()
+        if self._owns_ledger:
+            self._desk.ledger.give_up()
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
@@ -152,7 +155,8 @@ def build_gateway(
             session=session,
             prices=prices or PriceBook(prices_path),
             limits=limits or Limits(),
-        )
+        ),
+        owns_ledger=ledger is None,
     )
 
 

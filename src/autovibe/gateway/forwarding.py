@@ -98,6 +98,8 @@ def open_upstream(
         data=body,
         headers=headers,
         allow_redirects=False,
+        # A provider that compresses all the same must not keep us from reading its usage.
+        auto_decompress=True,
         skip_auto_headers=("Accept", "User-Agent"),
         ssl=upstream.verify,
         timeout=aiohttp.ClientTimeout(

@@ -163,12 +163,19 @@ class Ledger:
         done, _ = await asyncio.wait({work}, timeout=2)
         return work.result() if done else None
 
-    async def close(self) -> None:
-        """Wait for settlements that are still being tried, for a few seconds."""
+    async def drain(self, wait_s: float = 5) -> None:
+        """Wait for settlements that are still being tried.
+
+        Args:
+            wait_s: seconds to wait at most; the attempts go on after them.
+        """
         if self._background:
-            _, late = await asyncio.wait(self._background, timeout=5)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(set(self._background), timeout=wait_s)
+
+    def give_up(self) -> None:
+        """End the attempts; recovery settles what they leave."""
+        for task in self._background:
+            task.cancel()
 
     async def _settle_surely(
         self, settlement: metering_pb2.Settlement

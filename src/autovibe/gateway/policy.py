@@ -52,6 +52,12 @@ class ProviderPolicy:
 
     allowed: frozenset[str] = frozenset()
 
+    @classmethod
+    def of_project(cls, metadata: Mapping[str, object]) -> ProviderPolicy:
+        """Return what a project's metadata allows: the texts in its list `provider_features`."""
+        names = _list(metadata.get("provider_features"))
+        return cls(frozenset(name for name in names if isinstance(name, str)))
+
 
 @dataclass(frozen=True)
 class ProviderUse:
