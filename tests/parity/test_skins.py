@@ -1,0 +1,80 @@
+"""One contract, one truth: a walk through every rpc has the same answers on every way there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from composed import Composed, composed
+from served import ALL_METHODS, call
+from walk import Walk
+from walk_steps import walk
+
+from autovibe.kernel.errors import AutovibeError, PermissionDeniedError
+from autovibe.v1 import options_pb2
+
+_OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
+NOT_IN_REST: Final = {
+    "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
+    "autovibe.v1.IdentityService/RegisterInstance": _OWN,
+    "autovibe.v1.IdentityService/HeartbeatInstance": _OWN,
+    "autovibe.v1.IdentityService/RemoveInstance": _OWN,
+    "autovibe.v1.IdentityService/ListInstances": "recovery asks for it; `doctor` shows it",
+    "autovibe.v1.IdentityService/IssueToken": "only a process with the database makes tokens",
+    "autovibe.v1.IdentityService/RevokeToken": "the counterpart of IssueToken",
+    "autovibe.v1.IdentityService/AuthenticateToken": "a skin asks it; its request is a secret",
+    "autovibe.v1.MachineService/CreateMachine": _OWN,
+    "autovibe.v1.MachineService/UpdateMachine": _OWN,
+    "autovibe.v1.MeteringService/ReserveMany": _OWN,
+    "autovibe.v1.MeteringService/SettleMany": _OWN,
+    "autovibe.v1.MeteringService/RecoverReservations": _OWN,
+    "autovibe.v1.WorkService/EnsureWorker": _OWN,
+    "autovibe.v1.WorkService/ClaimWorkOrder": _OWN,
+    "autovibe.v1.WorkService/HeartbeatWorkOrder": _OWN,
+    "autovibe.v1.WorkService/AttachMachine": _OWN,
+    "autovibe.v1.WorkService/FinishExecution": _OWN,
+    "autovibe.v1.WorkService/AbandonExecutions": _OWN,
+    "autovibe.v1.WorkService/AppendExecutionLogs": _OWN,
+}
+"""The rpcs that REST does not have, each with its reason. gRPC has every rpc."""
+
+
+def test_what_rest_does_not_have_is_what_the_contract_says() -> None:
+    people = options_pb2.AUDIENCE_PEOPLE
+    assert set(NOT_IN_REST) == {
+        method.name for method in ALL_METHODS if method.operation.audience != people
+    }
+
+
+async def recorded(home: Path, way: str) -> list[tuple[str, Any]]:
+    """Return what a walk was answered on a control plane of its own."""
+    home.mkdir()
+    async with composed(home) as world:
+        people = {"local": world.local, "http": world.http, "grpc": world.rpc}[way]
+        internal = world.local if way == "local" else world.rpc
+        going = Walk(people, internal, world.plane, home)
+        await walk(going)
+        if way == "http":
+            await _is_not_in_rest(world)
+        return going.record
+
+
+async def _is_not_in_rest(world: Composed) -> None:
+    for method in ALL_METHODS:
+        if method.name in NOT_IN_REST:
+            with pytest.raises(PermissionDeniedError):
+                await call(world.http, method, method.request_type())
+
+
+@pytest.mark.req("S2-15", "S2-17", "S2-21")
+async def test_every_rpc_answers_the_same_embedded_over_rest_and_over_grpc(tmp_path: Path) -> None:
+    local = await recorded(tmp_path / "local", "local")
+    assert {name for name, _ in local} == {method.name for method in ALL_METHODS}
+    failed = {outcome[1] for _, outcome in local if isinstance(outcome, list)}
+    assert {"INVALID_ARGUMENT", "PROJECT_EXISTS", "TASK_NOT_FOUND", "BRANCH_EXISTS"} <= failed
+    assert AutovibeError.reason not in failed
+    for way in ("http", "grpc"):
+        other = await recorded(tmp_path / way, way)
+        for mine, theirs in zip(local, other, strict=True):
+            assert mine == theirs, way
