@@ -1,4 +1,4 @@
-"""Write docs/reference/{operations,cli,settings}.md from the sources they describe.
+"""Write docs/reference/{operations,errors,cli,settings}.md from the sources they describe.
 
 With --check nothing is written; the exit status is 1 when a page would differ.
 """
@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 import reference_cli
+import reference_errors
 import reference_operations
 import reference_settings
 from repository import ROOT
@@ -20,6 +21,7 @@ NOTE: Final = (
 )
 PAGES: Final = {
     "docs/reference/operations.md": reference_operations.page,
+    "docs/reference/errors.md": reference_errors.page,
     "docs/reference/settings.md": reference_settings.page,
     "docs/reference/cli.md": reference_cli.page,
 }

@@ -28,7 +28,7 @@ One declaration in `proto/autovibe/v1` makes each of these a REST route and a gR
 has one read transaction, a write one write transaction; a long operation prepares in one, acts
 without one, and records in another. Operations without an HTTP path are called by autovibe's own
 processes over gRPC. Beside the reasons listed, every operation may answer INVALID_ARGUMENT,
-UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE.
+UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. What each reason means: [errors](errors.md).
 """
 Comments = dict[tuple[int, ...], str]
 
