@@ -12,6 +12,8 @@ from walk import Walk
 from walk_steps import walk
 
 from autovibe.kernel.errors import AutovibeError, PermissionDeniedError
+from autovibe.sdk.contract import methods
+from autovibe.skins.rest.routes import COMMON_REASONS
 from autovibe.v1 import options_pb2
 
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
@@ -74,6 +76,9 @@ async def test_every_rpc_answers_the_same_embedded_over_rest_and_over_grpc(tmp_p
     failed = {outcome[1] for _, outcome in local if isinstance(outcome, list)}
     assert {"INVALID_ARGUMENT", "PROJECT_EXISTS", "TASK_NOT_FOUND", "BRANCH_EXISTS"} <= failed
     assert AutovibeError.reason not in failed
+    for name, outcome in local:
+        if isinstance(outcome, list):
+            assert outcome[1] in {*COMMON_REASONS, *methods()[name].operation.errors}, name
     for way in ("http", "grpc"):
         other = await recorded(tmp_path / way, way)
         for mine, theirs in zip(local, other, strict=True):

@@ -1,0 +1,182 @@
+"""Every column of an entity is in its message or private with a reason; every JSON is a message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from composed import composed
+from google.protobuf import json_format, struct_pb2
+from google.protobuf.message import Message
+from sqlalchemy import JSON, Column, Table, text
+from walk import Walk
+from walk_steps import walk
+
+from autovibe.db.discovery import load_models
+from autovibe.v1 import (
+    checkpoints_pb2,
+    identity_pb2,
+    machines_pb2,
+    metering_pb2,
+    projects_pb2,
+    work_pb2,
+)
+
+MESSAGES: Final[dict[str, type[Message]]] = {
+    "api_tokens": identity_pb2.AuthenticateTokenResponse,
+    "checkpoints": checkpoints_pb2.Checkpoint,
+    "exchange_rates": metering_pb2.ExchangeRate,
+    "execution_logs": work_pb2.LogEntry,
+    "executions": work_pb2.Execution,
+    "instances": identity_pb2.Instance,
+    "intelligent_machines": machines_pb2.Machine,
+    "projects": projects_pb2.Project,
+    "resource_budgets": metering_pb2.Budget,
+    "tasks": work_pb2.Task,
+    "workers": work_pb2.Worker,
+}
+"""The message of each entity that an operation shows."""
+
+RENAMED: Final = {("api_tokens", "id"): "token_id", ("execution_logs", "metadata"): "event"}
+
+_GONE: Final = "a deleted row is not shown at all"
+_ROW: Final = "a detail of how rows are kept"
+_NO_TOKEN_LIST: Final = "no operation shows tokens; the one message says who calls, to a skin"
+PRIVATE: Final = {
+    ("api_tokens", "created_at"): _NO_TOKEN_LIST,
+    ("api_tokens", "expires_at"): _NO_TOKEN_LIST,
+    ("api_tokens", "last_used_at"): _NO_TOKEN_LIST,
+    ("api_tokens", "machine_id"): _NO_TOKEN_LIST,
+    ("api_tokens", "revoked_at"): _NO_TOKEN_LIST,
+    ("api_tokens", "token_hash"): "what leaves the domain could be searched for",
+    ("api_tokens", "updated_at"): _NO_TOKEN_LIST,
+    ("api_tokens", "user_id"): _NO_TOKEN_LIST,
+    ("api_tokens", "worker_id"): _NO_TOKEN_LIST,
+    ("checkpoints", "file_manifest"): "up to megabytes; DiffCheckpoints gives what it says",
+    ("checkpoints", "jump_checkpoint_id"): "an index of the tree (decision E10)",
+    ("checkpoints", "jump_depth"): "an index of the tree (decision E10)",
+    ("exchange_rates", "created_at"): _ROW,
+    ("exchange_rates", "id"): "a rate is named by its currency and day",
+    ("execution_logs", "id"): "a line is named by its execution and seq",
+    ("executions", "stderr_log"): "output is in execution_logs, line by line",
+    ("executions", "stdout_log"): "output is in execution_logs, line by line",
+    ("tasks", "deleted_at"): _GONE,
+    ("workers", "config"): "holds secrets (decision E9)",
+    ("workers", "deleted_at"): _GONE,
+}
+"""Columns that stay inside, each with its reason."""
+
+PRIVATE_TABLES: Final = {
+    "audit_log": "no operation reads it yet; it is read where the database is",
+    "audit_seals": "the chain over audit_log",
+    "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
+    "budget_reservations": "the ledger's own; usage shows what came of a call",
+    "checkpoint_verification_queue": "a queue's own; a checkpoint shows verification_status",
+    "maintenance_log": "the scheduler's own",
+    "outbox_events": "the relay's own",
+    "project_members": "no operation on people yet",
+    "resource_usage": "one row per call; UsageReport gives the sums",
+    "task_dependencies": "no operation on them yet",
+    "users": "no operation on people yet",
+    "work_orders": "a queue's own: a person sees the task, a worker its ClaimedOrder",
+    "worker_assignments": "a queue's own: the execution says who does a task",
+}
+"""Tables without a message, each with its reason."""
+
+_FREE: Final = struct_pb2.Struct
+JSON_COLUMNS: Final[dict[tuple[str, str], type[Message] | str]] = {
+    ("api_tokens", "scopes"): "list of text, each checked on issue",
+    ("audit_log", "details"): _FREE,
+    ("budget_reservations", "metadata"): metering_pb2.CallTerms,
+    ("checkpoints", "file_manifest"): checkpoints_pb2.FileManifest,
+    ("checkpoints", "metadata"): _FREE,
+    ("execution_logs", "metadata"): work_pb2.LogEvent,
+    ("executions", "metrics"): work_pb2.ExecutionMetrics,
+    ("intelligent_machines", "file_modifications"): _FREE,
+    ("intelligent_machines", "metadata"): _FREE,
+    ("intelligent_machines", "resource_constraints"): _FREE,
+    ("intelligent_machines", "resource_usage"): _FREE,
+    ("maintenance_log", "details"): _FREE,
+    ("outbox_events", "payload"): _FREE,
+    ("projects", "metadata"): _FREE,
+    ("resource_usage", "metadata"): metering_pb2.UsageMetadata,
+    ("tasks", "context"): work_pb2.TaskContext,
+    ("tasks", "metadata"): _FREE,
+    ("users", "metadata"): _FREE,
+    ("users", "settings"): _FREE,
+    ("work_orders", "payload"): work_pb2.WorkOrderPayload,
+    ("work_orders", "required_capabilities"): "list of text",
+    ("work_orders", "result"): _FREE,
+    ("workers", "capabilities"): "list of text",
+    ("workers", "config"): _FREE,
+}
+"""What each JSON column holds: a named message, any object, or a list of text."""
+
+UNWRITTEN: Final = {
+    ("audit_log", "details"),
+    ("intelligent_machines", "file_modifications"),
+    ("maintenance_log", "details"),
+    ("users", "metadata"),
+    ("users", "settings"),
+    ("work_orders", "required_capabilities"),
+    ("work_orders", "result"),
+    ("workers", "capabilities"),
+    ("workers", "config"),
+}
+"""JSON columns that no operation writes yet: they hold their default, or nothing."""
+
+TABLES: Final[dict[str, Table]] = dict(load_models().tables)
+COLUMNS: Final[list[tuple[str, Column[Any]]]] = [
+    (name, column) for name, table in sorted(TABLES.items()) for column in table.columns
+]
+
+
+def test_every_table_has_a_message_or_a_reason_to_have_none() -> None:
+    assert not set(MESSAGES) & set(PRIVATE_TABLES)
+    assert set(MESSAGES) | set(PRIVATE_TABLES) == set(TABLES)
+
+
+@pytest.mark.parametrize("table", sorted(MESSAGES))
+def test_every_column_is_in_its_message_or_private(table: str) -> None:
+    fields = set(MESSAGES[table].DESCRIPTOR.fields_by_name)
+    for column in TABLES[table].columns:
+        key = (table, column.name)
+        shown = RENAMED.get(key, column.name) in fields
+        assert shown != (key in PRIVATE), f"{key} must be in its message or in PRIVATE, not both"
+
+
+def test_nothing_is_listed_that_is_not_there() -> None:
+    known = {(table, column.name) for table, column in COLUMNS}
+    assert (set(PRIVATE) | set(RENAMED) | UNWRITTEN) <= known
+    assert {table for table, _ in PRIVATE} <= set(MESSAGES)
+
+
+def test_every_json_column_says_what_it_holds() -> None:
+    there = {(table, column.name) for table, column in COLUMNS if isinstance(column.type, JSON)}
+    assert there == set(JSON_COLUMNS)
+
+
+async def test_what_operations_write_into_json_columns_is_what_they_say(tmp_path: Path) -> None:
+    async with composed(tmp_path) as world:
+        await walk(Walk(world.local, world.local, world.plane, tmp_path))
+        for (table, column), holds in JSON_COLUMNS.items():
+            async with world.plane.database.read() as tx:
+                rows = await tx.session.execute(text(f"SELECT {column} FROM {table}"))
+                values = [json.loads(row[0]) for row in rows if row[0] is not None]
+            written = [value for value in values if value not in ({}, [])]
+            assert bool(written) == ((table, column) not in UNWRITTEN), (table, column)
+            for value in written:
+                _check(holds, value)
+
+
+def _check(holds: type[Message] | str, value: Any) -> None:
+    if isinstance(holds, str):
+        assert isinstance(value, list)
+        assert all(isinstance(item, str) for item in value)
+        return
+    message = holds()
+    json_format.ParseDict(value, message)  # refuses fields that the message does not have
+    kept = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    assert kept == value, f"not the ProtoJSON of a {holds.DESCRIPTOR.full_name}"
