@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reference_errors
+from composed import composed
 from served import ALL_METHODS
 
 import autovibe
 from autovibe.kernel.errors import HTTP_STATUS, AutovibeError, Code
 from autovibe.skins.grpc.errors import status_code
+from autovibe.skins.rest.routes import COMMON_REASONS
 
 SOURCES = Path(autovibe.__file__).parent
 PAGE = SOURCES.parent.parent / "docs/reference/errors.md"
@@ -68,3 +72,25 @@ def test_every_reason_is_on_the_page_of_errors() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
     assert set(DECLARED) <= documented
     assert documented == set(kinds()), "run: make docs"
+
+
+async def test_what_an_implementation_says_it_raises_is_declared(tmp_path: Path) -> None:
+    by_name = {kind.__name__: reason for reason, kind in kinds().items()}
+    missing: list[str] = []
+    async with composed(tmp_path) as world:
+        for operation in world.plane.operations.registry:
+            known = {*operation.method.operation.errors, *COMMON_REASONS}
+            for step in _steps(operation.implementation):
+                said = re.findall(r"^ *(\w+Error): ", inspect.getdoc(step) or "", re.MULTILINE)
+                missing += [
+                    f"{operation.method.name}: {by_name[name]}"
+                    for name in said
+                    if by_name[name] not in known
+                ]
+    assert not missing, "\n".join(sorted(set(missing)))
+
+
+def _steps(implementation: Any) -> list[Any]:
+    if inspect.ismethod(implementation):
+        return [implementation]
+    return [getattr(implementation, name, None) for name in ("prepare", "act", "record")]
