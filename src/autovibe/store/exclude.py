@@ -53,7 +53,9 @@ class Matcher:
 def _translate(pattern: str) -> str:
     body = pattern.rstrip("/")
     if not body or "\0" in body:
-        raise InvalidArgumentError(f"{pattern!r} is not a pattern to exclude.", value=pattern)
+        raise InvalidArgumentError(
+            f"{pattern!r} is not a pattern to exclude.", what="exclude", value=pattern
+        )
     prefix = "" if "/" in body else "(?:.*/)?"
     body = body.removeprefix("/")
     end = "/" if pattern.endswith("/") else "/?"
@@ -98,5 +100,5 @@ def _character_class(inside: str, pattern: str) -> str:
         re.compile(expression)
     except re.error as error:
         msg = f"{pattern!r} is not a pattern to exclude: {error}."
-        raise InvalidArgumentError(msg, value=pattern) from None
+        raise InvalidArgumentError(msg, what="exclude", value=pattern) from None
     return expression

@@ -223,8 +223,6 @@ def _value_schema(rule: options_pb2.FieldRule, *, is_item: bool) -> dict[str, An
     pattern = FORMATS.get(rule.format, rule.pattern)
     if pattern:
         schema["pattern"] = f"^(?:{pattern})?$" if may_be_empty else f"^(?:{pattern})$"
-    if rule.format == options_pb2.FORMAT_PAGE_TOKEN:
-        schema["format"] = "page-token"  # says which texts of the pattern are taken: given ones
     if rule.HasField("ge"):
         schema["minimum"] = _plain(rule.ge)
     if rule.HasField("le"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 from fastapi import Body, FastAPI, Path, Query, Request
+from fastapi.routing import APIRoute
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
 from autovibe.kernel.protojson import from_json, to_json_bytes
 from autovibe.operations import Operations, error_classes
 from autovibe.sdk.contract import HttpRule, Method, rule_of
+from autovibe.skins.errors import NotJsonError
 from autovibe.skins.rest.comments import comment
 from autovibe.skins.rest.guard import ACTOR
 from autovibe.skins.rest.models import Models, query_annotation, query_schema, rule_schema
@@ -56,8 +58,26 @@ class _NoVerb(Convertor[str]):
 register_url_convertor("noverb", _NoVerb())
 
 
+class JsonRoute(APIRoute):
+    """A route that takes changes as JSON only, and says so before it reads a byte of them."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what handles a request."""
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            if request.method != "GET":
+                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind != "application/json":
+                    raise NotJsonError("Set the header content-type to application/json.")
+            return await handle(request)
+
+        return checked
+
+
 def add_routes(app: FastAPI, operations: Operations) -> None:
     """Add a route for every operation that people may call and this process serves."""
+    app.router.route_class = JsonRoute
     offered = [
         (operation.method, operation.method.http)
         for operation in operations.registry

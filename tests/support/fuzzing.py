@@ -1,0 +1,197 @@
+"""Calls that nobody thought of, made by Schemathesis from the OpenAPI document of a real server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import schemathesis
+from google.protobuf.message import Message
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import Failure
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from autovibe.operations import Operations
+
+BETWEEN_FIELDS: Final = {
+    ("EnsureProject", "project"): "one of two fields must be given, whichever",
+    ("CreateTask", "description"): "only a shell with arguments needs no prompt",
+    ("ForkCheckpoint", "description"): "as CreateTask; a prompt of spaces only is none",
+    ("SetBudget", "amount"): "only money has a currency",
+    ("ResumeTask", "budget"): "a task that may cost nothing cannot go on",
+    ("RetryTask", "budget"): "as ResumeTask",
+    ("*", "UNKNOWN_AGENT"): "which agents there are is not part of the contract",
+    ("*", "exclude"): "a character class in a pattern may be no range, as in [z-a]",
+    ("*", "NOT_A_DIRECTORY"): "what lies on the server's disk is not part of the contract",
+    ("*", "page_token"): "a token is opaque: only those that an answer gave are taken",
+}
+"""What a schema cannot say of a request: (operation, field or reason) with why."""
+
+_CHECKS: Final = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "what_fits_is_taken",
+    "reason_is_declared",
+)
+
+
+@schemathesis.check
+def what_fits_is_taken(ctx: Any, response: Any, case: Any) -> bool | None:
+    """Check as positive_data_acceptance does, but for what no schema can say."""
+    try:
+        return positive_data_acceptance(ctx, response, case)
+    except Failure:
+        problem = response.json()
+        params = problem["params"]
+        blamed = {problem["reason"], params.get("field"), params.get("what")}
+        operation = case.operation.definition.raw["operationId"]
+        if any((name, what) in BETWEEN_FIELDS for name in (operation, "*") for what in blamed):
+            return None
+        raise
+
+
+class UndeclaredReason(Failure):
+    """An error whose reason is not in the document of the operation."""
+
+
+@schemathesis.check
+def reason_is_declared(_ctx: Any, response: Any, case: Any) -> None:
+    """Check that the document names the reason of an error under its status."""
+    if response.status_code < 400 or response.status_code == 405:
+        return
+    problem = response.json()
+    documented = case.operation.definition.raw["responses"].get(str(response.status_code), {})
+    if f"`{problem['reason']}`" not in documented.get("description", ""):
+        raise UndeclaredReason(
+            operation=case.operation.label,
+            title="Reason is not declared",
+            message=f"{response.status_code} {problem['reason']}: {problem['detail']}",
+        )
+
+
+@dataclass
+class Confined:
+    """A long operation whose directory is one of three below a directory of the test's own.
+
+    The server would read and write wherever a request says: that is what these operations are for.
+    """
+
+    implementation: Any
+    base: Path
+
+    async def prepare(self, tx: Any, ctx: Any, request: Message) -> Any:
+        """Prepare with another directory: a full one, an empty one, or one that is not there."""
+        given: str = getattr(request, "directory")  # noqa: B009 - a field of three messages
+        chosen = hashlib.sha256(given.encode()).digest()[0] % 3
+        fresh = f"fresh-{hashlib.sha256(given.encode()).hexdigest()[:16]}"
+        directory = self.base / ("full", "empty", fresh)[chosen]
+        setattr(request, "directory", str(directory))  # noqa: B010 - as above
+        return await self.implementation.prepare(tx, ctx, request)
+
+    def __getattr__(self, name: str) -> Any:
+        """Act and record as the implementation does."""
+        return getattr(self.implementation, name)
+
+
+def confine(operations: Operations, base: Path) -> None:
+    """Keep what reads or writes directories on the server's host below a directory."""
+    (base / "full").mkdir(parents=True)
+    (base / "full/file").write_text("something\n")
+    (base / "empty").mkdir()
+    confined = 0
+    for operation in operations.registry:
+        if "directory" in operation.method.descriptor.input_type.fields_by_name:
+            object.__setattr__(
+                operation, "implementation", Confined(operation.implementation, base)
+            )
+            confined += 1
+    assert confined == 3, "ImportDirectory, ScanSecrets, RestoreCheckpoint"
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of a run."""
+
+    operations: Collection[str]
+    calls: int
+    problems: list[str]
+
+
+def fuzz(
+    document: dict[str, Any],
+    url: str,
+    token: str,
+    *,
+    seed: int,
+    examples: int,
+    phases: Collection[str],
+) -> Fuzzed:
+    """Call a server; this blocks.
+
+    Args:
+        document: what the server gives as /openapi.json.
+        url: of the REST skin.
+        token: of somebody who may do everything.
+        seed: makes the run the same again.
+        examples: random calls per operation, beside those of the phase `coverage`.
+        phases: of coverage, fuzzing, stateful.
+    """
+    for verbs in document["paths"].values():
+        for operation in verbs.values():
+            # Anything would conform to it; what a run meets must be declared by its status.
+            del operation["responses"]["default"]
+    config = SchemathesisConfig.from_dict(
+        {
+            "seed": seed,
+            "suppress-health-check": ["all"],
+            "base-url": url,
+            "headers": {"Authorization": f"Bearer {token}"},
+            "continue-on-failure": True,
+            "output": {"sanitization": {"enabled": False}},
+            "generation": {"max-examples": examples, "database": "none", "no-shrink": True},
+            "checks": {"enabled": False} | {name: {"enabled": True} for name in _CHECKS},
+            "phases": {
+                name: {"enabled": name in phases}
+                for name in ("examples", "coverage", "fuzzing", "stateful")
+            },
+        }
+    )
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    operations: set[str] = set()
+    problems: list[str] = []
+    calls = 0
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            if event.phase.value in {"coverage", "fuzzing"} and event.status != Status.SKIP:
+                operations.add(event.recorder.label)
+            calls += len(event.recorder.interactions)
+            problems += _problems(event.recorder)
+        elif isinstance(event, events.NonFatalError | events.FatalError):
+            problems.append(f"error of the run: {getattr(event, 'info', event)}")
+    return Fuzzed(operations, calls, sorted(set(problems)))
+
+
+def _problems(recorder: Any) -> Iterator[str]:
+    for case_id, checks in recorder.checks.items():
+        for check in checks:
+            if check.status == Status.FAILURE:
+                request = recorder.interactions[case_id].request
+                failure = check.failure_info.failure
+                yield (
+                    f"{recorder.label}: {check.name}: {failure.title}: {failure.message}\n"
+                    f"    {request.method} {request.uri} {request.body!r}"
+                )[:2000]
