@@ -13,7 +13,7 @@ import fake_plane
 
 from autovibe.cli.main import main
 from autovibe.kernel.errors import Code
-from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import checkpoints_pb2, work_pb2
 
 
 class SlowPlane(fake_plane.FakePlane):
@@ -39,6 +39,10 @@ def run(scenario: str, arguments: list[str]) -> int:
         refusal = fake_plane.RefusedError(Code.UNAVAILABLE, "UNAVAILABLE", "The server is gone.")
         plane.refusals["PauseTaskRequest"] = refusal
         plane.embedded = False
+    if mode == "stopped":
+        stopped = work_pb2.Task(id="0d4b4c4e-0000-4000-8000-000000000001", status="queued")
+        plane.tasks[stopped.id] = stopped
+        plane.end(stopped, "blocked", "BUDGET_EXHAUSTED")
     if mode == "secrets":
         plane.findings = [checkpoints_pb2.SecretFinding(path=".env", why="name")]
 

@@ -53,6 +53,8 @@ class FakePlane:
         self.refusals: dict[str, AutovibeError] = {}
         self.unavailable = 0
         self.whole = True
+        self.tree = checkpoints_pb2.CheckpointTree()
+        self.patch = b"--- a\n+++ b\n-x\r\n+\x00\xff\n"
         self.stale = False
         self.stop = asyncio.Event()
         self.background: set[asyncio.Task[None]] = set()
@@ -88,10 +90,13 @@ class FakePlane:
         lines.append(entry)
 
     def end(self, task: work_pb2.Task, status: str, reason: str = "", message: str = "") -> None:
+        before = self.results.get(task.id)
+        machine_id = new_id()
         result = work_pb2.TaskResult(
             task_id=task.id,
             execution_id=new_id(),
-            machine_id=new_id(),
+            machine_id=machine_id,
+            machine_ids=[*(before.machine_ids if before else []), machine_id],
             project_id=task.project_id,
             project_name="demo",
             status=status,
@@ -174,7 +179,7 @@ class FakePlane:
         found = [
             item
             for item in self.checkpoints.values()
-            if request.machine_id in {"", item.creating_machine_id}
+            if not request.machine_ids or item.creating_machine_id in request.machine_ids
         ]
         page, token = page_of(found, request)
         return checkpoints_pb2.ListCheckpointsResponse(checkpoints=page, next_page_token=token)
@@ -213,8 +218,6 @@ class FakePlane:
 
     async def create_task(self, request: Any) -> work_pb2.Task:
         self._take(request)
-        if request.context.agent not in {"claude_code", "shell"}:
-            raise InvalidArgumentError(f"No agent is called {request.context.agent!r}.")
         task = work_pb2.Task(
             id=new_id(),
             project_id=request.project,
@@ -224,18 +227,75 @@ class FakePlane:
             context=request.context,
             base_checkpoint_id=request.base_checkpoint_id,
         )
+        return self._queue(task)
+
+    def _queue(self, task: work_pb2.Task) -> work_pb2.Task:
         self.tasks[task.id] = task
+        task.status = "queued"
+        self.ended.discard(task.id)
         if not self.embedded:
             server = asyncio.create_task(self.work_on(task.id))
             self.background.add(server)
         return task
 
+    async def check_task_context(self, request: Any) -> work_pb2.TaskContext:
+        self._take(request)
+        if request.context.agent not in {"claude_code", "shell"}:
+            raise InvalidArgumentError(f"No agent is called {request.context.agent!r}.")
+        return request.context
+
+    async def resume_task(self, request: Any) -> work_pb2.Task:
+        self._take(request)
+        task = self._find(request.task_id)
+        if task.status not in {"blocked", "failed"}:
+            raise RefusedError(Code.FAILED_PRECONDITION, "TASK_NOT_RESUMABLE")
+        return self._queue(task)
+
+    async def retry_task(self, request: Any) -> work_pb2.Task:
+        return await self.resume_task(request)
+
+    async def cancel_task(self, request: Any) -> work_pb2.Task:
+        self._take(request)
+        task = self._find(request.task_id)
+        task.status = "cancelled"
+        return task
+
+    async def fork_checkpoint(self, request: Any) -> work_pb2.Task:
+        self._take(request)
+        task = work_pb2.Task(
+            id=new_id(),
+            project_id="calc",
+            title=request.description,
+            description=request.description,
+            context=request.context,
+            base_checkpoint_id=request.checkpoint_id,
+        )
+        return self._queue(task)
+
+    async def get_checkpoint_tree(self, request: Any) -> checkpoints_pb2.CheckpointTree:
+        self._take(request)
+        return self.tree
+
+    async def get_task_patch(self, request: Any) -> work_pb2.GetTaskPatchResponse:
+        """Give the patch by halves."""
+        self._take(request)
+        half = len(self.patch) // 2
+        if request.page_token:
+            return work_pb2.GetTaskPatchResponse(patch=self.patch[half:])
+        change = checkpoints_pb2.FileChange(path=f"a{ESCAPE}.py", change="modified")
+        return work_pb2.GetTaskPatchResponse(
+            patch=self.patch[:half], files=[change], ignored=["x.log"], next_page_token="2"
+        )
+
     async def get_task(self, request: Any) -> work_pb2.Task:
         self._take(request)
+        return self._find(request.task_id)
+
+    def _find(self, task_id: str) -> work_pb2.Task:
         for task in self.tasks.values():
-            if task.id.startswith(request.task_id):
+            if task.id.startswith(task_id):
                 return task
-        raise NotFoundError(f"No task is called {request.task_id!r}; see `autovibe task list`.")
+        raise NotFoundError(f"No task is called {task_id!r}; see `autovibe task list`.")
 
     async def list_tasks(self, request: Any) -> work_pb2.ListTasksResponse:
         self._take(request)

@@ -134,12 +134,20 @@ def test_checkpoints_are_listed_and_shown_with_their_files(cli):
     assert cli("checkpoint", "show", "ffffffff0").status == 2
 
 
-def test_checkpoints_of_a_task_are_those_of_its_machine(cli, plane, task):
-    machine_id = plane.results[task.id].machine_id
-    own = checkpoints_pb2.Checkpoint(id="11111111-own", creating_machine_id=machine_id)
-    plane.checkpoints[own.id] = own
+def test_checkpoints_of_a_task_are_those_of_all_its_machines(cli, plane, task):
+    plane.results[task.id].machine_ids.append("a-later-machine")
+    for number, machine_id in enumerate(plane.results[task.id].machine_ids):
+        own = checkpoints_pb2.Checkpoint(id=f"1111111{number}-own", creating_machine_id=machine_id)
+        plane.checkpoints[own.id] = own
     listed = cli("checkpoint", "list", "--task", task.id[:8], "--json").document()["checkpoints"]
-    assert [item["id"] for item in listed] == [own.id]
+    assert [item["id"] for item in listed] == ["11111110-own", "11111111-own"]
+
+
+def test_a_task_without_a_machine_has_no_checkpoints(cli, plane, task):
+    del plane.results[task.id]
+    cli("project", "list")
+    listed = cli("checkpoint", "list", "--task", task.id, "--json").document()["checkpoints"]
+    assert listed == []
 
 
 def test_diff_lists_changes_or_shows_the_patch_escaped(cli, plane):

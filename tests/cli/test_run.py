@@ -106,7 +106,35 @@ def test_paused_run_says_how_to_go_on(cli, plane, repo, fakes):
     out = cli("run", "Mend it", "--repo", str(repo)).out
     assert "blocked (BUDGET_EXHAUSTED)" in out
     assert "autovibe checkpoint restore" in out
-    assert 'autovibe run "PROMPT" --project demo --budget AMOUNT' in out
+    (task_id,) = plane.tasks
+    assert f"autovibe task resume {task_id[:8]} --budget AMOUNT" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "advice"),
+    [
+        ("failed", "TASK_TIMED_OUT", "autovibe task resume {} --timeout DURATION\n"),
+        ("blocked", "INTERRUPTED", "autovibe task resume {}\n"),
+        ("failed", "AGENT_FAILED", "autovibe task resume {}\n"),
+    ],
+)
+def test_stopped_run_says_how_to_go_on(  # noqa: PLR0917  # fixtures and parameters
+    status, reason, advice, cli, plane, repo, fakes
+):
+    plane.agent = fakes.ends(status, reason)
+    out = cli("run", "Mend it", "--repo", str(repo)).out
+    (task_id,) = plane.tasks
+    assert advice.format(task_id[:8]) in out
+
+
+def test_run_finds_out_that_it_can_run_before_anything_is_made(cli, plane, repo):
+    assert cli("run", "x", "--repo", str(repo), "--agent", "nobody", "--json").status == 2
+    assert [type(request).__name__ for request in plane.requests] == ["CheckTaskContextRequest"]
+    plane.requests.clear()
+    cli("run", "x", "--repo", str(repo), "--model", "a-model", "--isolation", "process")
+    (checked,) = of(plane, "CheckTaskContextRequest")
+    assert (checked.context.model, checked.context.isolation) == ("a-model", "process")
+    assert type(plane.requests[0]) is type(checked)
 
 
 def test_options_reach_the_services(cli, plane, repo):
@@ -164,7 +192,13 @@ def test_command_behind_the_dashes_is_the_shell_agents_and_its_prompt(cli, plane
     assert created.description == "make 'a b' -- --json"
 
 
+def test_run_without_a_directory_makes_no_project(cli, plane):
+    assert cli("run", "Mend it", "--project", "site").status == 2
+    assert plane.projects == {}
+
+
 def test_run_without_a_directory_starts_from_the_project(cli, plane):
+    cli("project", "create", "site")
     ended = cli("run", "Mend it", "--project", "site")
     assert ended.status == 0
     assert not of(plane, "ImportDirectoryRequest")
@@ -248,6 +282,7 @@ def test_failure_to_start_is_one_document_in_json(cli, plane, repo, fakes):
     ended = cli("run", "x", "--repo", str(repo), "--json")
     assert ended.status == 1
     assert ended.document()["error"]["reason"] == "NO_ISOLATION"
+    assert ended.err == "autovibe: error: No isolation works here.\n"
 
 
 def test_defect_while_working_is_no_traceback(cli, plane, repo, fakes):
@@ -290,7 +325,7 @@ def test_long_log_is_read_page_by_page(cli, plane, repo):
     assert lines == [f"output      line {number}" for number in range(1203)]
 
 
-def test_result_outside_git_is_not_said_to_be_applicable(cli, plane, repo):
+def test_result_outside_git_is_said_to_be_applicable_as_a_patch_only(cli, plane, repo):
     imported = plane.import_directory
 
     async def import_directory(request):
@@ -300,7 +335,8 @@ def test_result_outside_git_is_not_said_to_be_applicable(cli, plane, repo):
 
     plane.import_directory = import_directory
     out = cli("run", "x", "--repo", str(repo)).out
-    assert "autovibe apply" not in out
+    (task_id,) = plane.tasks
+    assert f"autovibe apply {task_id[:8]} --patch FILE\n" in out
     assert "autovibe checkpoint restore" in out
 
 

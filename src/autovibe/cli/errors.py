@@ -24,3 +24,17 @@ class DemoFailedError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "DEMO_FAILED"
+
+
+class ServerNeededError(AutovibeError):
+    """The command makes sense with a server only, and none was found."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "SERVER_NEEDED"
+
+
+class NothingToShowError(AutovibeError):
+    """What was asked for does not exist yet."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "NOTHING_TO_SHOW"

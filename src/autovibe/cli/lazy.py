@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -56,9 +57,9 @@ def connect_http(url: str, token: str) -> AbstractAsyncContextManager[Services]:
     return load("autovibe.sdk.remote:connect_http")(url, token)
 
 
-def terminal_view(stream: object) -> View:
+def terminal_view(stream: object, *, color: bool) -> View:
     """Return the view for a terminal."""
-    return load("autovibe.cli.terminal:TerminalView")(stream)
+    return load("autovibe.cli.terminal:TerminalView")(stream, color=color)
 
 
 class LazyGroup(click.Group):
@@ -77,6 +78,16 @@ class LazyGroup(click.Group):
         """Import a command."""
         entry = self.lazy.get(cmd_name)
         return load(entry[0]) if entry else super().get_command(ctx, cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names without importing anything: a shell waits for this."""
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
+        # Not what click.Group does in its place: that imports every command.
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write names and help lines without importing anything."""

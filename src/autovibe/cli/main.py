@@ -15,6 +15,7 @@ import click
 from autovibe import __version__
 from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.lazy import LazyGroup
+from autovibe.cli.options import output_options
 from autovibe.cli.output import print_error, wants_json
 from autovibe.kernel.errors import (
     EXIT_USAGE,
@@ -33,15 +34,20 @@ COMMANDS: Final = {
     "demo": ("autovibe.cli.local.demo:demo", "See the whole job done, without account or key."),
     "up": ("autovibe.cli.local.up:up", "Serve the control plane on this host."),
     "project": ("autovibe.cli.client.project:project", "Create, list and show projects."),
-    "task": ("autovibe.cli.client.task:task", "List and show tasks."),
+    "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
     "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),
     "checkpoint": (
         "autovibe.cli.client.checkpoint:checkpoint",
-        "List, show, compare, verify and restore checkpoints.",
+        "List, show, compare, verify, restore and fork checkpoints.",
     ),
     "apply": ("autovibe.cli.client.apply:apply", "Put a task's result on a new git branch."),
     "budget": ("autovibe.cli.client.budget:budget", "Set and list budgets."),
     "usage": ("autovibe.cli.client.usage:usage", "Show what was used and what it cost."),
+    "doctor": ("autovibe.cli.local.doctor:doctor", "Say what works here, and what is missing."),
+    "completion": (
+        "autovibe.cli.client.completion:completion",
+        "Print what lets a shell complete commands and options.",
+    ),
 }
 
 
@@ -52,6 +58,7 @@ COMMANDS: Final = {
     epilog='Example: autovibe run "Make the failing test pass" --repo . --budget 2.00CAD',
 )
 @click.version_option(__version__, message="autovibe %(version)s")
+@output_options
 def autovibe() -> None:
     """Run coding agents that cannot overspend, lose work or act without leave."""
 

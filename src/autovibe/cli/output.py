@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, TextIO
 
+from autovibe.cli.options import is_quiet
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.text import printable
 
@@ -37,6 +38,12 @@ def print_lines(lines: Sequence[str]) -> None:
         write("\n".join(one_line(line) for line in lines), sys.stdout)
 
 
+def print_notes(lines: Sequence[str]) -> None:
+    """Print advice and confirmations, which `--quiet` leaves out."""
+    if not is_quiet():
+        print_lines(lines)
+
+
 def write(text: str, stream: IO[str]) -> bool:
     """Write a text and a line end at once, and return whether somebody could read it.
 
@@ -50,6 +57,18 @@ def write(text: str, stream: IO[str]) -> bool:
         discard(stream)
         return False
     return True
+
+
+def write_bytes(data: bytes, stream: TextIO) -> None:
+    """Write bytes as they are; a reader that has gone changes no exit status."""
+    try:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.EIO}:
+            raise
+        discard(stream)
 
 
 def discard(stream: IO[str]) -> None:
@@ -72,12 +91,10 @@ def error_document(error: AutovibeError) -> Mapping[str, object]:
 
 
 def print_error(error: AutovibeError, *, as_json: bool) -> int:
-    """Print an error, on stdout in JSON and else on stderr, and return the exit status."""
+    """Print an error on stderr, and in JSON on stdout too; return the exit status."""
     if as_json:
         print_json(error_document(error))
-    else:
-        text = printable(error.message, one_line=True)
-        write(f"autovibe: error: {text}", sys.stderr)
+    write(f"autovibe: error: {printable(error.message, one_line=True)}", sys.stderr)
     return error.exit_status
 
 

@@ -20,16 +20,24 @@ _STYLES: Final = {
     "bad": "bold red",
     "strong": "bold",
 }
+_BAR_CELLS: Final = 24
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 class TerminalView:
     """Writes lines above one line that tells what goes on now. Colours obey `NO_COLOR`."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], *, color: bool = True) -> None:
         """Write to a terminal."""
         self._stream = stream
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            file=stream,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            # `None` leaves it to NO_COLOR.
+            no_color=None if color else True,
+        )
         # Refreshed by hand: no thread beside the one that machines are started from.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._started = False
@@ -51,8 +59,8 @@ class TerminalView:
             text.append_text(part)
         self._write(text)
 
-    def status(self, text: str) -> None:
-        """Replace the last line."""
+    def status(self, text: str, share: float | None = None) -> None:
+        """Replace the last line; a known share is shown as a bar."""
         if self._gone:
             return
         try:
@@ -63,7 +71,9 @@ class TerminalView:
                 self._live.start()
                 self._started = True
             self._frame = (self._frame + 1) % len(_FRAMES)
-            shown = Text(f"{_FRAMES[self._frame]} {printable(text, one_line=True)}", style="dim")
+            bar = "" if share is None else f"{_bar(share)} "
+            line = f"{_FRAMES[self._frame]} {bar}{printable(text, one_line=True)}"
+            shown = Text(line, style="dim")
             shown.truncate(self._console.width - 1, overflow="ellipsis")
             self._live.update(shown, refresh=True)
         except OSError:
@@ -87,3 +97,8 @@ class TerminalView:
     def _give_up(self) -> None:
         self._gone = True
         discard(self._stream)
+
+
+def _bar(share: float) -> str:
+    done = int(max(0.0, min(1.0, share)) * _BAR_CELLS)
+    return f"{'━' * done}{'╌' * (_BAR_CELLS - done)} {share:4.0%}"

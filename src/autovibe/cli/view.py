@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import IO, Protocol
 
 from autovibe.cli import lazy
 from autovibe.cli.events import Line
+from autovibe.cli.options import is_quiet, wants_color
 from autovibe.cli.output import write
 
 
@@ -17,8 +19,13 @@ class View(Protocol):
         """Show a line."""
         ...
 
-    def status(self, text: str) -> None:
-        """Show what goes on now, in place of what was shown so before; "" ends it."""
+    def status(self, text: str, share: float | None = None) -> None:
+        """Show what goes on now, in place of what was shown so before; "" ends it.
+
+        Args:
+            text: one line.
+            share: how much of it is done, 0 to 1; `None` when that is not known.
+        """
         ...
 
     def close(self) -> None:
@@ -32,7 +39,7 @@ class SilentView:
     def show(self, line: Line) -> None:
         """Drop the line."""
 
-    def status(self, text: str) -> None:
+    def status(self, text: str, share: float | None = None) -> None:
         """Drop the text."""
 
     def close(self) -> None:
@@ -53,7 +60,7 @@ class PlainView:
         if self._readable:
             self._readable = write(line.plain(), self._stream)
 
-    def status(self, text: str) -> None:
+    def status(self, text: str, share: float | None = None) -> None:
         """Write nothing: lines that are replaced make no sense in a pipe."""
 
     def close(self) -> None:
@@ -65,5 +72,10 @@ def open_view(stream: IO[str], *, quiet: bool) -> View:
     if quiet:
         return SilentView()
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        return lazy.terminal_view(stream)
+        return lazy.terminal_view(stream, color=wants_color())
     return PlainView(stream)
+
+
+def progress_view() -> View:
+    """Return the view for what is no result: standard error, if a person sees it."""
+    return open_view(sys.stderr, quiet=is_quiet() or not sys.stderr.isatty())

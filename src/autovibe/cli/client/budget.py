@@ -8,7 +8,7 @@ from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.names import project_names
 from autovibe.cli.document import to_document
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import short, table
 from autovibe.kernel.money import parse_amount, parse_decimal, to_text
 from autovibe.v1 import metering_pb2, work_pb2
@@ -77,7 +77,7 @@ def set_(
         f"{project_name} may use {_amount(made.allocated_amount)} {made.unit} of "
         f"{made.resource_type} ({made.budget_period}): {used} used, {left} left."
     )
-    print_lines([line])
+    print_notes([line])
 
 
 @budget.command("list", epilog="Example: autovibe budget list website")
@@ -100,7 +100,7 @@ def list_(project_name: str, task_id: str, *, as_json: bool) -> None:
         print_json({"budgets": [to_document(item) for item in budgets]})
         return
     if not budgets:
-        print_lines(["No budgets; set one with `autovibe budget set PROJECT money AMOUNT`."])
+        print_notes(["No budgets; set one with `autovibe budget set PROJECT money AMOUNT`."])
         return
     rows = [
         (

@@ -9,40 +9,48 @@ import click
 
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.differences import diff
+from autovibe.cli.client.fork import fork
 from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.results import get_result
+from autovibe.cli.client.tree import tree
+from autovibe.cli.client.waiting import GrowingTree, waiting
 from autovibe.cli.document import to_document
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, plural, short, size, table
+from autovibe.cli.view import SilentView, progress_view
 from autovibe.kernel.errors import EXIT_FAILED, InvalidArgumentError
-from autovibe.v1 import checkpoints_pb2, work_pb2
+from autovibe.v1 import checkpoints_pb2
 
 
 @click.group(epilog="Example: autovibe checkpoint list --project website")
 def checkpoint() -> None:
-    """List, show, compare, verify and restore checkpoints.
+    """List, show, compare, verify, restore and fork checkpoints.
 
     An id may be shortened to its first 8 characters.
     """
 
 
+checkpoint.add_command(diff)
+checkpoint.add_command(fork)
+checkpoint.add_command(tree)
+
+
 @checkpoint.command("list", epilog="Example: autovibe checkpoint list --task 1a2b3c4d")
 @click.option("--project", "project_name", default="", help="Only of this project (name or id).")
-@click.option("--task", "task_id", default="", help="Only those that this task's machine made.")
+@click.option("--task", "task_id", default="", help="Only those that this task's machines made.")
 @limit_option
 @json_option
 def list_(project_name: str, task_id: str, limit: int, *, as_json: bool) -> None:
     """List checkpoints, the newest first."""
 
     async def body(connection: Connection) -> tuple[list[checkpoints_pb2.Checkpoint], str]:
-        machine_id = ""
+        machine_ids: Sequence[str] = ()
         if task_id:
-            result = await connection.services.work.get_task_result(
-                work_pb2.GetTaskResultRequest(task_id=task_id)
-            )
-            machine_id = result.machine_id
-            if not machine_id:
+            machine_ids = (await get_result(connection, task_id)).machine_ids
+            if not machine_ids:
                 return [], ""
-        return await list_checkpoints(connection, project_name, machine_id, limit)
+        return await list_checkpoints(connection, project_name, machine_ids, limit)
 
     found, token = with_connection(body)
     if as_json:
@@ -50,20 +58,21 @@ def list_(project_name: str, task_id: str, limit: int, *, as_json: bool) -> None
         print_json({"checkpoints": items, "next_page_token": token})
         return
     if not found:
-        print_lines(["No checkpoints."])
+        print_notes(["No checkpoints."])
         return
-    print_lines([*checkpoint_table(found), *more(token)])
+    print_lines(checkpoint_table(found))
+    print_notes(more(token))
 
 
 async def list_checkpoints(
-    connection: Connection, project_name: str, machine_id: str, limit: int
+    connection: Connection, project_name: str, machine_ids: Sequence[str], limit: int
 ) -> tuple[list[checkpoints_pb2.Checkpoint], str]:
     """Return checkpoints, the newest first, and the token of what comes after them."""
 
     async def fetch(size: int, token: str) -> tuple[Sequence[checkpoints_pb2.Checkpoint], str]:
         answer = await connection.services.checkpoints.list_checkpoints(
             checkpoints_pb2.ListCheckpointsRequest(
-                project=project_name, machine_id=machine_id, page_size=size, page_token=token
+                project=project_name, machine_ids=machine_ids, page_size=size, page_token=token
             )
         )
         return answer.checkpoints, answer.next_page_token
@@ -101,17 +110,27 @@ def checkpoint_table(found: Sequence[checkpoints_pb2.Checkpoint]) -> list[str]:
     return table(headers, rows, right="FILES SIZE STORED")
 
 
-@checkpoint.command(epilog="Example: autovibe checkpoint show 1a2b3c4d --files --path src")
+@checkpoint.command(epilog="Example: autovibe checkpoint show 1a2b3c4d src README.md")
 @click.argument("checkpoint_id", metavar="ID")
-@click.option("--files", "with_files", is_flag=True, help="List its files too.")
-@click.option("--path", default="", help="Of the files only this one, or those below it.")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--files", "with_files", is_flag=True, help="List all its files too.")
 @click.option("--home", is_flag=True, help="The agent's home instead of the workspace.")
 @limit_option
 @json_option
 def show(
-    checkpoint_id: str, path: str, limit: int, *, with_files: bool, home: bool, as_json: bool
+    checkpoint_id: str,
+    paths: Sequence[str],
+    limit: int,
+    *,
+    with_files: bool,
+    home: bool,
+    as_json: bool,
 ) -> None:
-    """Show one checkpoint, and its files if asked."""
+    """Show one checkpoint, and its files if asked.
+
+    With PATHs those files, and what is below those directories.
+    """
+    with_files = with_files or bool(paths)
 
     async def body(
         connection: Connection,
@@ -124,7 +143,7 @@ def show(
         async def fetch(size: int, token: str) -> tuple[Sequence[checkpoints_pb2.FileEntry], str]:
             answer = await checkpoints.list_checkpoint_files(
                 checkpoints_pb2.ListCheckpointFilesRequest(
-                    checkpoint_id=found.id, path=path, home=home, page_size=size, page_token=token
+                    checkpoint_id=found.id, paths=paths, home=home, page_size=size, page_token=token
                 )
             )
             return answer.files, answer.next_page_token
@@ -147,7 +166,7 @@ def show(
             for item in files
         ]
         print_lines(["", *table(("MODE", "KIND", "SIZE", "PATH"), rows, right="SIZE")])
-        print_lines(more(token))
+        print_notes(more(token))
 
 
 def _arrow(target: str) -> str:
@@ -179,57 +198,6 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
     )
 
 
-@checkpoint.command(epilog="Example: autovibe checkpoint diff 1a2b3c4d 9f8e7d6c --patch")
-@click.argument("checkpoint_id", metavar="ID")
-@click.argument("base_id", metavar="[BASE]", default="")
-@click.option("--home", is_flag=True, help="The agent's home instead of the workspace.")
-@click.option("--path", default="", help="Only this file, or what is below this directory.")
-@click.option("--patch", is_flag=True, help="Show the text of the differences.")
-@click.option("--with-git", is_flag=True, help="What is below .git too.")
-@json_option
-def diff(
-    checkpoint_id: str,
-    base_id: str,
-    path: str,
-    *,
-    home: bool,
-    patch: bool,
-    with_git: bool,
-    as_json: bool,
-) -> None:
-    """Compare a checkpoint with BASE, by default with its parent.
-
-    In the text form control characters are escaped; --json has the exact text.
-    """
-    request = checkpoints_pb2.DiffCheckpointsRequest(
-        checkpoint_id=checkpoint_id,
-        base_checkpoint_id=base_id,
-        path=path,
-        home=home,
-        with_patch=patch,
-        without_git=not with_git,
-    )
-
-    async def body(connection: Connection) -> checkpoints_pb2.DiffCheckpointsResponse:
-        return await connection.services.checkpoints.diff_checkpoints(request)
-
-    found = with_connection(body)
-    if as_json:
-        print_json(to_document(found))
-    elif patch:
-        print_lines(patch_lines(found))
-    elif found.changes:
-        print_lines([f"{item.change:<9} {item.path}" for item in found.changes])
-    else:
-        print_lines(["Nothing differs."])
-
-
-def patch_lines(found: checkpoints_pb2.DiffCheckpointsResponse) -> list[str]:
-    """Return the lines of a patch."""
-    lines = found.patch.removesuffix("\n").split("\n") if found.patch else ["Nothing differs."]
-    return [*lines, "… the patch was cut at 4 MiB."] if found.patch_truncated else lines
-
-
 @checkpoint.command(epilog="Example: autovibe checkpoint verify 1a2b3c4d")
 @click.argument("checkpoint_id", metavar="ID")
 @json_option
@@ -241,12 +209,12 @@ def verify(checkpoint_id: str, *, as_json: bool) -> int:
             checkpoints_pb2.VerifyCheckpointRequest(checkpoint_id=checkpoint_id)
         )
 
-    found = with_connection(body)
+    found = with_connection(body, doing="reading everything back")
     if as_json:
         print_json(to_document(found))
     elif found.ok:
         objects = plural(found.objects, "object")
-        print_lines(
+        print_notes(
             [f"{short(found.checkpoint.id)} is whole: {objects}, {size(found.bytes)} read."]
         )
     else:
@@ -276,10 +244,35 @@ def restore(
     )
 
     async def body(connection: Connection) -> checkpoints_pb2.RestoreCheckpointResponse:
-        return await connection.services.checkpoints.restore_checkpoint(request)
+        return await restored(connection, request)
 
     done = with_connection(body)
     if as_json:
         print_json(to_document(done) | {"directory": str(target)})
     else:
-        print_lines([f"Wrote {plural(done.files, 'file')}, {size(done.bytes)}, to {target}."])
+        print_notes([f"Wrote {plural(done.files, 'file')}, {size(done.bytes)}, to {target}."])
+
+
+async def restored(
+    connection: Connection, request: checkpoints_pb2.RestoreCheckpointRequest
+) -> checkpoints_pb2.RestoreCheckpointResponse:
+    """Restore, and show on a terminal how far it is.
+
+    The services do not tell; what is written is looked at if it is written on this host.
+    """
+    checkpoints = connection.services.checkpoints
+    view = progress_view()
+    try:
+        if connection.embedded is None or isinstance(view, SilentView):
+            async with waiting(view, "restoring"):
+                return await checkpoints.restore_checkpoint(request)
+        found = await checkpoints.get_checkpoint(
+            checkpoints_pb2.GetCheckpointRequest(checkpoint_id=request.checkpoint_id)
+        )
+        # Its size is that of workspace and home together: at most, and only of a whole one.
+        total = 0 if request.path or request.home else found.size_bytes
+        target = GrowingTree(Path(request.directory), total)
+        async with target.watched(), waiting(view, "restoring", how_far=target.how_far):
+            return await checkpoints.restore_checkpoint(request)
+    finally:
+        view.close()

@@ -1,26 +1,53 @@
-"""What all commands share: the JSON option, and running on the services."""
+"""What all commands share: the output options, and running on the services."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from autovibe.cli.client.connection import Connection, connect
+from autovibe.cli.client.waiting import waiting
+from autovibe.cli.options import output_options
 from autovibe.cli.signals import Interrupts, run_with_interrupts
+from autovibe.cli.view import progress_view
 from autovibe.kernel.settings import load_settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 T = TypeVar("T")
 
+BEHIND_DASHES: Final = "autovibe.behind_dashes"
+
+
+class DashesCommand(click.Command):
+    """A command that takes what stands behind `--` for itself: click would mix it with the rest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put aside everything behind the first `--`."""
+        own = args
+        if "--" in args:
+            at = args.index("--")
+            own = args[:at]
+            ctx.meta[BEHIND_DASHES] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show the `--` in the usage line."""
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def behind_dashes() -> tuple[str, ...]:
+    """Return what stood behind `--` of a `DashesCommand`."""
+    return click.get_current_context().meta.get(BEHIND_DASHES, ())
+
 
 def json_option(function: F) -> F:
-    """Add `--json` to a command."""
+    """Add `--json`, `--quiet` and `--no-color` to a command."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
-    )(function)
+    )(output_options(function))
 
 
 def limit_option(function: F) -> F:
@@ -34,16 +61,24 @@ def limit_option(function: F) -> F:
     )(function)
 
 
-def with_connection(body: Callable[[Connection], Awaitable[T]]) -> T:
+def with_connection(body: Callable[[Connection], Awaitable[T]], *, doing: str = "") -> T:
     """Open the services, run a command on them, and close them.
+
+    Args:
+        body: the command.
+        doing: what it does, for one that may take long; a terminal shows it with the time.
 
     Raises:
         InterruptedByUserError: a signal ended it.
     """
 
     async def run(_interrupts: Interrupts) -> T:
-        async with opener()(load_settings()) as connection:
-            return await body(connection)
+        view = progress_view()
+        try:
+            async with opener()(load_settings()) as connection, waiting(view, doing):
+                return await body(connection)
+        finally:
+            view.close()
 
     return run_with_interrupts(run)
 

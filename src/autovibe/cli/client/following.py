@@ -28,6 +28,7 @@ async def follow(
     show: Show,
     *,
     poll_s: float,
+    cursor: str = "",
     tick: Callable[[], None] = lambda: None,
     done: asyncio.Event | None = None,
 ) -> None:
@@ -41,13 +42,13 @@ async def follow(
         task_id: the whole id.
         show: takes each line once, in order.
         poll_s: seconds between two looks.
+        cursor: where to begin.
         tick: called after each look.
         done: set when nothing more will come although the log does not say so.
 
     Raises:
         UnavailableError: the server stayed away.
     """
-    cursor = ""
     failures = 0
     while True:
         last = done is not None and done.is_set()
@@ -71,16 +72,21 @@ async def follow(
         await _pause(poll_s, done)
 
 
-async def read_to_end(work: services.WorkService, task_id: str, show: Show) -> None:
-    """Show all that was logged until now."""
+async def end_of_log(work: services.WorkService, task_id: str) -> str:
+    """Return the cursor behind all that was logged until now."""
+    return await read_to_end(work, task_id, lambda _: None)
+
+
+async def read_to_end(work: services.WorkService, task_id: str, show: Show) -> str:
+    """Show all that was logged until now; return the cursor behind it."""
     cursor = ""
     while True:
         page = await _page(work, task_id, cursor)
         for entry in page.entries:
             show(entry)
-        if len(page.entries) < _PAGE or not page.next_cursor:
-            return
-        cursor = page.next_cursor
+        cursor = page.next_cursor or cursor
+        if len(page.entries) < _PAGE:
+            return cursor
 
 
 async def _page(

@@ -11,6 +11,7 @@ from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.following import follow, poll_s, read_to_end
 from autovibe.cli.document import to_document
 from autovibe.cli.events import event_lines
+from autovibe.cli.options import output_options
 from autovibe.cli.output import print_json, print_json_line, write
 from autovibe.cli.render import moment
 from autovibe.v1 import work_pb2
@@ -22,6 +23,7 @@ from autovibe.v1 import work_pb2
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document; with -f one on each line."
 )
+@output_options
 def logs(task_id: str, *, following: bool, as_json: bool) -> None:
     """Show what was logged for a task.
 

@@ -10,7 +10,7 @@ from autovibe.cli.client.command import json_option, limit_option, with_connecti
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import projects_pb2
@@ -42,7 +42,7 @@ def create(name: str, description: str, greediness: str, *, as_json: bool) -> No
     if as_json:
         print_json(to_document(made))
     else:
-        print_lines([f"Created project {made.name} ({short(made.id)})."])
+        print_notes([f"Created project {made.name} ({short(made.id)})."])
 
 
 @project.command("list", epilog="Example: autovibe project list --json")
@@ -70,11 +70,12 @@ def list_(limit: int, *, as_json: bool) -> None:
         for item in projects
     ]
     if not rows:
-        print_lines(
+        print_notes(
             ["No projects yet; `autovibe run` makes one for the directory that it is given."]
         )
         return
-    print_lines([*table(("PROJECT", "STATUS", "CURRENT", "CREATED (UTC)"), rows), *more(token)])
+    print_lines(table(("PROJECT", "STATUS", "CURRENT", "CREATED (UTC)"), rows))
+    print_notes(more(token))
 
 
 @project.command(epilog="Example: autovibe project show website")

@@ -1,4 +1,4 @@
-"""The question about files that look like secrets (decision C6)."""
+"""Questions on a terminal; the one about files that look like secrets (decision C6)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ async def ask_about_secrets(findings: Sequence[checkpoints_pb2.SecretFinding]) -
         choice = _ANSWERS.get(line.strip().lower())
         if choice is not None:
             return choice
+
+
+async def confirm(question: str) -> bool:
+    """Ask for a yes; anything else is a no."""
+    print(f"{printable(question, one_line=True)} [y/N] ", end="", file=sys.stderr, flush=True)
+    line = await _read_line()
+    if line is None:
+        print(file=sys.stderr)
+    return (line or "").strip().lower() in {"y", "yes"}
 
 
 async def _read_line() -> str | None:

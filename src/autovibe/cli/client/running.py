@@ -1,4 +1,4 @@
-"""A task from its order to its result: what `run` and `demo` have in common."""
+"""A task from its order to its result: what `run`, `demo`, `task resume` and forks share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Final, Literal, TypeAlias, cast
 from google.protobuf import json_format
 
 from autovibe.cli.client.connection import Connection
-from autovibe.cli.client.following import follow, poll_s
+from autovibe.cli.client.following import end_of_log, follow, poll_s
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.usage import rate_text
+from autovibe.cli.client.waiting import waiting
 from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.events import Details, Line, event_lines, text_of
 from autovibe.cli.render import cad, plural, short
@@ -49,6 +50,19 @@ class RunOrder:
     exclude: tuple[str, ...] = ()
     agent_args: tuple[str, ...] = ()
     trust_agent: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task that was queued, and what is known of it from before.
+
+    `cursor` is where its log ended then; `spent` and `budget` are in CAD, "" for none.
+    """
+
+    task: work_pb2.Task
+    cursor: str = ""
+    spent: str = "0"
+    budget: str = ""
 
 
 @dataclass
@@ -99,13 +113,19 @@ class Run:
     ask_about_secrets: AskAboutSecrets | None = None
     clock: Clock = field(default_factory=SystemClock)
 
-    async def order(self, order: RunOrder) -> work_pb2.Task:
+    async def order(self, order: RunOrder) -> Started:
         """Import the directory and create the task; nothing works on it yet.
+
+        That it can run is found out first, so that a refusal leaves nothing behind.
 
         Raises:
             InterruptedByUserError: the person gave up at the question about secrets.
             AutovibeError: what the services refuse.
         """
+        async with waiting(self.view, "trying agent and isolation", clock=self.clock):
+            await self.connection.services.work.check_task_context(
+                work_pb2.CheckTaskContextRequest(context=_context(order))
+            )
         project = await self._project(order)
         imported = None
         if order.directory is not None:
@@ -116,17 +136,54 @@ class Run:
         task = await self.connection.services.work.create_task(
             _task_request(order, project, imported)
         )
-        await self._announce(task, project)
-        return task
+        await self._announce(task, project.name)
+        return Started(task)
 
-    async def finish(self, task: work_pb2.Task) -> work_pb2.TaskResult:
+    async def fork(self, request: work_pb2.ForkCheckpointRequest) -> Started:
+        """Create a task that goes on from a checkpoint.
+
+        Raises:
+            AutovibeError: what the services refuse.
+        """
+        self.view.status("creating the task")
+        self.interrupts.graceful()
+        task = await self.connection.services.work.fork_checkpoint(request)
+        result = await get_result(self.connection, task.id)
+        await self._announce(task, result.project_name)
+        return Started(task)
+
+    async def again(
+        self, task_id: str, ask: Callable[[], Awaitable[work_pb2.Task]], label: str
+    ) -> Started:
+        """Queue a task that was stopped.
+
+        Args:
+            task_id: of the task.
+            ask: resumes or retries it.
+            label: what is done, in a word.
+
+        Raises:
+            AutovibeError: what the services refuse.
+        """
+        self.view.status(f"{label}: opening the task")
+        before = await get_result(self.connection, task_id)
+        cursor = await end_of_log(self.connection.services.work, before.task_id)
+        # From here on a signal pauses the task: it may be queued already.
+        self.interrupts.graceful()
+        task = await ask()
+        spent = before.cost_cad or "0"
+        await self._announce(task, before.project_name, label=label, spent=spent)
+        return Started(task, cursor, spent, before.budget_cad)
+
+    async def finish(self, started: Started) -> work_pb2.TaskResult:
         """Follow a task until it has ended, doing it here when no server does, and sum it up.
 
         A first signal pauses it, and it is followed to its last checkpoint.
         """
+        task = started.task
         try:
             if self.connection.embedded is None or not self.interrupts.stopping.is_set():
-                await self._follow(task.id)
+                await self._follow(started)
             else:
                 await self._pause(task.id, tries=1)
         finally:
@@ -135,9 +192,12 @@ class Run:
 
     async def _project(self, order: RunOrder) -> projects_pb2.Project:
         self.view.status("opening the project")
-        directory = str(order.directory) if order.directory else ""
-        answer = await self.connection.services.projects.ensure_project(
-            projects_pb2.EnsureProjectRequest(project=order.project, repo_path=directory)
+        projects = self.connection.services.projects
+        if order.directory is None:
+            # A new one would have no files to start from.
+            return await projects.get_project(projects_pb2.GetProjectRequest(project=order.project))
+        answer = await projects.ensure_project(
+            projects_pb2.EnsureProjectRequest(project=order.project, repo_path=str(order.directory))
         )
         if answer.created:
             self._say("project", f"{answer.project.name} was created")
@@ -150,25 +210,23 @@ class Run:
         directory = str(order.directory)
         include = order.include_secrets
         if not include:
-            self.view.status(f"looking for secrets in {directory}")
-            found = await checkpoints.scan_secrets(
-                checkpoints_pb2.ScanSecretsRequest(
-                    project=project.id, directory=directory, exclude=order.exclude
-                )
+            scan = checkpoints_pb2.ScanSecretsRequest(
+                project=project.id, directory=directory, exclude=order.exclude
             )
+            async with waiting(self.view, f"looking for secrets in {directory}", clock=self.clock):
+                found = await checkpoints.scan_secrets(scan)
             if found.findings:
                 include = await self._include(
                     found.findings, first=not project.initial_checkpoint_id
                 )
-        self.view.status(f"reading {directory}")
-        answer = await checkpoints.import_directory(
-            checkpoints_pb2.ImportDirectoryRequest(
-                project=project.id,
-                directory=directory,
-                exclude=order.exclude,
-                include_secrets=include,
-            )
+        request = checkpoints_pb2.ImportDirectoryRequest(
+            project=project.id,
+            directory=directory,
+            exclude=order.exclude,
+            include_secrets=include,
         )
+        async with waiting(self.view, f"importing {directory}", clock=self.clock):
+            answer = await checkpoints.import_directory(request)
         checkpoint = answer.checkpoint
         how = "unchanged since" if answer.reused else "saved as"
         left_out = f", {len(answer.excluded):,} left out" if answer.excluded else ""
@@ -196,7 +254,9 @@ class Run:
         self._say("secrets", text, warn=True)
         return False
 
-    async def _announce(self, task: work_pb2.Task, project: projects_pb2.Project) -> None:
+    async def _announce(
+        self, task: work_pb2.Task, project_name: str, *, label: str = "task", spent: str = ""
+    ) -> None:
         metering = self.connection.services.metering
         budgets = await metering.list_budgets(metering_pb2.ListBudgetsRequest(task_id=task.id))
         caps = [
@@ -205,6 +265,8 @@ class Run:
             if item.resource_type == "money" and item.task_id
         ]
         budget = f"budget {cad(caps[0])} CAD" if caps else "no budget of its own"
+        if spent:
+            budget = f"{budget}, {cad(spent)} spent"
         rate = None
         try:
             rate = await metering.get_exchange_rate(
@@ -219,15 +281,16 @@ class Run:
         agent = f"{context.agent} {context.model}".strip()
         parts = [
             short(task.id),
-            f"project {project.name}",
+            f"project {project_name}",
             agent,
             f"isolation {context.isolation or 'auto'}",
             budget,
             terms,
         ]
-        self._say("task", " · ".join(parts), warn=rate is not None and rate.stale)
+        self._say(label, " · ".join(parts), warn=rate is not None and rate.stale)
 
-    async def _follow(self, task_id: str) -> None:
+    async def _follow(self, started: Started) -> None:
+        task_id = started.task.id
         done = asyncio.Event()
         embedded = self.connection.embedded
         work: asyncio.Task[None] | None = None
@@ -235,7 +298,9 @@ class Run:
             work = asyncio.create_task(embedded.work_on(task_id), name="work")
             work.add_done_callback(lambda _: done.set())
         pausing = asyncio.create_task(self._pause_on_signal(task_id, done), name="pause")
-        progress = Progress(self.clock, started=self.clock.monotonic())
+        progress = Progress(
+            self.clock, self.clock.monotonic(), spent=started.spent, budget=started.budget
+        )
 
         def show(entry: work_pb2.LogEntry) -> None:
             progress.take(entry)
@@ -247,6 +312,7 @@ class Run:
                 self.connection.services.work,
                 task_id,
                 show,
+                cursor=started.cursor,
                 poll_s=poll_s(self.connection),
                 tick=lambda: self.view.status(progress.text()),
                 done=done,
@@ -297,12 +363,8 @@ async def _end(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _task_request(
-    order: RunOrder,
-    project: projects_pb2.Project,
-    imported: checkpoints_pb2.ImportDirectoryResponse | None,
-) -> work_pb2.CreateTaskRequest:
-    context = work_pb2.TaskContext(
+def _context(order: RunOrder) -> work_pb2.TaskContext:
+    return work_pb2.TaskContext(
         agent=order.agent,
         model=order.model,
         isolation=order.isolation,
@@ -310,6 +372,14 @@ def _task_request(
         agent_args=order.agent_args,
         trust_agent=order.trust_agent,
     )
+
+
+def _task_request(
+    order: RunOrder,
+    project: projects_pb2.Project,
+    imported: checkpoints_pb2.ImportDirectoryResponse | None,
+) -> work_pb2.CreateTaskRequest:
+    context = _context(order)
     if imported is not None:
         context.repo_path = str(order.directory)
         context.head_commit = imported.head_commit

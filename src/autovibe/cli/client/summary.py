@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 from autovibe.cli.render import cad, pairs, short
@@ -12,6 +11,13 @@ from autovibe.v1 import work_pb2
 
 _FILES_SHOWN: Final = 20
 _COMPLETED: Final = "completed"
+_UNDER_WAY: Final = frozenset({"queued", "in_progress"})
+_RESUMABLE: Final = frozenset({"pending", "blocked", "failed"})
+_MORE: Final = {
+    "BUDGET_EXHAUSTED": " --budget AMOUNT",
+    "NO_BUDGET": " --budget AMOUNT",
+    "TASK_TIMED_OUT": " --timeout DURATION",
+}
 
 
 def result_exit_status(result: work_pb2.TaskResult) -> int:
@@ -51,20 +57,23 @@ def headline(result: work_pb2.TaskResult) -> str:
 
 def next_commands(result: work_pb2.TaskResult, *, in_git: bool) -> list[tuple[str, str]]:
     """Return commands that use a result, by purpose; ids in them are short."""
-    task, base = short(result.task_id), short(result.base_checkpoint_id)
-    found = short(result.result_checkpoint_id)
+    task, found = short(result.task_id), short(result.result_checkpoint_id)
     commands: list[tuple[str, str]] = []
     if found and result.files_changed:
-        commands.append(("see", f"autovibe checkpoint diff {found} {base} --patch".strip()))
-        if in_git:
-            commands.append(("apply", f"autovibe apply {task}"))
+        commands.append(("see", f"autovibe task diff {task} --patch"))
+        to_file = "" if in_git else " --patch FILE"
+        commands.append(("apply", f"autovibe apply {task}{to_file}"))
     if found:
         commands.append(("restore", f"autovibe checkpoint restore {found} --to DIR"))
+    if result.status in _UNDER_WAY:
+        return [*commands, ("follow", f"autovibe logs {task} -f")]
     if result.status != _COMPLETED:
         commands.append(("look into", f"autovibe logs {task}"))
-    if result.status == "blocked" and result.project_name:
-        project = shlex.quote(result.project_name)
-        commands.append(("go on", f'autovibe run "PROMPT" --project {project} --budget AMOUNT'))
+    if result.status in _RESUMABLE:
+        more = _MORE.get(result.error.reason, "")
+        commands.append(("go on", f"autovibe task resume {task}{more}"))
+    elif found:
+        commands.append(("go on", f'autovibe checkpoint fork {found} "PROMPT"'))
     return commands
 
 

@@ -8,11 +8,13 @@ import click
 
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.continuing import cancel, resume, retry
+from autovibe.cli.client.differences import task_diff
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.summary import summary_lines
 from autovibe.cli.document import to_document
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import clipped, moment, pairs, short, table
 from autovibe.v1 import work_pb2
 
@@ -21,7 +23,11 @@ _STATUSES = ("pending", "queued", "in_progress", "blocked", "completed", "failed
 
 @click.group(epilog="Example: autovibe task list")
 def task() -> None:
-    """List and show tasks."""
+    """List and show tasks, and let them go on."""
+
+
+for _command in (cancel, resume, retry, task_diff):
+    task.add_command(_command)
 
 
 @task.command("list", epilog="Example: autovibe task list --project website --status blocked")
@@ -50,7 +56,7 @@ def list_(project_name: str, statuses: Sequence[str], limit: int, *, as_json: bo
         print_json({"tasks": [to_document(item) for item in tasks], "next_page_token": token})
         return
     if not tasks:
-        print_lines(['No tasks; start one with `autovibe run "PROMPT" --repo DIR`.'])
+        print_notes(['No tasks; start one with `autovibe run "PROMPT" --repo DIR`.'])
         return
     rows = [
         (
@@ -62,7 +68,8 @@ def list_(project_name: str, statuses: Sequence[str], limit: int, *, as_json: bo
         )
         for item in tasks
     ]
-    print_lines([*table(("TASK", "STATUS", "AGENT", "CREATED (UTC)", "TITLE"), rows), *more(token)])
+    print_lines(table(("TASK", "STATUS", "AGENT", "CREATED (UTC)", "TITLE"), rows))
+    print_notes(more(token))
 
 
 @task.command(epilog="Example: autovibe task show 1a2b3c4d")

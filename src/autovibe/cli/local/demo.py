@@ -17,16 +17,18 @@ import click
 
 from autovibe.cli import lazy
 from autovibe.cli.client.apply import applied_lines
-from autovibe.cli.client.checkpoint import checkpoint_table, list_checkpoints, patch_lines
+from autovibe.cli.client.checkpoint import checkpoint_table, list_checkpoints
 from autovibe.cli.client.command import json_option
 from autovibe.cli.client.connection import Connection, log_to_file
-from autovibe.cli.client.run import exit_status_of
+from autovibe.cli.client.differences import patch_lines
+from autovibe.cli.client.foreground import exit_status_of
 from autovibe.cli.client.running import Run, RunOrder
 from autovibe.cli.client.summary import summary_lines
 from autovibe.cli.document import to_document
 from autovibe.cli.errors import DemoFailedError
 from autovibe.cli.local.demo_programs import check_out, name_author, run_tests
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.options import is_quiet
+from autovibe.cli.output import print_json, print_notes
 from autovibe.cli.render import cad
 from autovibe.cli.signals import Interrupts, run_with_interrupts
 from autovibe.cli.view import open_view
@@ -65,7 +67,7 @@ class Stage:
     def say(self, *lines: str) -> None:
         """Tell the person, unless a program reads us."""
         if not self.as_json:
-            print_lines(lines)
+            print_notes(lines)
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ async def _repair(
         isolation=stage.isolation,
     )
     stream = sys.stderr if stage.as_json else sys.stdout
-    view = open_view(stream, quiet=stage.as_json and not sys.stderr.isatty())
+    quiet = is_quiet() or (stage.as_json and not sys.stderr.isatty())
+    view = open_view(stream, quiet=quiet)
     run = Run(connection, view, interrupts)
     try:
         return await run.finish(await run.order(order))
@@ -183,7 +186,7 @@ async def _repair(
 async def _look(
     stage: Stage, connection: Connection, result: work_pb2.TaskResult
 ) -> dict[str, object]:
-    checkpoints, _ = await list_checkpoints(connection, result.project_id, "", 100)
+    checkpoints, _ = await list_checkpoints(connection, result.project_id, (), 100)
     checkpoints.reverse()
     stage.say("", "3. Every step is a checkpoint", *_indented(checkpoint_table(checkpoints)))
     diff = await connection.services.checkpoints.diff_checkpoints(

@@ -12,7 +12,7 @@ from autovibe.cli import lazy
 from autovibe.cli.client.command import json_option
 from autovibe.cli.client.connection import LivingServer, find_server
 from autovibe.cli.errors import InterruptedByUserError, ServerRunningError
-from autovibe.cli.output import print_json_line, print_lines
+from autovibe.cli.output import print_json_line, print_notes
 from autovibe.cli.signals import Interrupts, run_with_interrupts
 from autovibe.kernel.errors import EXIT_OK
 from autovibe.kernel.settings import Settings, ensure_home, load_settings
@@ -90,7 +90,7 @@ async def _tell(settings: Settings, *, as_json: bool) -> None:
             }
         )
         return
-    print_lines(
+    print_notes(
         [
             f"autovibe serves at {server.url} (documentation: {server.url}/docs).",
             f"The owner's token is in {settings.token_file}.",
