@@ -224,7 +224,11 @@ async def test_a_long_operation_acts_between_two_transactions(db: Database, audi
     # What was done is not done again, only its recording.
     assert long.steps == ["prepare", "act", "record", "record"]
     [row] = await audit()
-    assert (row["operation"], row["resource_type"], row["resource_id"]) == (APPLY, "task", "abcdef01")
+    assert (row["operation"], row["resource_type"], row["resource_id"]) == (
+        APPLY,
+        "task",
+        "abcdef01",
+    )
 
 
 async def test_a_long_read_records_nothing(db: Database, audit) -> None:

@@ -11,6 +11,8 @@ from google.protobuf import struct_pb2, timestamp_pb2
 from stubs import sample
 
 from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.ids import id_range
+from autovibe.kernel.money import parse_amount
 from autovibe.operations.validation import _number_checks, rule_problems, validator
 from autovibe.sdk.contract import methods
 from autovibe.v1 import (
@@ -38,8 +40,7 @@ def test_every_violation_is_named_and_the_first_is_the_field() -> None:
     error = refusal(request)
     assert error.message == (
         "name must be given; description must have at most 10000 characters; greediness must be a "
-        "plain number with at most 9 digits before the point and 6 after it; repo_path must have "
-        "at most 4096 characters."
+        "number from 0 to 1; repo_path must have at most 4096 characters."
     )
     assert error.params == {"field": "name"}
 
@@ -179,3 +180,40 @@ def test_a_request_made_by_the_rules_passes(name: str) -> None:
     for _ in range(20):
         message = sample(descriptor, rng)
         validator(descriptor).check(message)
+
+
+@pytest.mark.parametrize("given", ["abcdef01", "abcdef01-", "abcdef01-2345", ID[:24], ID[:30], ID])
+def test_the_beginning_of_an_id_is_enough(given: str) -> None:
+    request = work_pb2.GetTaskRequest(task_id=given)
+    validator(request.DESCRIPTOR).check(request)
+    id_range(given, "task")
+
+
+@pytest.mark.parametrize(
+    "given", ["abcdef0", "abcdefgh", "abcd-ef01", f"{ID}0", "0" * 33, " " + ID]
+)
+def test_what_is_no_beginning_of_an_id_is_refused(given: str) -> None:
+    error = refusal(work_pb2.GetTaskRequest(task_id=given))
+    assert error.message == "task_id must be an id, or its first 8 or more characters."
+
+
+@pytest.mark.parametrize(
+    "given", ["2", "2.50", "2.00CAD", " 1.5 usd", "$3", "$ 3 CAD ", "0.000001"]
+)
+def test_an_amount_that_the_contract_takes_is_one(given: str) -> None:
+    request = work_pb2.ResumeTaskRequest(task_id=ID, budget=given)
+    validator(request.DESCRIPTOR).check(request)
+    parse_amount(given)
+
+
+@pytest.mark.parametrize("given", ["-1", "1e3", "2 EUR", "two", "1.0000001", "1,5", "€2"])
+def test_what_is_no_amount_is_refused(given: str) -> None:
+    error = refusal(work_pb2.ResumeTaskRequest(task_id=ID, budget=given))
+    assert error.message == "budget must be an amount such as 2.00CAD or 1.50USD."
+    with pytest.raises(InvalidArgumentError):
+        parse_amount(given)
+
+
+def test_a_pattern_with_words_of_its_own_is_told_in_them() -> None:
+    error = refusal(projects_pb2.CreateProjectRequest(name=" website"))
+    assert error.message == "name must be visible characters without spaces around them."

@@ -71,6 +71,7 @@ async def test_rules_and_comments_of_fields_are_shown(document) -> None:
         "description": "Id or name.",
         "minLength": 1,
         "maxLength": 255,
+        "pattern": r"^[^\x00]*$",
         "title": "",
     }
     assert task["properties"]["priority"]["enum"] == ["low", "normal", "high", "critical", ""]

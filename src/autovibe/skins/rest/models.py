@@ -38,6 +38,7 @@ _INTEGERS: Final = {
 }
 _FLOATS: Final = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
+_NO_NUL: Final = r"^[^\x00]*$"
 
 
 def _checked_time(value: str) -> str:
@@ -54,6 +55,11 @@ def _number_of(value: object) -> object:
         msg = "must be a whole number"
         raise ValueError(msg)
     return int(value) if isinstance(value, str) else value
+
+
+def _whole_of(value: object) -> object:
+    """Return 60 for 60.0: JSON, and so JSON Schema, knows one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _bool_of(value: object) -> object:
@@ -116,7 +122,8 @@ class Models:
             extra="forbid" if is_sent else "ignore", json_schema_extra=with_required, strict=True
         )
         definitions: dict[str, Any] = {
-            field.name: (self.annotation(field), self._field_info(field)) for field in fields
+            field.name: (self.annotation(field), self._field_info(field, is_sent=is_sent))
+            for field in fields
         }
         return create_model(
             descriptor.name,
@@ -125,7 +132,7 @@ class Models:
             **definitions,
         )
 
-    def _field_info(self, field: FieldDescriptor) -> FieldInfo:
+    def _field_info(self, field: FieldDescriptor, *, is_sent: bool) -> FieldInfo:
         if field.is_repeated:
             default: Any = {} if is_map(field) else []
         elif field.message_type is not None or field.has_presence:
@@ -137,7 +144,7 @@ class Models:
             Field(
                 default=default,
                 description=comment(field.full_name) or None,
-                json_schema_extra=rule_schema(field),
+                json_schema_extra=rule_schema(field, is_sent=is_sent),
             ),
         )
 
@@ -167,7 +174,7 @@ def scalar(field: FieldDescriptor) -> Any:
     """Return the type of one value of a field that holds no message."""
     if field.type in _INTEGERS:
         least, most = _INTEGERS[field.type]
-        return Annotated[int, Strict(), Field(ge=least, le=most)]
+        return Annotated[int, Strict(), Field(ge=least, le=most), BeforeValidator(_whole_of)]
     if field.type in _FLOATS:
         return Annotated[float, Strict()]
     if field.type == FieldDescriptor.TYPE_BOOL:
@@ -196,10 +203,13 @@ def query_schema(field: FieldDescriptor) -> dict[str, Any] | None:
     return {"format": "date-time"} if field.message_type is not None else rule_schema(field)
 
 
-def rule_schema(field: FieldDescriptor) -> dict[str, Any] | None:
+def rule_schema(field: FieldDescriptor, *, is_sent: bool = True) -> dict[str, Any] | None:
     """Return the rules of a field in the words of JSON Schema."""
     rule = rule_of(field)
     of_value = _value_schema(rule, is_item=field.is_repeated)
+    is_free = not {"pattern", "enum"} & set(of_value)
+    if is_sent and is_free and field.type == FieldDescriptor.TYPE_STRING:
+        of_value["pattern"] = _NO_NUL  # what is answered may hold what machines wrote
     least = max(rule.min_len, 1 if rule.required else 0)
     if field.is_repeated:
         counts = {"minItems": least, "maxItems": rule.max_len}
