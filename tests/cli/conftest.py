@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.util
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -111,3 +115,58 @@ def process():
         if child.poll() is None:
             child.kill()
         child.communicate()
+
+
+class Terminal:
+    """A command whose standard streams are a terminal of this test."""
+
+    def __init__(self, process, *arguments: str, **env: str) -> None:
+        self._master, slave = pty.openpty()
+        environment = {"TERM": "xterm", "COLUMNS": "100", "LINES": "40", **env}
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+        self.child = process(*arguments, env=environment, start_new_session=True, **streams)
+        os.close(slave)
+        self.seen = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.seen:
+            assert self._read(), self.seen
+
+    def read_to_end(self) -> str:
+        while self._read():
+            pass
+        self.child.wait(60)
+        return self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def close(self) -> None:
+        os.close(self._master)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], 60)
+        assert ready, self.seen
+        try:
+            data = os.read(self._master, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+
+@pytest.fixture
+def terminal(process):
+    """Start a command on a terminal."""
+    opened: list[Terminal] = []
+
+    def start(*arguments: str, **env: str) -> Terminal:
+        opened.append(Terminal(process, *arguments, **env))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        with contextlib.suppress(OSError):  # a test may have closed it
+            one.close()

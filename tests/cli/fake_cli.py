@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -26,6 +27,24 @@ class SlowPlane(fake_plane.FakePlane):
         return await super().import_directory(request)
 
 
+class GrowingPlane(fake_plane.FakePlane):
+    """Takes a while to restore and to verify, and writes half of the files at once."""
+
+    async def get_checkpoint(self, request: Any) -> Any:
+        return checkpoints_pb2.Checkpoint(id=request.checkpoint_id, size_bytes=1024)
+
+    async def restore_checkpoint(self, request: Any) -> Any:
+        target = Path(request.directory)
+        target.mkdir()
+        (target / "half").write_bytes(b"x" * 512)
+        await asyncio.sleep(1.6)
+        return await super().restore_checkpoint(request)
+
+    async def verify_checkpoint(self, request: Any) -> Any:
+        await asyncio.sleep(0.3)
+        return await super().verify_checkpoint(request)
+
+
 def write_requests(plane: fake_plane.FakePlane) -> None:
     if path := os.environ.get("FAKE_REQUESTS"):
         Path(path).write_text("\n".join(type(request).__name__ for request in plane.requests))
@@ -33,7 +52,8 @@ def write_requests(plane: fake_plane.FakePlane) -> None:
 
 def run(scenario: str, arguments: list[str]) -> int:
     mode, _, name = scenario.rpartition(":")
-    kind = SlowPlane if mode == "slow" else fake_plane.FakePlane
+    kinds = {"slow": SlowPlane, "growing": GrowingPlane}
+    kind = kinds.get(mode, fake_plane.FakePlane)
     plane = kind(fake_plane.SCENARIOS[name], embedded=mode != "remote")
     if mode == "unpausable":
         refusal = fake_plane.RefusedError(Code.UNAVAILABLE, "UNAVAILABLE", "The server is gone.")

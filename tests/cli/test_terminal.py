@@ -2,68 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import pty
 import re
-import select
 import signal
 
 import pytest
-
-
-class Terminal:
-    """A command whose standard streams are a terminal of this test."""
-
-    def __init__(self, process, *arguments: str, **env: str) -> None:
-        self._master, slave = pty.openpty()
-        environment = {"TERM": "xterm", "COLUMNS": "100", "LINES": "40", **env}
-        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
-        self.child = process(*arguments, env=environment, start_new_session=True, **streams)
-        os.close(slave)
-        self.seen = ""
-
-    def read_until(self, text: str) -> None:
-        while text not in self.seen:
-            assert self._read(), self.seen
-
-    def read_to_end(self) -> str:
-        while self._read():
-            pass
-        self.child.wait(60)
-        return self.seen
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def close(self) -> None:
-        os.close(self._master)
-
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._master], [], [], 60)
-        assert ready, self.seen
-        try:
-            data = os.read(self._master, 65536)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return False
-        self.seen += data.decode(errors="replace")
-        return bool(data)
-
-
-@pytest.fixture
-def terminal(process):
-    """Start a command on a terminal."""
-    opened: list[Terminal] = []
-
-    def start(*arguments: str, **env: str) -> Terminal:
-        opened.append(Terminal(process, *arguments, **env))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.close()
 
 
 def test_terminal_shows_lines_and_a_status_line_but_no_code_of_the_machine(terminal, repo):
@@ -136,9 +78,9 @@ def test_signal_at_the_question_ends_the_command(terminal, repo):
     assert "Traceback" not in seen
 
 
-def test_terminal_that_goes_away_does_not_stop_the_task(process, repo, tmp_path):
+def test_terminal_that_goes_away_does_not_stop_the_task(terminal, repo, tmp_path):
     requests = tmp_path / "requests"
-    one = Terminal(process, "waits", "run", "x", "--repo", str(repo), FAKE_REQUESTS=str(requests))
+    one = terminal("waits", "run", "x", "--repo", str(repo), FAKE_REQUESTS=str(requests))
     one.read_until("working")
     one.close()
     one.child.send_signal(signal.SIGHUP)

@@ -160,4 +160,4 @@ def _node_text(node: Node, current: str) -> str:
         moment(node.created_at),
         *notes,
     ]
-    return "  ".join(part for part in parts if part)
+    return "  ".join(part for part in parts if part).rstrip()
