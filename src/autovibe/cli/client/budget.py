@@ -7,6 +7,7 @@ import click
 from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.names import project_names
+from autovibe.cli.client.paging import PAGE
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import short, table
@@ -88,12 +89,17 @@ def list_(project_name: str, task_id: str, *, as_json: bool) -> None:
     """List the budgets of the current periods."""
 
     async def body(connection: Connection) -> tuple[list[metering_pb2.Budget], dict[str, str]]:
-        answer = await connection.services.metering.list_budgets(
-            metering_pb2.ListBudgetsRequest(
-                project=project_name, task_id=await whole_task_id(connection, task_id)
-            )
+        budgets: list[metering_pb2.Budget] = []
+        request = metering_pb2.ListBudgetsRequest(
+            project=project_name, task_id=await whole_task_id(connection, task_id), page_size=PAGE
         )
-        return list(answer.budgets), {} if as_json else await project_names(connection)
+        while True:
+            answer = await connection.services.metering.list_budgets(request)
+            budgets.extend(answer.budgets)
+            if not answer.next_page_token:
+                break
+            request.page_token = answer.next_page_token
+        return budgets, {} if as_json else await project_names(connection)
 
     budgets, names = with_connection(body)
     if as_json:
