@@ -11,6 +11,7 @@ import platform
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -221,9 +222,13 @@ def check_home(home: Path) -> Finding:
 
 def _missing_home(home: Path) -> Finding:
     above = next(parent for parent in home.parents if parent.exists())
-    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-        return Finding("home", "ok", f"{home} is made at the first start.")
-    return _bad_home(f"{home} does not exist, and {above} cannot be written.")
+    try:
+        # Permissions alone do not tell: /proc takes no directory, whoever asks.
+        Path(tempfile.mkdtemp(prefix=".autovibe-", dir=above)).rmdir()
+    except OSError as error:
+        why = error.strerror or "it cannot be written"
+        return _bad_home(f"{home} does not exist and cannot be made in {above}: {why}.")
+    return Finding("home", "ok", f"{home} is made at the first start.")
 
 
 def _bad_home(text: str) -> Finding:
