@@ -80,3 +80,12 @@ def test_every_message_survives_the_way_there_and_back(name: str) -> None:
 def test_what_does_not_fit_is_refused(data: dict) -> None:
     with pytest.raises(InvalidArgumentError, match="The data does not fit"):
         from_json(data, projects_pb2.Project())
+
+
+def test_free_data_has_its_names_in_order_however_deep() -> None:
+    names = [f"{number:03}" for number in range(100)]
+    project = projects_pb2.Project()
+    project.metadata.update({"list": [dict.fromkeys(reversed(names), 1.0)], "a": "first"})
+    document = json.loads(to_json_bytes(project))["metadata"]
+    assert list(document) == ["a", "list"]
+    assert list(document["list"][0]) == names

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import json_format, struct_pb2, timestamp_pb2
+from google.protobuf import struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
+
+from autovibe.kernel.protojson import well_known_json
 
 
 def to_document(message: Message) -> dict[str, object]:
@@ -28,5 +30,5 @@ def _field(message: Message, field: Any) -> object:
 
 def _message(value: Message) -> object:
     if isinstance(value, timestamp_pb2.Timestamp | struct_pb2.Struct):
-        return json_format.MessageToDict(value)
+        return well_known_json(value)
     return to_document(value)

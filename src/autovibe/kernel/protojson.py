@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -37,6 +37,11 @@ def to_json_bytes(message: Message) -> bytes:
         to_json(message), allow_nan=False, ensure_ascii=False, separators=(",", ":")
     )
     return document.encode()
+
+
+def well_known_json(message: Message) -> Any:
+    """Return a message of Protobuf's own; an object has its names in order, whatever held it."""
+    return _in_order(json_format.MessageToDict(message))
 
 
 def from_json(
@@ -86,7 +91,7 @@ def _field_writer(field: FieldDescriptor) -> _Writer:
 def _value_writer(field: FieldDescriptor) -> _Writer:
     if field.message_type is not None:
         well_known = field.message_type.full_name.startswith(_WELL_KNOWN)
-        return json_format.MessageToDict if well_known else to_json
+        return well_known_json if well_known else to_json
     if field.enum_type is not None:
         return _enum_writer(field.enum_type)
     if field.type in {FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}:
@@ -94,6 +99,15 @@ def _value_writer(field: FieldDescriptor) -> _Writer:
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda value: base64.b64encode(value).decode()
     return _AS_IS
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        named = cast("dict[str, Any]", value)
+        return {name: _in_order(named[name]) for name in sorted(named)}
+    if isinstance(value, list):
+        return [_in_order(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def _enum_writer(enum: EnumDescriptor) -> _Writer:
