@@ -8,7 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from cli_user import Ended, User, ended
+from cli_user import Ended, User, ended, git
+from serving import server_of
 
 from autovibe.testing.scripts import Fault, Script, steps
 
@@ -154,6 +155,32 @@ async def test_a_failed_task_goes_on_or_begins_again_until_it_is_cancelled(user:
     result = (await user.autovibe("task", "show", task, "--json")).json["result"]
     assert result["status"] == "cancelled"
     assert (await user.cat(result["result_checkpoint_id"], "times.txt")).count("\n") == 1
+
+
+async def test_a_server_goes_on_with_a_task_that_nobody_waits_for(user: User) -> None:
+    alone = await user.shell("echo once >> times.txt; printf 'a\\r\\0\\377' > raw; exit 7")
+    task = alone.json["task_id"]
+    refused = await user.autovibe("task", "resume", task, "--detach")
+    assert refused.status == 1
+    assert "autovibe up" in refused.err
+    async with server_of(user):
+        detached = await user.autovibe("task", "resume", task, "--detach", "--json")
+        assert detached.status == 0, detached.err
+        assert detached.json["status"] == "queued"
+        logs = await user.autovibe("logs", task, "-f")
+        assert logs.out.count("exit status 7") == 2
+        diff = await user.autovibe("task", "diff", task, "times.txt")
+        assert diff.out == "added     times.txt\n"
+        # Bytes that are no text come over HTTP as they are.
+        patch = user.home / "result.patch"
+        written = await user.autovibe("apply", task, "--patch", str(patch))
+        assert written.status == 0, written.err
+        git(user.repo, "apply", str(patch))
+        assert (user.repo / "raw").read_bytes() == b"a\r\0\377"
+        assert (user.repo / "times.txt").read_text() == "once\n" * 2
+        waited = await user.autovibe("task", "retry", task, "--json")
+        assert waited.status == 1, waited.err
+        assert waited.json["error"]["reason"] == "AGENT_FAILED"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskS
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.money import to_text
 from autovibe.kernel.text import utf8
 from autovibe.store import CheckpointStore
@@ -191,8 +192,14 @@ class ApplyTask:
         """Find both trees and where they came from.
 
         Raises:
+            InvalidArgumentError: the agent's own commits are wanted.
             NothingToApplyError: the task has no result yet.
         """
+        if request.keep_commits:
+            raise InvalidArgumentError(
+                "This version makes one commit of all; leave --keep-commits out.",
+                field="keep_commits",
+            )
         task = await get_task(tx, request.task_id)
         if task.result_checkpoint_id is None or task.base_checkpoint_id is None:
             raise NothingToApplyError(f"Task {task.id} has no result yet.")
