@@ -63,7 +63,7 @@ _HOME_CHAINS: Final = (
     "go/bin",
     "go/pkg",
 )
-_HOST_CHAINS: Final = ("/nix/store", "/home/linuxbrew/.linuxbrew", "/snap")
+_HOST_CHAINS: Final = ("/nix/store", "/snap")
 
 
 @dataclass(frozen=True)
