@@ -22,6 +22,8 @@ BETWEEN_FIELDS: Final = {
     ("CreateTask", "description"): "only a shell with arguments needs no prompt",
     ("CreateTask", "base_checkpoint_id"): "a checkpoint must belong to the task's project",
     ("ForkCheckpoint", "description"): "as CreateTask; a prompt of spaces only is none",
+    ("ApplyTask", "branch"): "git knows which texts name a branch",
+    ("ApplyTask", "keep_commits"): "this version makes one commit of all, and says so",
     ("SetBudget", "amount"): "only money has a currency",
     ("SetBudget", "budget_period"): "a task has one budget for all its time",
     ("ResumeTask", "budget"): "a task that may cost nothing cannot go on",
@@ -29,6 +31,7 @@ BETWEEN_FIELDS: Final = {
     ("*", "UNKNOWN_AGENT"): "which agents there are is not part of the contract",
     ("*", "exclude"): "a character class in a pattern may be no range, as in [z-a]",
     ("*", "NOT_A_DIRECTORY"): "what lies on the server's disk is not part of the contract",
+    ("*", "path"): "a path may not climb",
     ("*", "metadata"): "no text in free data may hold NUL, and free data has no schema",
     ("*", "page_token"): "a token is opaque: only those that an answer gave are taken",
 }
@@ -198,5 +201,10 @@ def _problems(recorder: Any) -> Iterator[str]:
                 failure = check.failure_info.failure
                 yield (
                     f"{recorder.label}: {check.name}: {failure.title}: {failure.message}\n"
-                    f"    {request.method} {request.uri} {request.body!r}"
-                )[:2000]
+                    f"    {request.method} {request.uri} {request.body!r}"[:1500]
+                    + f"\n    {_told(recorder.interactions[case_id].response)}"[:500]
+                )
+
+
+def _told(response: Any) -> str:
+    return "no answer" if response is None else f"{response.status_code} {response.content!r}"
