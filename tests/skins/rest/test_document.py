@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -156,3 +157,34 @@ async def test_required_rules_are_required_in_the_document(document) -> None:
             if rule_of(field).required and field.name not in method.http.variables
         ]
         assert schema.get("required", []) == wanted, name
+
+
+async def test_every_change_needs_a_body_and_its_type(document) -> None:
+    for verbs in document["paths"].values():
+        for verb, operation in verbs.items():
+            if verb == "get":
+                assert "requestBody" not in operation
+            else:
+                assert operation["requestBody"]["required"] is True
+                assert list(operation["requestBody"]["content"]) == ["application/json"]
+
+
+async def test_forms_of_texts_and_times_are_shown(document) -> None:
+    by_name = {
+        parameter["name"]: parameter["schema"]
+        for name in ("ListTasks", "GetUsage", "GetTask")
+        for parameter in operations_in(document)[name]["parameters"]
+    }
+    assert by_name["since"]["format"] == "date-time"
+    assert re.fullmatch(by_name["page_token"]["pattern"], "WyJhIl0")
+    assert not re.fullmatch(by_name["page_token"]["pattern"], "a b")
+    assert re.fullmatch(by_name["task_id"]["pattern"], "abcdef01-2345")
+    assert not re.fullmatch(by_name["task_id"]["pattern"], "abcdef0")
+    resume = document["components"]["schemas"]["ResumeTaskRequest"]["properties"]
+    assert re.fullmatch(resume["budget"]["pattern"], "2.50 CAD")
+    assert not re.fullmatch(resume["budget"]["pattern"], "2 EUR")
+    # What machines wrote may hold NUL; what is sent may not.
+    task = document["components"]["schemas"]["Task"]["properties"]
+    assert "pattern" not in task["title"]
+    sent = document["components"]["schemas"]["CreateTaskRequest"]["properties"]
+    assert not re.fullmatch(sent["title"]["pattern"], "a\0b")

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from served import Served, served
+from stubs import LongStub, Stub
 from yarl import URL
 
 from autovibe.db import Database
 from autovibe.skins.errors import PortTakenError
 from autovibe.skins.rest import serve_rest
+from autovibe.v1 import work_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -206,6 +208,59 @@ async def test_what_is_not_there_is_a_problem_too(
     )
     problem = await answer.json()
     assert (answer.status, problem["status"], problem["reason"]) == (status, status, reason)
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allow"),
+    [
+        ("DELETE", PROJECTS, "GET, POST"),
+        ("PUT", f"{PROJECTS}/website", "GET"),
+        ("GET", "/api/v1/tasks/abcdefab:pause", "POST"),
+        ("GET", "/api/v1/projects/a:b/checkpoints:import", "POST"),
+        ("TRACE", "/api/v1/tasks", "GET, POST"),
+        ("OPTIONS", "/api/v1/tasks/abcdefab", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes(
+    server: Served, verb: str, path: str, allow: str
+) -> None:
+    # Without a content type: what a path does not take at all is said before how to send it.
+    answer = await server.request(verb, path)
+    assert (answer.status, answer.headers["allow"]) == (405, allow)
+    assert (await answer.json())["reason"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_an_id_with_a_verb_behind_it_is_no_id(stubs: Served) -> None:
+    answer = await stubs.request("GET", "/api/v1/tasks/abcdefab:dance")
+    assert (answer.status, (await answer.json())["reason"]) == (404, "NOT_FOUND")
+    # The name of a project may hold a colon.
+    await stubs.request("GET", f"{PROJECTS}/a:b")
+    _, request = stubs.stubs["autovibe.v1.ProjectService"].calls.pop()
+    assert request.project == "a:b"
+
+
+async def test_a_whole_number_may_have_a_point(stubs: Served) -> None:
+    path = "/api/v1/tasks/abcdefab:resume"
+    assert (await stubs.request("POST", path, json={"timeout_s": 60.0})).status == 200
+    _, request = stubs.stubs["autovibe.v1.WorkService"].calls.pop()
+    assert request.timeout_s == 60
+    for value in (60.5, 1e300, "60", True):
+        problem = await refused(stubs, "POST", path, json={"timeout_s": value})
+        assert problem["params"] == {"field": "timeout_s"}
+
+
+async def test_bytes_are_base64(sqlite: Database) -> None:
+    async def patch(*_: object) -> work_pb2.GetTaskPatchResponse:
+        return work_pb2.GetTaskPatchResponse(patch=b"\xff\0")
+
+    work = Stub("autovibe.v1.WorkService", get_task_patch=LongStub(patch))
+    async with served(sqlite, WorkService=work) as server:
+        answer = await server.request("GET", "/api/v1/tasks/abcdefab/patch")
+        assert (await answer.json())["patch"] == "/wA="
+        document = await (await server.request("GET", "/openapi.json")).json()
+    shown = document["components"]["schemas"]["GetTaskPatchResponse"]["properties"]["patch"]
+    assert shown["contentEncoding"] == "base64"
 
 
 async def test_what_nobody_expected_tells_nothing_but_its_request_id(sqlite: Database) -> None:

@@ -76,7 +76,6 @@ Time = Annotated[
     Field(json_schema_extra={"format": "date-time"}),
 ]
 Text = Annotated[str, Strict()]
-Base64 = Annotated[str, Strict(), Field(json_schema_extra={"contentEncoding": "base64"})]
 
 
 class Models:
@@ -181,7 +180,7 @@ def scalar(field: FieldDescriptor) -> Any:
         return Annotated[bool, Strict()]
     if field.enum_type is not None:
         return Literal[tuple(value.name for value in field.enum_type.values)]
-    return Base64 if field.type == FieldDescriptor.TYPE_BYTES else Text
+    return Text
 
 
 def query_annotation(field: FieldDescriptor) -> Any:
@@ -210,6 +209,8 @@ def rule_schema(field: FieldDescriptor, *, is_sent: bool = True) -> dict[str, An
     is_free = not {"pattern", "enum"} & set(of_value)
     if is_sent and is_free and field.type == FieldDescriptor.TYPE_STRING:
         of_value["pattern"] = _NO_NUL  # what is answered may hold what machines wrote
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        of_value["contentEncoding"] = "base64"
     least = max(rule.min_len, 1 if rule.required else 0)
     if field.is_repeated:
         counts = {"minItems": least, "maxItems": rule.max_len}
