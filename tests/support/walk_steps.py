@@ -406,7 +406,7 @@ async def _refused(services: Services, found: Found) -> None:
                 project="website", resource_type="money", amount="0", budget_period="monthly"
             )
         ),
-        services.metering.get_exchange_rate(metering_pb2.GetExchangeRateRequest(currency="XXX")),
+        services.metering.get_exchange_rate(metering_pb2.GetExchangeRateRequest(currency="ZZZ")),
         services.machines.get_machine(machines_pb2.GetMachineRequest(machine_id=ghost)),
         services.machines.update_machine(
             machines_pb2.UpdateMachineRequest(machine_id=found.machine.id, status="active")
