@@ -49,9 +49,6 @@ class FragileAdapter(ClaudeCodeAdapter):
 
 
 class GullibleAdapter(ClaudeCodeAdapter):
-    def holds_session(self, home, session_id):
-        return False
-
     def transcript_holds(self, home, session_id, tool_use_ids):
         text = b"".join(
             path.read_bytes()

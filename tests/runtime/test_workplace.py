@@ -134,11 +134,11 @@ def _config(repository: Path) -> str:
 [url "https://person:{PASSWORD}@example.org/"]
 \tinsteadOf = gh:
 [include]
-\tpath = /home/person/secrets-{PASSWORD}
+\tpath = /srv/person/secrets-{PASSWORD}
 [includeIf "gitdir:/"]
-\tpath = /home/person/secrets-{PASSWORD}
+\tpath = /srv/person/secrets-{PASSWORD}
 [core]
-\tsshCommand = ssh -i /home/person/{PASSWORD}
+\tsshCommand = ssh -i /srv/person/{PASSWORD}
 \taskPass = /bin/{PASSWORD}
 [github]
 \toauth-token = {PASSWORD}

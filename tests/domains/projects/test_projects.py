@@ -83,14 +83,14 @@ async def test_the_list_gives_every_project_once_in_order(plane: Plane):
 
 
 async def test_a_directory_has_one_project_named_after_it_with_a_number_when_taken(plane: Plane):
-    first = await _ensure(plane, repo_path="/home/a/site")
-    again = await _ensure(plane, repo_path="/home/a/site")
+    first = await _ensure(plane, repo_path="/srv/a/site")
+    again = await _ensure(plane, repo_path="/srv/a/site")
     assert (first.created, again.created, first.project.name) == (True, False, "site")
     assert again.project == first.project
     # "site_2" and "site%" must not count as names that begin with "site-".
     await _create(plane, name="site_2")
-    second = await _ensure(plane, repo_path="/home/b/site")
-    third = await _ensure(plane, repo_path="/home/c/site")
+    second = await _ensure(plane, repo_path="/srv/b/site")
+    third = await _ensure(plane, repo_path="/srv/c/site")
     assert [second.project.name, third.project.name] == ["site-2", "site-3"]
     assert (await _ensure(plane, repo_path="/")).project.name == "project"
     odd = await _ensure(plane, repo_path="/x/" + "n" * 199 + " tail")

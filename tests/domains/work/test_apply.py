@@ -16,20 +16,22 @@ from autovibe.domains.work.errors import (
 )
 
 
+_FILES = {
+    "kept.txt": "kept\n",
+    "edited.txt": "one\n",
+    "deleted.txt": "x\n",
+    "run.sh": "#!/bin/sh\n",
+    "plain.sh": "#!/bin/sh\n",
+    "was-file": "x\n",
+    "was-dir/a": "x\n",
+    "was-dir/b/c": "x\n",
+    "target": "x\n",
+    "caf\udce9.txt": "latin\n",
+}
+
+
 async def test_every_kind_of_change_arrives_as_one_commit(start: Start, tmp_path: Path):
-    files = {
-        "kept.txt": "kept\n",
-        "edited.txt": "one\n",
-        "deleted.txt": "x\n",
-        "run.sh": "#!/bin/sh\n",
-        "plain.sh": "#!/bin/sh\n",
-        "was-file": "x\n",
-        "was-dir/a": "x\n",
-        "was-dir/b/c": "x\n",
-        "target": "x\n",
-        "caf\udce9.txt": "latin\n",
-    }
-    repository = make_repository(tmp_path / "repo", files)
+    repository = make_repository(tmp_path / "repo", _FILES)
     (repository / "plain.sh").chmod(0o755)
     (repository / "link").symlink_to("target")
     head = commit_all(repository)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from typing import Any
 
 import pytest
-from served import Served
+from served import ALL_METHODS, Served
 
 from autovibe.skins.rest.guard import MAX_BODY_BYTES, local_hosts
 
@@ -103,6 +104,19 @@ async def test_a_change_must_be_declared_as_json(server: Served, kind: str) -> N
     )
     assert sent == (415, "CONTENT_TYPE_NOT_JSON")
     assert (await server.request("GET", f"{PROJECTS}/forged")).status == 404
+
+
+async def test_no_operation_is_reached_by_what_a_foreign_form_can_send(stubs: Served) -> None:
+    reached = [method for method in ALL_METHODS if method.http and method.http.verb != "GET"]
+    assert len(reached) > 10
+    for method in reached:
+        path = re.sub("{[a-z_]+}", "abcdef01", method.http.template)
+        for kind in ("text/plain", "multipart/form-data; boundary=x", None):
+            sent = await problem(
+                stubs, method.http.verb, path, data=b"{}", headers={"content-type": kind}
+            )
+            assert sent == (415, "CONTENT_TYPE_NOT_JSON"), method.name
+        assert not stubs.stubs[method.service].calls
 
 
 async def test_json_with_a_character_set_is_json(server: Served) -> None:
