@@ -15,7 +15,6 @@ from autovibe.domains.work.errors import (
     BaseCommitMissingError,
 )
 
-
 _FILES = {
     "kept.txt": "kept\n",
     "edited.txt": "one\n",
