@@ -26,8 +26,9 @@ FORMATS: Final = {
         f"{_HEX}{{8,32}}|{_HEX}{{8}}-({_HEX}{{4}}-){{0,3}}{_HEX}{{0,4}}"
         f"|{_HEX}{{8}}-({_HEX}{{4}}-){{3}}{_HEX}{{5,12}}"
     ),
-    # As `kernel.money.parse_amount` takes it.
-    options_pb2.FORMAT_AMOUNT: rf"\s*\$?\s*{_DECIMAL}\s*([Cc][Aa][Dd]|[Uu][Ss][Dd])?\s*",
+    # As `kernel.money.parse_amount` takes it, but for other spaces: which characters `\s` stands
+    # for differs between Python and the expressions of JSON Schema.
+    options_pb2.FORMAT_AMOUNT: rf" *\$? *{_DECIMAL} *([Cc][Aa][Dd]|[Uu][Ss][Dd])? *",
     options_pb2.FORMAT_PAGE_TOKEN: "[A-Za-z0-9_-]+",
 }
 """Regular expressions that the whole of a text must match, by its format."""

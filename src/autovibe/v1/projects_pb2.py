@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61utovibe/v1/projects.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x03\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x1e\n\ngreediness\x18\x04 \x01(\tR\ngreediness\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x12\x32\n\x15initial_checkpoint_id\x18\x06 \x01(\tR\x13initialCheckpointId\x12\x32\n\x15\x63urrent_checkpoint_id\x18\x07 \x01(\tR\x13\x63urrentCheckpointId\x12\x33\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadata\x12\x39\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tupdatedAt\"\xe6\x02\n\x14\x43reateProjectRequest\x12\x8e\x01\n\x04name\x18\x01 \x01(\tBz\xaa\xbb\x18v\x08\x01\x18\xff\x01\"8[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f])?J5must be visible characters without spaces around themR\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x90NR\x0b\x64\x65scription\x12l\n\ngreediness\x18\x03 \x01(\tBL\xaa\xbb\x18H\"(0{1,9}(\\.[0-9]{1,6})?|0{0,8}1(\\.0{1,6})?J\x1cmust be a number from 0 to 1R\ngreediness\x12$\n\trepo_path\x18\x04 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80 R\x08repoPath\"8\n\x11GetProjectRequest\x12#\n\x07project\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x07project\"h\n\x13ListProjectsRequest\x12*\n\tpage_size\x18\x01 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x02 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"p\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.autovibe.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd1\x01\n\x14\x45nsureProjectRequest\x12\x92\x01\n\x07project\x18\x01 \x01(\tBx\xaa\xbb\x18t\x18\xff\x01\"8[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f])?J5must be visible characters without spaces around themR\x07project\x12$\n\trepo_path\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80 R\x08repoPath\"a\n\x15\x45nsureProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.autovibe.v1.ProjectR\x07project\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated2\xb4\x04\n\x0eProjectService\x12\x86\x01\n\rCreateProject\x12!.autovibe.v1.CreateProjectRequest\x1a\x14.autovibe.v1.Project\"<\xa2\xbb\x18$\x08\x02\x10\x01\x1a\x0eprojects.write\"\x0ePROJECT_EXISTS\x82\xd3\xe4\x93\x02\x0e\"\t/projects:\x01*\x12\x89\x01\n\nGetProject\x12\x1e.autovibe.v1.GetProjectRequest\x1a\x14.autovibe.v1.Project\"E\xa2\xbb\x18&\x08\x01\x10\x01\x1a\rprojects.read\"\x11PROJECT_NOT_FOUND\x82\xd3\xe4\x93\x02\x15\x12\x13/projects/{project}\x12}\n\x0cListProjects\x12 .autovibe.v1.ListProjectsRequest\x1a!.autovibe.v1.ListProjectsResponse\"(\xa2\xbb\x18\x13\x08\x01\x10\x01\x1a\rprojects.read\x82\xd3\xe4\x93\x02\x0b\x12\t/projects\x12\x8d\x01\n\rEnsureProject\x12!.autovibe.v1.EnsureProjectRequest\x1a\".autovibe.v1.EnsureProjectResponse\"5\xa2\xbb\x18\x16\x08\x02\x10\x01\x1a\x0eprojects.write(\x01\x82\xd3\xe4\x93\x02\x15\"\x10/projects:ensure:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61utovibe/v1/projects.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x03\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x1e\n\ngreediness\x18\x04 \x01(\tR\ngreediness\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x12\x32\n\x15initial_checkpoint_id\x18\x06 \x01(\tR\x13initialCheckpointId\x12\x32\n\x15\x63urrent_checkpoint_id\x18\x07 \x01(\tR\x13\x63urrentCheckpointId\x12\x33\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadata\x12\x39\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tupdatedAt\"\x89\x03\n\x14\x43reateProjectRequest\x12\xb1\x01\n\x04name\x18\x01 \x01(\tB\x9c\x01\xaa\xbb\x18\x97\x01\x08\x01\x18\xff\x01\"Y[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff]([^\\x00-\\x1f\\x7f-\\x9f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff])?J5must be visible characters without spaces around themR\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x90NR\x0b\x64\x65scription\x12l\n\ngreediness\x18\x03 \x01(\tBL\xaa\xbb\x18H\"(0{1,9}(\\.[0-9]{1,6})?|0{0,8}1(\\.0{1,6})?J\x1cmust be a number from 0 to 1R\ngreediness\x12$\n\trepo_path\x18\x04 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80 R\x08repoPath\"8\n\x11GetProjectRequest\x12#\n\x07project\x18\x01 \x01(\tB\t\xaa\xbb\x18\x05\x08\x01\x18\xff\x01R\x07project\"h\n\x13ListProjectsRequest\x12*\n\tpage_size\x18\x01 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x02 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"p\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.autovibe.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n\x14\x45nsureProjectRequest\x12\xb5\x01\n\x07project\x18\x01 \x01(\tB\x9a\x01\xaa\xbb\x18\x95\x01\x18\xff\x01\"Y[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff]([^\\x00-\\x1f\\x7f-\\x9f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff])?J5must be visible characters without spaces around themR\x07project\x12$\n\trepo_path\x18\x02 \x01(\tB\x07\xaa\xbb\x18\x03\x18\x80 R\x08repoPath\"a\n\x15\x45nsureProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.autovibe.v1.ProjectR\x07project\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated2\xb4\x04\n\x0eProjectService\x12\x86\x01\n\rCreateProject\x12!.autovibe.v1.CreateProjectRequest\x1a\x14.autovibe.v1.Project\"<\xa2\xbb\x18$\x08\x02\x10\x01\x1a\x0eprojects.write\"\x0ePROJECT_EXISTS\x82\xd3\xe4\x93\x02\x0e\"\t/projects:\x01*\x12\x89\x01\n\nGetProject\x12\x1e.autovibe.v1.GetProjectRequest\x1a\x14.autovibe.v1.Project\"E\xa2\xbb\x18&\x08\x01\x10\x01\x1a\rprojects.read\"\x11PROJECT_NOT_FOUND\x82\xd3\xe4\x93\x02\x15\x12\x13/projects/{project}\x12}\n\x0cListProjects\x12 .autovibe.v1.ListProjectsRequest\x1a!.autovibe.v1.ListProjectsResponse\"(\xa2\xbb\x18\x13\x08\x01\x10\x01\x1a\rprojects.read\x82\xd3\xe4\x93\x02\x0b\x12\t/projects\x12\x8d\x01\n\rEnsureProject\x12!.autovibe.v1.EnsureProjectRequest\x1a\".autovibe.v1.EnsureProjectResponse\"5\xa2\xbb\x18\x16\x08\x02\x10\x01\x1a\x0eprojects.write(\x01\x82\xd3\xe4\x93\x02\x15\"\x10/projects:ensure:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'autovibe.v1.projects_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEPROJECTREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATEPROJECTREQUEST'].fields_by_name['name']._serialized_options = b'\252\273\030v\010\001\030\377\001\"8[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f])?J5must be visible characters without spaces around them'
+  _globals['_CREATEPROJECTREQUEST'].fields_by_name['name']._serialized_options = b'\252\273\030\227\001\010\001\030\377\001\"Y[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff]([^\\x00-\\x1f\\x7f-\\x9f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff])?J5must be visible characters without spaces around them'
   _globals['_CREATEPROJECTREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_CREATEPROJECTREQUEST'].fields_by_name['description']._serialized_options = b'\252\273\030\003\030\220N'
   _globals['_CREATEPROJECTREQUEST'].fields_by_name['greediness']._loaded_options = None
@@ -50,7 +50,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\252\273\030\002@\005'
   _globals['_ENSUREPROJECTREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_ENSUREPROJECTREQUEST'].fields_by_name['project']._serialized_options = b'\252\273\030t\030\377\001\"8[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f])?J5must be visible characters without spaces around them'
+  _globals['_ENSUREPROJECTREQUEST'].fields_by_name['project']._serialized_options = b'\252\273\030\225\001\030\377\001\"Y[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff]([^\\x00-\\x1f\\x7f-\\x9f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff])?J5must be visible characters without spaces around them'
   _globals['_ENSUREPROJECTREQUEST'].fields_by_name['repo_path']._loaded_options = None
   _globals['_ENSUREPROJECTREQUEST'].fields_by_name['repo_path']._serialized_options = b'\252\273\030\003\030\200 '
   _globals['_PROJECTSERVICE'].methods_by_name['CreateProject']._loaded_options = None
@@ -64,17 +64,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROJECT']._serialized_start=164
   _globals['_PROJECT']._serialized_end=574
   _globals['_CREATEPROJECTREQUEST']._serialized_start=577
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=935
-  _globals['_GETPROJECTREQUEST']._serialized_start=937
-  _globals['_GETPROJECTREQUEST']._serialized_end=993
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=995
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1099
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1101
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1213
-  _globals['_ENSUREPROJECTREQUEST']._serialized_start=1216
-  _globals['_ENSUREPROJECTREQUEST']._serialized_end=1425
-  _globals['_ENSUREPROJECTRESPONSE']._serialized_start=1427
-  _globals['_ENSUREPROJECTRESPONSE']._serialized_end=1524
-  _globals['_PROJECTSERVICE']._serialized_start=1527
-  _globals['_PROJECTSERVICE']._serialized_end=2091
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=970
+  _globals['_GETPROJECTREQUEST']._serialized_start=972
+  _globals['_GETPROJECTREQUEST']._serialized_end=1028
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=1030
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1134
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1136
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1248
+  _globals['_ENSUREPROJECTREQUEST']._serialized_start=1251
+  _globals['_ENSUREPROJECTREQUEST']._serialized_end=1495
+  _globals['_ENSUREPROJECTRESPONSE']._serialized_start=1497
+  _globals['_ENSUREPROJECTRESPONSE']._serialized_end=1594
+  _globals['_PROJECTSERVICE']._serialized_start=1597
+  _globals['_PROJECTSERVICE']._serialized_end=2161
 # @@protoc_insertion_point(module_scope)

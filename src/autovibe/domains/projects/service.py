@@ -20,7 +20,7 @@ from autovibe.kernel.paging import decode_token, encode_token, page_size
 from autovibe.v1 import projects_pb2
 
 DEFAULT_GREEDINESS: Final = Decimal("0.50")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufeff]")
 _MAX_STEM: Final = 200
 
 
