@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from autovibe.kernel.faults import STORE
 from autovibe.store import Store
-from autovibe.store.faults import POINTS
 from autovibe.store.files import create_temporary, sweep
 
 # Opens the store, captures, names the snapshot, restores it; kills itself at the n-th point reached
@@ -19,7 +19,8 @@ from autovibe.store.files import create_temporary, sweep
 _VICTIM = """
 import os, signal, sys
 from pathlib import Path
-from autovibe.store import Store, faults
+from autovibe.kernel import faults
+from autovibe.store import Store
 store, tree, out, wanted, left = sys.argv[1:]
 left = int(left)
 def hook(point):
@@ -80,7 +81,7 @@ def earlier(tmp_path: Path) -> str:
     return root
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", STORE)
 def test_kill_at_a_named_point_leaves_the_store_whole(
     point: str, earlier: str, tmp_path: Path, run_python, describe_tree
 ):

@@ -48,6 +48,7 @@ from autovibe.gateway.policy import RequestRefusedError, check_request
 from autovibe.gateway.usage_stream import AnthropicUsage
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.v1 import metering_pb2
 
@@ -130,7 +131,9 @@ async def serve_messages(desk: Desk, exchange: Exchange) -> None:
             rate=await desk.ledger.rate(),
             conversations=desk.conversations,
         )
+        reach("before_hold")
         verdict = await _reserve(desk, exchange, plan)
+        reach("after_hold")
     except (NoPriceError, NoExchangeRateError) as error:
         unpriced = metering_pb2.ReserveVerdict(
             id=request_id, reason=error.reason, message=error.message
@@ -272,7 +275,9 @@ class _Forwarded:
         )
         self.arrived = desk.later(self._tell_arrived())
         try:
+            reach("before_forward")
             async with request as response:
+                reach("after_forward")
                 self.response, self.status = response, response.status
                 if response.status == 200 and response.content_type == "text/event-stream":
                     await self._may_answer()
@@ -292,8 +297,10 @@ class _Forwarded:
 
     async def _pass_stream(self, response: aiohttp.ClientResponse) -> None:
         async for chunk in response.content.iter_any():
+            reach("first_byte")
             self.usage.feed(chunk)
             if self.usage.stopped and self.settlement is None:
+                reach("last_byte")
                 # The books are right before the agent can see the end of the answer.
                 await self._settle(self._by_what_is_known())
             await self.exchange.write(chunk)
@@ -356,7 +363,9 @@ class _Forwarded:
         settlement.upstream_status = self.status
         elapsed = self.desk.clock.monotonic() - self.started_at
         settlement.duration_ms = round(elapsed * 1000)
+        reach("before_settle")
         await self.desk.ledger.settle(settlement)
+        reach("after_settle")
         self._remember(settlement)
         self.desk.later(self._tell_settled(settlement))
 

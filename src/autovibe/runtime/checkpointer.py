@@ -16,6 +16,7 @@ from autovibe.domains.checkpoints import manifest_of
 from autovibe.domains.machines.agent import AgentAdapter
 from autovibe.domains.machines.driver import Machine
 from autovibe.kernel.clock import Clock
+from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.text import utf8
 from autovibe.runtime.execution_log import ExecutionLog
@@ -202,6 +203,7 @@ class Checkpointer:
         self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float
     ) -> checkpoints_pb2.Checkpoint:
         """Make the reference durable, verify what is new, and insert the row (decision E2)."""
+        reach("snapshot_read")
         checkpoint_id = str(new_id())
         parent = self.position
         changes, verified = await asyncio.to_thread(
@@ -230,7 +232,9 @@ class Checkpointer:
             work_order_id=self.scope.work_order_id,
             lease_generation=self.scope.lease_generation,
         )
+        reach("reference_written")
         recorded = await self.checkpoints.record_checkpoint(request)
+        reach("checkpoint_recorded")
         self.position = Position(checkpoint_id, snapshot.root)
         self.count += 1
         self._tell(recorded, changes, self.clock.monotonic() - started)

@@ -21,6 +21,7 @@ from autovibe.domains.machines.driver import (
 from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
@@ -104,6 +105,7 @@ class Execution:
             model=context.model,
         )
         await self._create_machine_row(machine_id, driver)
+        reach("machine_recorded")
         kept = False
         try:
             async with self._started_machine(machine_id, workplace, adapter, driver, log) as desk:
@@ -150,6 +152,7 @@ class Execution:
             self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
         )
         machine = await driver.spawn(self._spec(machine_id, workplace, launch))
+        reach("machine_spawned")
         checkpointer = Checkpointer(
             store=self.around.store,
             checkpoints=self.around.checkpoints,
@@ -305,6 +308,7 @@ class Execution:
         final: checkpoints_pb2.Checkpoint | None = None
         if ending.reason != "LEASE_LOST":
             await self._machine_row(machine_id, status="checkpointing")
+            reach("before_final_checkpoint")
             try:
                 final = await desk.checkpointer.final(self._final_consistency(desk, exit_))
             except AutovibeError as error:
@@ -331,7 +335,9 @@ class Execution:
             memory_peak_bytes=usage.memory_peak_bytes,
             summary=desk.outcome.message[:10_000],
         )
+        reach("before_finish")
         await self._finish(log, ending, final, metrics, exit_code=exit_.code)
+        reach("after_finish")
         return safe or ending.reason == "LEASE_LOST"
 
     @staticmethod

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.faults import reach
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.execution import LEASE_S, Execution, Surroundings
 from autovibe.v1 import work_pb2
@@ -70,6 +71,7 @@ class Worker:
         return answer.order if answer.HasField("order") else None
 
     async def _do(self, order: work_pb2.ClaimedOrder) -> None:
+        reach("order_claimed")
         execution = Execution(self.around, order)
         self.control.running[order.task.id] = execution
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import zstandard
 
-from autovibe.store import faults
+from autovibe.kernel import faults
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
 
@@ -303,14 +303,14 @@ class PackWriter:
             with store_writes(self._objects.path):
                 self._file = create_temporary(self._objects.tmp, ".pack", self._id)
             self._buffer += PACK_MAGIC
-            faults.reached("pack_created")
+            faults.reach("pack_created")
         at = self._length + len(self._buffer) + RECORD.size
         self._records[digest] = Location(self._id, at, len(frame), len(data))
         self._buffer += RECORD.pack(digest, len(data), len(frame))
         self._buffer += frame
         if len(self._buffer) >= _BUFFER_BYTES:
             self._flush(self._file)
-        faults.reached("pack_appended")
+        faults.reach("pack_appended")
 
     def _flush(self, file: TemporaryFile) -> None:
         with store_writes(self._objects.path):
@@ -337,18 +337,18 @@ class PackWriter:
         index = encode_index(self._records, self._length)
         with store_writes(self._objects.path):
             os.fsync(file.fd)
-            faults.reached("pack_synced")
+            faults.reach("pack_synced")
             index_file = create_temporary(self._objects.tmp, ".idx", self._id)
             try:
                 write_all(index_file.fd, index)
                 os.fsync(index_file.fd)
-                faults.reached("index_synced")
+                faults.reach("index_synced")
                 file.rename(self._objects.packs / f"{self._id}.pack")
-                faults.reached("pack_renamed")
+                faults.reach("pack_renamed")
                 index_file.rename(self._objects.packs / f"{self._id}.idx")
-                faults.reached("index_renamed")
+                faults.reach("index_renamed")
                 self._objects.sync_packs(force=True)
-                faults.reached("packs_synced")
+                faults.reach("packs_synced")
             finally:
                 index_file.close()
         self._objects.publish(self._id, self._records)

@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.store import faults
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
 
@@ -61,9 +61,9 @@ class Refs:
             try:
                 write_all(file.fd, f"{root}\n".encode("ascii"))
                 os.fsync(file.fd)
-                faults.reached("ref_synced")
+                faults.reach("ref_synced")
                 file.rename(target)
-                faults.reached("ref_renamed")
+                faults.reach("ref_renamed")
                 sync_dir(target.parent)
             finally:
                 file.close()

@@ -14,7 +14,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from autovibe.store import faults, tree
+from autovibe.kernel import faults
+from autovibe.store import tree
 from autovibe.store.files import write_all
 from autovibe.store.model import Progress, RestoreResult, Skipped
 from autovibe.store.opening import (
@@ -242,7 +243,7 @@ class TreeWriter:
         self.written += entry.size
         if self.progress is not None:
             self.progress(Progress("restore", self.files, self.written, to_text(path)))
-        faults.reached("file_restored")
+        faults.reach("file_restored")
 
     def _write(self, file: int, entry: TreeEntry) -> None:
         ids = tree.chunk_ids(self.objects, entry)

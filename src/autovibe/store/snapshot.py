@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.store import faults, tree
+from autovibe.store import tree
 from autovibe.store.errors import PathNotFoundError
 from autovibe.store.model import Snapshot
 from autovibe.store.opening import closing
@@ -150,7 +151,7 @@ def take_snapshot(
                 walked.append((name, walker.walk(fd), walker))
         if on_read is not None:
             on_read()
-        faults.reached("tree_read")
+        faults.reach("tree_read")
         builders = {name: TreeBuilder(writer, link_labels(w.links)) for name, _, w in walked}
         data = encode_tree([builders[name].build(node) for name, node, _ in walked])
         root = sha256(data)

@@ -26,6 +26,7 @@ from autovibe.domains.work.errors import (
     UnsafePathsError,
 )
 from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.faults import reach
 from autovibe.kernel.text import printable, utf8
 from autovibe.store import Change, CheckpointStore, Entry
 
@@ -103,7 +104,9 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
         if commit == parent:
             raise _nothing(plan, ignored)
     none = "0" * len(commit)
+    reach("commit_made")
     await git(plan.directory, "update-ref", f"refs/heads/{plan.branch}", commit, none)
+    reach("branch_made")
     return Applied(plan.branch, commit, parent, wanted, sorted(ignored))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from autovibe.domains.checkpoints.git import GitFailedError, git, ignored_paths
+from autovibe.kernel.faults import reach
 from autovibe.store import CheckpointStore, Entry
 
 WORKSPACE: Final = "workspace"
@@ -112,6 +113,7 @@ class CommitWriter:
             f"0 {'0' * len(parent)}\t{self._prefix}{p}" for p, _ in changes if p not in written
         ]
         hashes = await self._write_blobs(root, blobs)
+        reach("blobs_written")
         for (path, entry), blob in zip(blobs, hashes, strict=True):
             lines.append(f"{_git_mode(entry)} {blob}\t{self._prefix}{path}")
         records = b"".join(os.fsencode(line) + b"\0" for line in lines)
