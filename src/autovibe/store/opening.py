@@ -10,12 +10,14 @@ import contextlib
 import errno
 import os
 import stat
+from heapq import nlargest
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from autovibe.store.tree import Xattrs
+    from autovibe.store.tree import Holes, Xattrs
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _OPEN_DIR: Final = os.O_RDONLY | os.O_DIRECTORY | _SAFE
@@ -31,6 +33,10 @@ NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EN
 
 _KEPT_XATTRS: Final = ("user.", "trusted.", "security.capability", "system.posix_acl_")
 _DROPPED_XATTRS: Final = ("user.overlay.", "trusted.overlay.")
+
+_BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
+_SMALLEST_HOLE: Final = 4096
+_MOST_HOLES: Final = 65_536
 
 
 @contextlib.contextmanager
@@ -100,3 +106,38 @@ def read_xattrs(fd: int) -> Xattrs:
             if error.errno not in NO_XATTRS:
                 raise
     return tuple(sorted(found))
+
+
+def read_holes(fd: int, st: os.stat_result) -> Holes:
+    """Find the holes of a file, and go back to its beginning.
+
+    Only a file with fewer blocks than its size needs is asked: that costs nothing for others.
+    Beyond 65,536 holes only the longest are kept, the others become zeros.
+    """
+    if st.st_size < _SMALLEST_HOLE or st.st_blocks * _BLOCK >= st.st_size:
+        return ()
+    holes: list[tuple[int, int]] = []
+    at = 0
+    try:
+        while (start := os.lseek(fd, at, os.SEEK_HOLE)) < st.st_size:
+            at = _end_of_hole(fd, start, st.st_size)
+            holes.append((start, at - start))
+            if at >= st.st_size:
+                break
+    except OSError as error:
+        # A file system that does not know holes, or a file that has shrunk under our hands.
+        if error.errno not in {errno.EINVAL, errno.ENXIO, errno.ENOTSUP}:
+            raise
+    os.lseek(fd, 0, os.SEEK_SET)
+    if len(holes) > _MOST_HOLES:
+        holes = sorted(nlargest(_MOST_HOLES, holes, key=itemgetter(1)))
+    return tuple(holes)
+
+
+def _end_of_hole(fd: int, start: int, size: int) -> int:
+    try:
+        return min(os.lseek(fd, start, os.SEEK_DATA), size)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return size  # nothing but a hole up to the end

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from autovibe.kernel import faults
 from autovibe.store import tree
-from autovibe.store.files import write_all
+from autovibe.store.content import ContentWriter
 from autovibe.store.model import Progress, RestoreResult, Skipped
 from autovibe.store.opening import (
     NO_XATTRS,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from autovibe.store.packs import Objects
 
-_HOLE: Final = bytes(1 << 16)
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PERMISSIONS: Final = 0o1777
 _EXACT_PERMISSIONS: Final = 0o7777
@@ -71,20 +70,6 @@ def _make_writable(fd: int) -> None:
     mode = stat.S_IMODE(os.fstat(fd).st_mode)
     if mode & stat.S_IRWXU != stat.S_IRWXU:
         os.fchmod(fd, mode | stat.S_IRWXU)
-
-
-def write_sparse(fd: int, data: bytes) -> None:
-    """Write at the present position; runs of zeros become holes (the caller sets the length)."""
-    if len(data) < len(_HOLE):
-        write_all(fd, data)
-        return
-    view = memoryview(data)
-    for at in range(0, len(data), len(_HOLE)):
-        block = view[at : at + len(_HOLE)]
-        if bytes(block) == _HOLE[: len(block)]:
-            os.lseek(fd, len(block), os.SEEK_CUR)
-        else:
-            write_all(fd, block)
 
 
 @dataclass(slots=True)
@@ -246,22 +231,18 @@ class TreeWriter:
         faults.reach("file_restored")
 
     def _write(self, file: int, entry: TreeEntry) -> None:
+        out = ContentWriter(file, entry.holes)
         ids = tree.chunk_ids(self.objects, entry)
-        if len(ids) == 1:
-            data = self.objects.get(ids[0])
-            write_sparse(file, data)
-            tree.check_whole(entry, ids[0], len(data))
-        else:
-            whole = hashlib.sha256()
-            size = 0
-            for digest in ids:
-                data = self.objects.get(digest)
+        # The id of a lone blob is the hash of the content: it was compared when it was read.
+        whole = hashlib.sha256() if len(ids) != 1 else None
+        for digest in ids:
+            zero = digest == tree.ZERO_CHUNK_ID
+            data = tree.ZERO_CHUNK if zero else self.objects.get(digest)
+            if whole is not None:
                 whole.update(data)
-                size += len(data)
-                write_sparse(file, data)
-            tree.check_whole(entry, whole.digest(), size)
-        if entry.size >= len(_HOLE):
-            os.ftruncate(file, entry.size)
+            out.write(data)
+        tree.check_whole(entry, whole.digest() if whole else ids[0], out.at)
+        out.finish()
 
     def _attributes(self, fd: int, path: bytes, entry: TreeEntry) -> None:
         """Set owner, attributes, mode and time, in the order in which none undoes another."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from autovibe.store.packs import Objects
 
-TREE_MAGIC: Final = b"autovibe-tree 1\n"
+TREE_MAGIC: Final = b"autovibe-tree 2\n"
+_OLD_TREE_MAGIC: Final = b"autovibe-tree 1\n"
 LIST_MAGIC: Final = b"autovibe-list 1\n"
 CHUNK_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 200
@@ -47,16 +48,21 @@ INCOMPLETE: Final = TORN | UNREADABLE | MOUNT | TOO_DEEP
 _HAS_CHUNKS: Final = 16
 _HAS_LINK: Final = 32
 _HAS_XATTRS: Final = 64
-_ALL_FLAGS: Final = 127
+_HAS_HOLES: Final = 128
 
 NO_CONTENT: Final = bytes(HASH_BYTES)
-EMPTY_TREE: Final = sha256(TREE_MAGIC)
+# Spelled as format 1 did, so that an empty directory is the same in every store.
+EMPTY_TREE: Final = sha256(_OLD_TREE_MAGIC)
+ZERO_CHUNK: Final = bytes(CHUNK_BYTES)
+ZERO_CHUNK_ID: Final = sha256(ZERO_CHUNK)
 _HEAD: Final = struct.Struct("<BBHIIqQH")  # kind flags mode uid gid mtime size name-length
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
+_HOLE: Final = struct.Struct("<QQ")
 _MAX_MODE: Final = 0o7777
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
+Holes = tuple[tuple[int, int], ...]
 
 
 class TreeEntry(NamedTuple):
@@ -75,6 +81,7 @@ class TreeEntry(NamedTuple):
     target: bytes = b""
     link: bytes = b""
     xattrs: Xattrs = ()
+    holes: Holes | None = ()  # offset and length of each; None: format 1 did not look
 
 
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
@@ -88,6 +95,8 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
             flags |= _HAS_LINK
         if entry.xattrs:
             flags |= _HAS_XATTRS
+        if entry.holes:
+            flags |= _HAS_HOLES
         parts += (
             _HEAD.pack(
                 entry.kind,
@@ -110,6 +119,9 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
             parts.append(_U16.pack(len(entry.xattrs)))
             for name, value in entry.xattrs:
                 parts += (_U16.pack(len(name)), name, _U32.pack(len(value)), value)
+        if entry.holes:
+            parts.append(_U32.pack(len(entry.holes)))
+            parts += [_HOLE.pack(*hole) for hole in entry.holes]
     return b"".join(parts)
 
 
@@ -151,13 +163,14 @@ def decode_tree(data: bytes) -> list[TreeEntry]:
     Raises:
         UnsafeTreeError: a name or a value is one that no snapshot writes.
     """
-    if not data.startswith(TREE_MAGIC):
+    old = data.startswith(_OLD_TREE_MAGIC)
+    if not old and not data.startswith(TREE_MAGIC):
         _unsafe("it has no header")
     cursor = _Cursor(data, len(TREE_MAGIC))
     entries: list[TreeEntry] = []
     before = b""
     while cursor.at < len(data):
-        entry = _decode_entry(cursor)
+        entry = _decode_entry(cursor, old=old)
         if not is_safe_name(entry.name):
             _unsafe(f"the name {entry.name!r}")
         if entry.name <= before:
@@ -167,12 +180,12 @@ def decode_tree(data: bytes) -> list[TreeEntry]:
     return entries
 
 
-def _decode_entry(cursor: _Cursor) -> TreeEntry:
+def _decode_entry(cursor: _Cursor, *, old: bool) -> TreeEntry:
     kind, flags, mode, uid, gid, mtime_ns, size, name_length = _HEAD.unpack(cursor.take(_HEAD.size))
-    if kind not in TYPE_OF or flags & ~_ALL_FLAGS or mode > _MAX_MODE:
+    if kind not in TYPE_OF or (old and flags & _HAS_HOLES) or mode > _MAX_MODE:
         _unsafe("an unknown kind, flag or mode")
-    if flags & (_HAS_CHUNKS | _HAS_LINK) and kind != FILE:
-        _unsafe("chunks or a link group on something that is no file")
+    if flags & (_HAS_CHUNKS | _HAS_LINK | _HAS_HOLES) and kind != FILE:
+        _unsafe("chunks, a link group or holes in something that is no file")
     name = cursor.take(name_length)
     digest = cursor.take(HASH_BYTES) if kind in {FILE, DIR} else b""
     chunks = cursor.take(HASH_BYTES) if flags & _HAS_CHUNKS else b""
@@ -187,10 +200,36 @@ def _decode_entry(cursor: _Cursor) -> TreeEntry:
         xattrs = tuple(
             (cursor.take(cursor.u16()), cursor.take(cursor.u32())) for _ in range(cursor.u16())
         )
-    own_flags = flags & INCOMPLETE
+    holes = None if old and kind == FILE else ()
+    if flags & _HAS_HOLES:
+        holes = _decode_holes(cursor, size)
     return TreeEntry(
-        name, kind, mode, uid, gid, mtime_ns, size, own_flags, digest, chunks, target, link, xattrs
+        name,
+        kind,
+        mode,
+        uid,
+        gid,
+        mtime_ns,
+        size,
+        flags & INCOMPLETE,
+        digest,
+        chunks,
+        target,
+        link,
+        xattrs,
+        holes,
     )
+
+
+def _decode_holes(cursor: _Cursor, size: int) -> Holes:
+    count = cursor.u32()
+    holes = tuple(_HOLE.iter_unpack(cursor.take(count * _HOLE.size)))
+    end = -1
+    for offset, length in holes:
+        if not length or offset <= end or offset + length > size:
+            _unsafe("holes that overlap or lie outside the file")
+        end = offset + length
+    return holes
 
 
 def load_tree(objects: Objects, digest: bytes) -> list[TreeEntry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,6 +19,7 @@ from autovibe.store.opening import (
     lstat,
     open_dir,
     open_file,
+    read_holes,
     read_xattrs,
     same_object,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from autovibe.store.exclude import Matcher
     from autovibe.store.statcache import StatKey
+    from autovibe.store.tree import Holes
 
 _TRIES: Final = 3
 Inode = tuple[int, int]
@@ -70,6 +73,17 @@ def _entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> T
     return TreeEntry(
         name, kind, stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, size
     )
+
+
+def _next_chunk(fd: int, done: int, size: int, holes: Holes) -> bytes:
+    """Read the chunk at `done`; one that is nothing but a hole is not read."""
+    wanted = min(CHUNK_BYTES, size - done)
+    if holes and wanted == CHUNK_BYTES:
+        at = bisect_right(holes, (done, size)) - 1
+        if at >= 0 and holes[at][0] + holes[at][1] >= done + CHUNK_BYTES:
+            os.lseek(fd, done + CHUNK_BYTES, os.SEEK_SET)
+            return tree.ZERO_CHUNK
+    return read_fully(fd, wanted)
 
 
 class TreeWalker:
@@ -315,7 +329,8 @@ class TreeWalker:
                 self._keep(node.record, entry, key)
                 return True
         self._report.torn.append(self._name(path))
-        self._keep(node.record, entry._replace(flags=tree.TORN), key)
+        # Holes and content may be of different moments.
+        self._keep(node.record, entry._replace(flags=tree.TORN, holes=()), key)
         return True
 
     def _unreadable(self, node: DirNode, name: bytes, path: bytes, seen: os.stat_result) -> None:
@@ -326,7 +341,7 @@ class TreeWalker:
 
     def _read(self, fd: int, name: bytes, path: bytes, st: os.stat_result) -> TreeEntry:
         """Read the content up to the size it had when it was opened, and store it."""
-        entry = _entry_of(name, tree.FILE, st)
+        entry = _entry_of(name, tree.FILE, st)._replace(holes=read_holes(fd, st))
         xattrs = read_xattrs(fd)
         if st.st_size <= CHUNK_BYTES:
             data = read_fully(fd, st.st_size)
@@ -334,17 +349,19 @@ class TreeWalker:
             self._sink.put(digest, data)
             self._advance(size, path)
         else:
-            digest, chunks, size = self._read_chunks(fd, path, st.st_size)
+            digest, chunks, size = self._read_chunks(fd, path, st.st_size, entry.holes or ())
         self._report.read_files += 1
         return entry._replace(size=size, digest=digest, chunks=chunks, xattrs=xattrs)
 
-    def _read_chunks(self, fd: int, path: bytes, size: int) -> tuple[bytes, bytes, int]:
+    def _read_chunks(
+        self, fd: int, path: bytes, size: int, holes: Holes
+    ) -> tuple[bytes, bytes, int]:
         whole = hashlib.sha256()
         ids: list[bytes] = []
         done = 0
-        while done < size and (data := read_fully(fd, min(CHUNK_BYTES, size - done))):
+        while done < size and (data := _next_chunk(fd, done, size, holes)):
             whole.update(data)
-            digest = sha256(data)
+            digest = tree.ZERO_CHUNK_ID if data is tree.ZERO_CHUNK else sha256(data)
             self._sink.put(digest, data)
             ids.append(digest)
             done += len(data)
