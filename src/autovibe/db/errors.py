@@ -130,7 +130,7 @@ class RuleViolationError(AutovibeError):
     code = Code.FAILED_PRECONDITION
     reason = "RULE_VIOLATION"
 
-    def __init__(self, reason: str, message: str) -> None:
-        """Carry the trigger's own reason on the instance."""
-        super().__init__(message, rule=reason)
+    def __init__(self, reason: str, message: str, **facts: str) -> None:
+        """Carry the trigger's own reason on the instance, and what it says besides."""
+        super().__init__(message, rule=reason, **facts)
         self.reason = reason  # type: ignore[misc]  # an instance value shadows the class default

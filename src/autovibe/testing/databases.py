@@ -39,6 +39,12 @@ BEGIN
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid();
     SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT inhrelid::regclass::text FROM pg_inherits
+        WHERE inhparent = 'public.resource_usage'::regclass
+            AND inhrelid <> 'public.resource_usage_default'::regclass
+    LOOP
+        EXECUTE 'DROP TABLE ' || name;
+    END LOOP;
     FOR name IN SELECT quote_ident(tablename) FROM pg_tables
         WHERE schemaname = 'public' AND tablename <> 'alembic_version'
     LOOP

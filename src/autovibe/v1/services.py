@@ -190,6 +190,12 @@ class MeteringService(Protocol):
         """Settle or release holds; one verdict each, given after commit."""
         ...
 
+    async def record_usage_many(
+        self, request: metering_pb2.RecordUsageManyRequest, /
+    ) -> metering_pb2.RecordUsageManyResponse:
+        """Record usage that was measured, all rows or none. Rows that are to be authorised must fit every budget that covers them; recorded ones are never refused."""
+        ...
+
     async def recover_reservations(
         self, request: metering_pb2.RecoverReservationsRequest, /
     ) -> metering_pb2.RecoverReservationsResponse:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, Table
+from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -22,6 +23,7 @@ from autovibe.kernel.errors import AutovibeError
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
 
+Processor = Callable[[Any], Any]
 JsonColumn = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 
@@ -57,6 +59,21 @@ class Dialect(Protocol):
             table: a model or its table.
             rows: column names (of the database: `metadata`, not `metadata_`) to values, the same
                 names in every row; server defaults fill the rest.
+        """
+        ...
+
+    async def insert_bulk(
+        self, session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert many rows as one statement, so that statement triggers see them together.
+
+        On SQLite it is one execution per row, in one transaction.
+
+        Args:
+            session: of a `WriteTx`.
+            table: where to.
+            rows: column names (of the database) to values, the same names in every row; server
+                defaults fill the rest, those of Python do not.
         """
         ...
 
@@ -110,6 +127,11 @@ def json_text(value: object) -> str:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValueError(f"A value cannot be stored as JSON: {error}.") from error
+
+
+def bind_processors(table: Table, names: Iterable[str], sql: SqlDialect) -> list[Processor | None]:
+    """Return for columns what turns a value into what the driver takes; `None` changes nothing."""
+    return [table.c[name].type.dialect_impl(sql).bind_processor(sql) for name in names]
 
 
 def table_of(table: type[Base] | Table) -> Table:

@@ -17,6 +17,7 @@ from autovibe.db.base import Base
 from autovibe.db.dialects.base import (
     JsonColumn,
     SelectT,
+    bind_processors,
     insert_chunks,
     json_text,
     retryable,
@@ -91,7 +92,8 @@ class PostgresqlDialect:
         state = getattr(original, "sqlstate", None)
         if not isinstance(state, str):
             return DatabaseUnavailableError(_UNREACHABLE) if _is_lost(original) else None
-        broken_rule = rule_violation(str(original))
+        # SQLAlchemy's own copy of the error leaves out the detail, which carries the code.
+        broken_rule = rule_violation(f"{original}\n{original.__cause__ or ''}")
         if broken_rule is not None:
             return broken_rule
         return _constraint(state, original) or _condition(state, original)
@@ -110,6 +112,31 @@ class PostgresqlDialect:
             statement = insert(target).values(chunk).on_conflict_do_nothing()
             inserted += cast("int", (await session.execute(statement)).rowcount)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # an INSERT gives a CursorResult
         return inserted
+
+    async def insert_bulk(
+        self, session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert many rows by COPY, which is one statement however many there are."""
+        if not rows:
+            return
+        names = list(rows[0])
+        connection = await session.connection()
+        processors = bind_processors(table, names, connection.dialect)
+        steps = list(zip(names, processors, strict=True))
+        records = [
+            [row[name] if step is None else step(row[name]) for name, step in steps] for row in rows
+        ]
+        raw: Any = await connection.get_raw_connection()
+        try:
+            await raw.driver_connection.copy_records_to_table(
+                table.name, records=records, columns=names
+            )
+        except Exception as error:
+            # It went past SQLAlchemy, whose errors are translated where the transaction ends.
+            typed = self.translate(error)
+            if typed is None:
+                raise
+            raise typed from error
 
     def for_update(
         self, query: SelectT, of: type[Base], *, skip_locked: bool = False, nowait: bool = False

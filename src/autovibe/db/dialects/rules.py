@@ -8,7 +8,13 @@ from typing import Final
 from autovibe.db.errors import RuleViolationError
 
 _CODE: Final = re.compile(r"AV:([A-Z][A-Z0-9_]*)")
+# What PostgreSQL says besides; a trigger of SQLite can raise fixed texts only.
+_BUDGET: Final = re.compile(
+    r"current=(?P<current>[\d.]+), adding=(?P<attempted>[\d.]+), budget=(?P<limit>[\d.]+)"
+)
 _SENTENCES: Final = {
+    "BUDGET_EXCEEDED": "A budget has no room for this usage; raise it with `autovibe budget set`.",
+    "BUDGET_UNIT_MISMATCH": "A budget counts this resource in another unit; use that one.",
     "CHECKPOINT_IMMUTABLE": "A verified checkpoint cannot be changed; make a new one instead.",
 }
 
@@ -20,4 +26,5 @@ def rule_violation(message: str) -> RuleViolationError | None:
         return None
     reason = match[1]
     sentence = _SENTENCES.get(reason, f"The database refused this change by its rule {reason}.")
-    return RuleViolationError(reason, sentence)
+    numbers = _BUDGET.search(message)
+    return RuleViolationError(reason, sentence, **(numbers.groupdict() if numbers else {}))

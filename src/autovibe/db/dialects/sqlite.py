@@ -121,6 +121,14 @@ class SqliteDialect:
             inserted += cast("int", (await session.execute(statement)).rowcount)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # an INSERT gives a CursorResult
         return inserted
 
+    async def insert_bulk(
+        self, session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert many rows by one prepared statement: all, or none if one is refused."""
+        if rows:
+            async with session.begin_nested():
+                await session.execute(insert(table), [dict(row) for row in rows])
+
     def for_update(
         self, query: SelectT, of: type[Base], *, skip_locked: bool = False, nowait: bool = False
     ) -> SelectT:

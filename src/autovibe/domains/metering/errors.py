@@ -19,6 +19,20 @@ class BudgetHeldError(AutovibeError):
     reason = "BUDGET_HELD"
 
 
+class BudgetExceededError(AutovibeError):
+    """The database refused a usage row that a budget has no room for."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "BUDGET_EXCEEDED"
+
+
+class BudgetUnitMismatchError(AutovibeError):
+    """Usage was to be authorised in another unit than its budget counts in."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "BUDGET_UNIT_MISMATCH"
+
+
 class NoBudgetError(AutovibeError):
     """No money budget covers the call; without one nothing may be spent."""
 

@@ -163,7 +163,7 @@ async def _read_and_lock(
     in_lines = {task_id for line in lines.values() for task_id in line}
     today = utc_day(ctx.clock.now())
     scope = (today, frozenset(projects), frozenset(in_lines), frozenset(kinds))
-    if not opened.known(scope, ctx.clock.monotonic()) and not await _open_periods(
+    if not opened.known(scope, ctx.clock.monotonic()) and not await open_periods(
         tx, projects, in_lines, kinds, ctx.clock.now()
     ):
         opened.remember(scope, ctx.clock.monotonic())
@@ -171,7 +171,7 @@ async def _read_and_lock(
     return _Batch(lines, generations, budgets, known, known_holds)
 
 
-async def _open_periods(
+async def open_periods(
     tx: WriteTx, projects: set[uuid.UUID], tasks: set[uuid.UUID], kinds: set[str], now: datetime
 ) -> int:
     """Insert the rows of periods that have begun since the last call, and count them (D4)."""

@@ -18,6 +18,7 @@ from autovibe.domains.metering.budgets import (
 from autovibe.domains.metering.errors import NoExchangeRateError
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
+from autovibe.domains.metering.recording import record_usage_many
 from autovibe.domains.metering.reserving import MONEY, OpenedPeriods, reserve_many
 from autovibe.domains.metering.settling import API_CALLS, recover, settle_many
 from autovibe.domains.metering.state import BudgetKey
@@ -154,6 +155,19 @@ class MeteringService:
         """Settle or release holds; a cost that was incurred is never refused."""
         verdicts = await settle_many(tx, ctx, request.settlements)
         return metering_pb2.SettleManyResponse(verdicts=verdicts)
+
+    async def record_usage_many(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecordUsageManyRequest
+    ) -> metering_pb2.RecordUsageManyResponse:
+        """Record usage that was measured, all rows or none.
+
+        Raises:
+            InvalidArgumentError: an amount is malformed or 0.
+            BudgetExceededError: rows that are to be authorised do not fit a budget.
+            BudgetUnitMismatchError: they are in another unit than the budget.
+        """
+        recorded = await record_usage_many(tx, ctx, request.samples)
+        return metering_pb2.RecordUsageManyResponse(recorded=recorded)
 
     async def recover_reservations(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecoverReservationsRequest

@@ -26,9 +26,11 @@ from autovibe.domains.metering.repository.references import (
     lock_quickly,
     project_of_task,
     task_lines,
+    tasks_of_executions,
 )
 from autovibe.domains.metering.repository.usage import (
     insert_usage,
+    insert_usage_bulk,
     newest_rate,
     spent_on_task,
     usage_lines,
@@ -45,6 +47,7 @@ __all__ = [
     "holds_of",
     "insert_calls",
     "insert_usage",
+    "insert_usage_bulk",
     "lease_generations",
     "lock_budget",
     "lock_budgets",
@@ -60,6 +63,7 @@ __all__ = [
     "set_allocated",
     "spent_on_task",
     "task_lines",
+    "tasks_of_executions",
     "usage_lines",
     "used_so_far",
 ]

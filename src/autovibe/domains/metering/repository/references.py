@@ -74,6 +74,16 @@ async def task_lines(
     return {leaf: frozenset(members) for leaf, members in lines.items()}
 
 
+async def tasks_of_executions(
+    tx: ReadTx, execution_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, uuid.UUID]:
+    """Return the task of each execution that there is."""
+    if not execution_ids:
+        return {}
+    query = select(EXECUTIONS.c.id, EXECUTIONS.c.task_id).where(EXECUTIONS.c.id.in_(execution_ids))
+    return {row.id: row.task_id for row in await tx.session.execute(query)}
+
+
 async def project_of_task(tx: ReadTx, task_id: uuid.UUID) -> uuid.UUID | None:
     """Return the project of a task; `None` when there is no such task, or it has none."""
     found = await tx.session.execute(select(_TASKS.c.project_id).where(_TASKS.c.id == task_id))

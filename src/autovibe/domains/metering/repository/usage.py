@@ -41,6 +41,11 @@ async def insert_usage(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> Non
         await _INSERT_USAGE.many(tx, rows)
 
 
+async def insert_usage_bulk(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert usage rows by one statement, whose triggers count them in budgets."""
+    await tx.dialect.insert_bulk(tx.session, _USAGE, rows)
+
+
 async def used_so_far(
     tx: ReadTx,
     key: BudgetKey,
