@@ -11,13 +11,18 @@ from autovibe.store.errors import (
     ObjectCorruptError,
     ObjectMissingError,
     PathNotFoundError,
+    RefExistsError,
+    StoreBusyError,
+    StoreDamagedError,
     StoreFullError,
+    StoreKeyError,
     StoreNewerFormatError,
     StoreNotFoundError,
     StoreReadOnlyError,
     StoreWriteError,
     TargetNotEmptyError,
     TargetUnwritableError,
+    UnreadableArchiveError,
     UnsafeTreeError,
 )
 from autovibe.store.exclude import Exclude
@@ -35,6 +40,8 @@ from autovibe.store.model import (
 )
 from autovibe.store.patch import iter_patch, patch
 from autovibe.store.protocol import CheckpointStore
+from autovibe.store.refs import Ref
+from autovibe.store.sealing import parse_key
 from autovibe.store.statcache import StatCache
 from autovibe.store.store import Store
 
@@ -51,12 +58,17 @@ __all__ = [
     "ObjectMissingError",
     "PathNotFoundError",
     "Progress",
+    "Ref",
+    "RefExistsError",
     "RestoreResult",
     "Skipped",
     "Snapshot",
     "StatCache",
     "Store",
+    "StoreBusyError",
+    "StoreDamagedError",
     "StoreFullError",
+    "StoreKeyError",
     "StoreNewerFormatError",
     "StoreNotFoundError",
     "StoreReadOnlyError",
@@ -64,8 +76,10 @@ __all__ = [
     "StoreWriteError",
     "TargetNotEmptyError",
     "TargetUnwritableError",
+    "UnreadableArchiveError",
     "UnsafeTreeError",
     "VerifyResult",
     "iter_patch",
+    "parse_key",
     "patch",
 ]

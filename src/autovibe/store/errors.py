@@ -47,6 +47,41 @@ class StoreWriteError(AutovibeError):
     reason = "STORE_WRITE_FAILED"
 
 
+class StoreKeyError(AutovibeError):
+    """The store is encrypted and the key is missing or wrong, or it is not and one was given."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "STORE_KEY_WRONG"
+
+
+class StoreBusyError(AutovibeError):
+    """Other processes keep the store in use; nothing was changed."""
+
+    code = Code.ABORTED
+    reason = "STORE_BUSY"
+
+
+class StoreDamagedError(AutovibeError):
+    """The store is damaged where it must be whole before anything may be removed from it."""
+
+    code = Code.DATA_LOSS
+    reason = "STORE_DAMAGED"
+
+
+class RefExistsError(AutovibeError):
+    """A ref of this name exists already."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "STORE_REF_EXISTS"
+
+
+class UnreadableArchiveError(AutovibeError):
+    """An archive is damaged, or holds what may not be imported."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "STORE_ARCHIVE_UNREADABLE"
+
+
 class ObjectMissingError(AutovibeError):
     """An object that is referred to is not in the store."""
 

@@ -2,158 +2,87 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
+import errno
 import os
-import struct
 import threading
 import uuid
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import zstandard
 
 from autovibe.kernel import faults
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
+from autovibe.store.packfile import (
+    PACK_MAGIC,
+    RECORD,
+    Location,
+    decode_index,
+    encode_index,
+    sha256,
+    walk_pack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from autovibe.store.files import TemporaryFile
+    from autovibe.store.sealing import PackSeal, Seal
 
-PACK_MAGIC: Final = b"AVPACK1\n"
-INDEX_MAGIC: Final = b"AVINDX1\n"
-RECORD: Final = struct.Struct("<32sQQ")  # id, uncompressed length, stored length
-INDEX_HEAD: Final = struct.Struct("<8sQQ")  # magic, number of records, length of the pack
-INDEX_RECORD: Final = struct.Struct("<32sQQQ")  # id, offset, stored length, uncompressed length
-HASH_BYTES: Final = 32
 _LEVEL: Final = 1
 _BUFFER_BYTES: Final = 1 << 20
-
-
-class Location(NamedTuple):
-    """Where the frame of an object lies."""
-
-    pack: str
-    offset: int
-    stored: int
-    raw: int
-
-
-def sha256(data: bytes) -> bytes:
-    """Return the id of an object with these bytes."""
-    return hashlib.sha256(data).digest()
-
-
-def encode_index(records: dict[bytes, Location], pack_bytes: int) -> bytes:
-    """Write the index of one pack (docs/formats/store.md, Packs)."""
-    body = INDEX_HEAD.pack(INDEX_MAGIC, len(records), pack_bytes) + b"".join(
-        INDEX_RECORD.pack(digest, at.offset, at.stored, at.raw)
-        for digest, at in sorted(records.items())
-    )
-    return body + sha256(body)
-
-
-def decode_index(pack: str, data: bytes, pack_bytes: int) -> dict[bytes, Location] | None:
-    """Read an index; None when it is damaged or does not belong to a pack of this length."""
-    body, checksum = data[:-HASH_BYTES], data[-HASH_BYTES:]
-    if len(body) < INDEX_HEAD.size or sha256(body) != checksum:
-        return None
-    magic, count, length = INDEX_HEAD.unpack_from(body)
-    expected = INDEX_HEAD.size + count * INDEX_RECORD.size
-    if magic != INDEX_MAGIC or length != pack_bytes or len(body) != expected:
-        return None
-    return {
-        digest: Location(pack, offset, stored, raw)
-        for digest, offset, stored, raw in INDEX_RECORD.iter_unpack(body[INDEX_HEAD.size :])
-    }
-
-
-def walk_pack(pack: str, path: Path) -> dict[bytes, Location]:
-    """Find the records of a pack whose index is damaged, as far as their lengths make sense."""
-    found: dict[bytes, Location] = {}
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if file.read(len(PACK_MAGIC)) != PACK_MAGIC:
-            return found
-        at = len(PACK_MAGIC)
-        while len(head := file.read(RECORD.size)) == RECORD.size:
-            digest, raw, stored = RECORD.unpack(head)
-            offset = at + RECORD.size
-            if offset + stored > size:
-                break
-            found[digest] = Location(pack, offset, stored, raw)
-            at = offset + stored
-            file.seek(at)
-    return found
-
-
-def adopt(packs: Path, tmp: Path) -> int:
-    """Write the index of each pack whose writer died between its two renames.
-
-    The pack was synced before it was renamed, so its objects are whole and are not thrown away.
-
-    Returns:
-        How many packs were adopted.
-    """
-    adopted = 0
-    names = {path.name for path in packs.iterdir()}
-    for name in sorted(names):
-        pack, dot, suffix = name.rpartition(".")
-        index = packs / f"{pack}.idx"
-        if not dot or suffix != "pack" or index.name in names:
-            continue
-        with (packs / name).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # its writer lives and is about to rename the index
-                continue
-            if index.exists():
-                continue
-            written = create_temporary(tmp, ".idx")
-            try:
-                records = walk_pack(pack, packs / name)
-                write_all(written.fd, encode_index(records, os.fstat(file.fileno()).st_size))
-                os.fsync(written.fd)
-                written.rename(index)
-            finally:
-                written.close()
-            adopted += 1
-    return adopted
+_FAILING_DISK: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 
 
 class Objects:
     """All objects of a store, from the packs of every process.
 
-    Thread-safe. Knows the packs it has seen; looks for new ones when an object is missing.
+    Thread-safe. Knows the packs it has seen; looks again when an object or a pack is missing.
+    Callers name objects by the hash of their bytes; the address is what stands on disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal | None = None) -> None:
         """Take the store at `path`; nothing is read before the first look-up."""
         self.path = path
         self.packs = path / "packs"
         self.tmp = path / "tmp"
+        self.seal = seal
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._local = threading.local()
         self._where: dict[bytes, Location] = {}
+        self._copies: dict[bytes, list[Location]] = {}
         self._seen: set[str] = set()
         self._damaged: set[str] = set()
+        self._pack_seals: dict[str, PackSeal] = {}
         self._unsynced = False
 
+    def address(self, digest: bytes) -> bytes:
+        """Return the id under which an object lies on disk."""
+        return digest if self.seal is None else self.seal.address(digest)
+
     def scan(self) -> None:
-        """Read the indexes of packs that appeared since the last scan."""
+        """Read the indexes of packs that appeared since the last scan; forget those removed."""
         with self._lock:
-            for name in os.listdir(self.packs):  # noqa: PTH208 - thousands of names, no Paths
-                pack, dot, suffix = name.rpartition(".")
-                if dot and suffix == "idx" and pack not in self._seen:
-                    self._load(pack)
+            found = {
+                name[:-4]
+                for name in os.listdir(self.packs)  # noqa: PTH208 - thousands of names, no Paths
+                if name.endswith(".idx")
+            }
+            gone = self._seen - found
+            if gone:
+                self._forget(gone)
+            for pack in found - self._seen:
+                self._load(pack)
 
     def _load(self, pack: str) -> None:
+        try:
+            data = (self.packs / f"{pack}.idx").read_bytes()
+        except FileNotFoundError:  # pruned since it was listed
+            return
         self._seen.add(pack)
         self._unsynced = True
-        data = (self.packs / f"{pack}.idx").read_bytes()
         body = self.packs / f"{pack}.pack"
         try:
             length = body.stat().st_size
@@ -164,23 +93,53 @@ class Objects:
         if records is None:
             self._damaged.add(pack)
             records = walk_pack(pack, body)
-        for digest, at in records.items():
-            self._where.setdefault(digest, at)
+        self._add(records)
+
+    def _add(self, records: dict[bytes, Location]) -> None:
+        for address, at in records.items():
+            if self._where.setdefault(address, at) is not at:
+                self._copies.setdefault(address, []).append(at)
+
+    def _forget(self, packs: set[str]) -> None:
+        self._seen -= packs
+        self._damaged -= packs
+        copies = {
+            address: kept
+            for address, places in self._copies.items()
+            if (kept := [at for at in places if at.pack not in packs])
+        }
+        where: dict[bytes, Location] = {}
+        for address, at in self._where.items():
+            if at.pack not in packs:
+                where[address] = at
+            elif places := copies.get(address):
+                where[address] = places.pop(0)
+        self._copies = {address: places for address, places in copies.items() if places}
+        self._where = where
+        for pack in packs:
+            self._pack_seals.pop(pack, None)
 
     def has(self, digest: bytes) -> bool:
         """Say whether an object is in a pack that was seen."""
-        return digest in self._where
+        return self.address(digest) in self._where
 
     def locate(self, digest: bytes) -> Location | None:
         """Find an object, scanning for new packs when it is not known."""
-        at = self._where.get(digest)
+        address = self.address(digest)
+        at = self._where.get(address)
         if at is None:
             self.scan()
-            at = self._where.get(digest)
+            at = self._where.get(address)
         return at
 
+    def places(self, address: bytes) -> list[Location]:
+        """Return where the copies of an object are known to lie."""
+        with self._lock:
+            first = self._where.get(address)
+            return [] if first is None else [first, *self._copies.get(address, ())]
+
     def get(self, digest: bytes, *, from_disk: bool = False) -> bytes:
-        """Read an object and check its hash.
+        """Read an object and check its hash; of several copies any that is whole will do.
 
         Args:
             digest: the id.
@@ -190,44 +149,73 @@ class Objects:
             ObjectMissingError: no pack has it.
             ObjectCorruptError: the bytes are not those of the id.
         """
-        at = self.locate(digest)
-        if at is None:
+        address = self.address(digest)
+        bad: Location | None = None
+        for again in (False, True):
+            if again:  # packs may have been merged or repaired by another process
+                self.scan()
+            for at in self.places(address):
+                frame = self._read(at, from_disk=from_disk)
+                data = None if frame is None else self._content(at, address, frame)
+                if data is not None and sha256(data) == digest:
+                    return data
+                bad = bad if frame is None else at
+        if bad is None:
             msg = f"Object {digest.hex()} is not in the checkpoint store {self.path}: verify it."
             raise ObjectMissingError(msg, object=digest.hex(), store=str(self.path))
-        try:
-            frame = self._read(at, from_disk=from_disk)
-        except FileNotFoundError:
-            msg = f"Pack {at.pack} of the checkpoint store {self.path} is gone: verify the store."
-            raise ObjectMissingError(msg, object=digest.hex(), store=str(self.path)) from None
-        data = self._decompress(frame, at.raw)
-        if data is None or sha256(data) != digest:
-            msg = (
-                f"Object {digest.hex()} in pack {at.pack} of {self.path} is damaged: "
-                "verify the store and restore it from a copy."
-            )
-            raise ObjectCorruptError(msg, object=digest.hex(), pack=at.pack, store=str(self.path))
-        return data
+        msg = (
+            f"Object {digest.hex()} in pack {bad.pack} of {self.path} is damaged: "
+            "check the store and repair it from a copy."
+        )
+        raise ObjectCorruptError(msg, object=digest.hex(), pack=bad.pack, store=str(self.path))
 
-    def _read(self, at: Location, *, from_disk: bool) -> bytes:
-        fd = os.open(self.packs / f"{at.pack}.pack", os.O_RDONLY | os.O_CLOEXEC)
+    def fetch(self, address: bytes, at: Location) -> bytes | None:
+        """Read the copy of an object at one place from the disk; None when it is not whole."""
+        frame = self._read(at, from_disk=True)
+        data = None if frame is None else self._content(at, address, frame)
+        return data if data is not None and self.address(sha256(data)) == address else None
+
+    def _read(self, at: Location, *, from_disk: bool) -> bytes | None:
+        """Read a frame: None when its pack is gone, nothing when the disk fails."""
+        try:
+            fd = os.open(self.packs / f"{at.pack}.pack", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
         try:
             if from_disk:
                 os.posix_fadvise(fd, at.offset, at.stored, os.POSIX_FADV_DONTNEED)
             return os.pread(fd, at.stored, at.offset)
+        except OSError as error:
+            if error.errno not in _FAILING_DISK:
+                raise
+            return b""
         finally:
             os.close(fd)
 
-    def _decompress(self, frame: bytes, raw: int) -> bytes | None:
+    def _content(self, at: Location, address: bytes, frame: bytes) -> bytes | None:
+        """Open and decompress a frame; None when it is damaged."""
+        if self.seal is not None:
+            opened = self._pack_seal(at.pack).open(at.offset, address, frame)
+            if opened is None:
+                return None
+            frame = opened
         decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "zstd", None)
         if decompressor is None:
             decompressor = self._local.zstd = zstandard.ZstdDecompressor()
         try:
             # The frame may be damaged: its own idea of the size must not decide on memory.
-            if zstandard.frame_content_size(frame) != raw:
+            if zstandard.frame_content_size(frame) != at.raw:
                 return None
-            return decompressor.decompress(frame, max_output_size=raw)
+            return decompressor.decompress(frame, max_output_size=at.raw)
         except zstandard.ZstdError:
             return None
+
+    def _pack_seal(self, pack: str) -> PackSeal:
+        assert self.seal is not None
+        found = self._pack_seals.get(pack)
+        if found is None:
+            found = self._pack_seals[pack] = self.seal.pack(pack)
+        return found
 
     def writer(self) -> PackWriter:
         """Begin a new pack; nothing is created before the first new object."""
@@ -237,8 +225,7 @@ class Objects:
         """Make the objects of a pack known that this process has just written."""
         with self._lock:
             self._seen.add(pack)
-            for digest, at in records.items():
-                self._where.setdefault(digest, at)
+            self._add(records)
 
     def sync_packs(self, *, force: bool) -> None:
         """Make the names of all packs durable that a snapshot may rely on, others' too."""
@@ -258,6 +245,17 @@ class Objects:
         with self._lock:
             return tuple(sorted(self._damaged))
 
+    def known_packs(self) -> dict[str, dict[bytes, Location]]:
+        """Return the objects by pack, each copy in its own, packs without objects too."""
+        with self._lock:
+            packs: dict[str, dict[bytes, Location]] = {pack: {} for pack in self._seen}
+            for address, at in self._where.items():
+                packs[at.pack][address] = at
+            for address, places in self._copies.items():
+                for at in places:
+                    packs[at.pack][address] = at
+        return packs
+
     def locations(self) -> Iterator[Location]:
         """Yield where each known object lies."""
         with self._lock:
@@ -274,48 +272,70 @@ class PackWriter:
 
     def __init__(self, objects: Objects) -> None:
         """Write into the store of `objects`."""
+        self.length = 0
         self._objects = objects
         self._id = uuid.uuid4().hex
+        self._seal = None if objects.seal is None else objects.seal.pack(self._id)
         self._records: dict[bytes, Location] = {}
+        self._added: list[bytes] = []
         self._file: TemporaryFile | None = None
+        self._index: TemporaryFile | None = None
         self._buffer = bytearray()
-        self._length = 0
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        for file in (self._file, self._index):
+            if file is not None:
+                file.close()
 
-    def put(self, digest: bytes, data: bytes) -> None:
+    def put(self, digest: bytes, data: bytes, *, again: bool = False) -> None:
         """Add an object unless the store has it.
+
+        Args:
+            digest: its id.
+            data: its bytes.
+            again: add it even so, because what the store has is damaged.
 
         Raises:
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
-        if digest in self._records or self._objects.has(digest):
+        address = self._objects.address(digest)
+        if address in self._records or (not again and self._objects.has(digest)):
             return
+        self._append(address, data)
+        self._added.append(digest)
+        faults.reach("pack_appended")
+
+    def copy(self, address: bytes, data: bytes) -> None:
+        """Add an object of the store again, by its address."""
+        if address not in self._records:
+            self._append(address, data)
+
+    def _append(self, address: bytes, data: bytes) -> None:
         frame = self._compressor.compress(data)
         if self._file is None:
             with store_writes(self._objects.path):
                 self._file = create_temporary(self._objects.tmp, ".pack", self._id)
             self._buffer += PACK_MAGIC
+            self.length = len(PACK_MAGIC)
             faults.reach("pack_created")
-        at = self._length + len(self._buffer) + RECORD.size
-        self._records[digest] = Location(self._id, at, len(frame), len(data))
-        self._buffer += RECORD.pack(digest, len(data), len(frame))
+        at = self.length + RECORD.size
+        if self._seal is not None:
+            frame = self._seal.seal(at, address, frame)
+        self._records[address] = Location(self._id, at, len(frame), len(data))
+        self._buffer += RECORD.pack(address, len(data), len(frame))
         self._buffer += frame
+        self.length = at + len(frame)
         if len(self._buffer) >= _BUFFER_BYTES:
             self._flush(self._file)
-        faults.reach("pack_appended")
 
     def _flush(self, file: TemporaryFile) -> None:
         with store_writes(self._objects.path):
             write_all(file.fd, self._buffer)
-        self._length += len(self._buffer)
         self._buffer.clear()
 
     def commit(self) -> tuple[tuple[bytes, ...], int]:
@@ -328,28 +348,47 @@ class PackWriter:
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
+        size = self.finish()
+        self.show()
+        return tuple(self._added), size
+
+    def finish(self) -> int:
+        """Make the pack durable, yet invisible; return the bytes that it takes.
+
+        Raises:
+            StoreFullError: no space is left.
+            StoreReadOnlyError: the store cannot be written.
+        """
         file = self._file
         if file is None:
-            with store_writes(self._objects.path):
-                self._objects.sync_packs(force=False)
-            return (), 0
+            return 0
         self._flush(file)
-        index = encode_index(self._records, self._length)
+        index = encode_index(self._records, self.length)
         with store_writes(self._objects.path):
             os.fsync(file.fd)
             faults.reach("pack_synced")
-            index_file = create_temporary(self._objects.tmp, ".idx", self._id)
-            try:
-                write_all(index_file.fd, index)
-                os.fsync(index_file.fd)
-                faults.reach("index_synced")
-                file.rename(self._objects.packs / f"{self._id}.pack")
-                faults.reach("pack_renamed")
-                index_file.rename(self._objects.packs / f"{self._id}.idx")
-                faults.reach("index_renamed")
-                self._objects.sync_packs(force=True)
-                faults.reach("packs_synced")
-            finally:
-                index_file.close()
+            self._index = create_temporary(self._objects.tmp, ".idx", self._id)
+            write_all(self._index.fd, index)
+            os.fsync(self._index.fd)
+            faults.reach("index_synced")
+        return self.length + len(index)
+
+    def show(self) -> None:
+        """Make a finished pack visible.
+
+        Raises:
+            StoreFullError: no space is left.
+            StoreReadOnlyError: the store cannot be written.
+        """
+        with store_writes(self._objects.path):
+            if self._file is None or self._index is None:
+                self._objects.sync_packs(force=False)
+                return
+            self._file.rename(self._objects.packs / f"{self._id}.pack")
+            faults.reach("pack_renamed")
+            self._index.rename(self._objects.packs / f"{self._id}.idx")
+            faults.reach("index_renamed")
+            self._objects.sync_packs(force=True)
+            faults.reach("packs_synced")
+            self._index.close()
         self._objects.publish(self._id, self._records)
-        return tuple(self._records), self._length + len(index)

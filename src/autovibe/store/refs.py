@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
 
 from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
@@ -15,9 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from autovibe.store.sealing import Seal
+
 _PART: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
 _NAME: Final = re.compile(rf"{_PART}(?:/{_PART})+")
 _ROOT: Final = re.compile(r"[0-9a-f]{64}")
+_SEALED: Final = "sealed "
+_NOTE_LIMIT: Final = 4_000
 
 
 def parse_root(root: str) -> bytes:
@@ -32,13 +40,64 @@ def parse_root(root: str) -> bytes:
     return bytes.fromhex(root)
 
 
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What a ref says: the snapshot, those it was made from, when it was written, and a note.
+
+    `at_ns` counts nanoseconds since 1970; of a ref of format 1 it is the time of the file.
+    """
+
+    name: str
+    root: str
+    parents: tuple[str, ...] = ()
+    at_ns: int = 0
+    note: str = ""
+
+
+def _encode(ref: Ref) -> bytes:
+    """Write a ref: the root, then what is known besides, a line each."""
+    lines = [ref.root]
+    lines += [f"parent {parent}" for parent in ref.parents]
+    if ref.at_ns:
+        lines.append(f"at {ref.at_ns}")
+    if ref.note:
+        lines.append(f"note {json.dumps(ref.note)}")
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
+
+
+def _decode(name: str, text: str, at_ns: int) -> Ref | None:
+    """Read a ref; None when it is damaged."""
+    if not text.endswith("\n"):
+        text += "\n"  # format 1 did not look at it either
+    root, *lines = text[:-1].split("\n")
+    parents: list[str] = []
+    note: object = ""
+    if not _ROOT.fullmatch(root):
+        return None
+    for line in lines:
+        word, _, value = line.partition(" ")
+        if word == "parent" and _ROOT.fullmatch(value):
+            parents.append(value)
+        elif word == "at" and value.isascii() and value.isdecimal():
+            at_ns = int(value)
+        elif word == "note":
+            try:
+                note = json.loads(value)
+            except ValueError:
+                return None
+        else:
+            return None
+    return Ref(name, root, tuple(parents), at_ns, cast("str", note))
+
+
 class Refs:
     """The refs of a store; each is one small file that is replaced as a whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal | None = None) -> None:
         """Take the store at `path`."""
         self._path = path
         self._refs = path / "refs"
+        self._seal = seal
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -46,20 +105,32 @@ class Refs:
             raise InvalidArgumentError(msg, what="ref", value=name)
         return self._refs / name
 
-    def write(self, name: str, root: str) -> None:
-        """Point a ref at a root, durably.
+    def check_name(self, name: str) -> None:
+        """Refuse a malformed name.
 
         Raises:
             InvalidArgumentError: malformed name.
+        """
+        self._file(name)
+
+    def write(self, ref: Ref) -> None:
+        """Point a ref at a root, durably.
+
+        Raises:
+            InvalidArgumentError: malformed name, parent or note.
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
+        name = ref.name
+        if len(ref.note) > _NOTE_LIMIT or not all(map(_ROOT.fullmatch, ref.parents)):
+            msg = f"A note has {_NOTE_LIMIT:,} characters at most, a parent is the root of a tree."
+            raise InvalidArgumentError(msg, what="ref", value=name)
         target = self._file(name)
         with store_writes(self._path):
             self._make_dirs(target.parent)
             file = create_temporary(self._path / "tmp", ".ref")
             try:
-                write_all(file.fd, f"{root}\n".encode("ascii"))
+                write_all(file.fd, self._sealed(name, _encode(ref)))
                 os.fsync(file.fd)
                 faults.reach("ref_synced")
                 file.rename(target)
@@ -75,22 +146,43 @@ class Refs:
         directory.mkdir(mode=0o700, exist_ok=True)
         sync_dir(directory.parent)
 
-    def read(self, name: str) -> str | None:
-        """Return the root that a ref points at; None when there is no such ref.
+    def _sealed(self, name: str, data: bytes) -> bytes:
+        if self._seal is None:
+            return data
+        sealed = self._seal.seal(data, name.encode("ascii"))
+        return f"{_SEALED}{base64.b64encode(sealed).decode('ascii')}\n".encode("ascii")
+
+    def _opened(self, name: str, text: str) -> str:
+        """Return the lines of a ref; nothing when they cannot be opened."""
+        if self._seal is None:
+            return text
+        if not text.startswith(_SEALED):
+            return ""
+        try:
+            sealed = base64.b64decode(text.removeprefix(_SEALED).strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return ""
+        opened = self._seal.open(sealed, name.encode("ascii"))
+        return "" if opened is None else opened.decode("ascii", "replace")
+
+    def find(self, name: str) -> Ref | None:
+        """Return a ref; None when there is no such ref.
 
         Raises:
             InvalidArgumentError: malformed name.
             ObjectCorruptError: the file is damaged.
         """
+        file = self._file(name)
         try:
-            text = self._file(name).read_text("ascii", "replace")
+            text = file.read_text("ascii", "replace")
+            at_ns = file.stat().st_mtime_ns
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
-        root = text.removesuffix("\n")
-        if not _ROOT.fullmatch(root):
+        ref = _decode(name, self._opened(name, text), at_ns)
+        if ref is None:
             msg = f"The ref {name} of {self._path} is damaged: write it again."
             raise ObjectCorruptError(msg, ref=name)
-        return root
+        return ref
 
     def delete(self, name: str) -> None:
         """Remove a ref, durably; one that is not there is no error. Its objects stay.
@@ -107,19 +199,22 @@ class Refs:
                 return
             sync_dir(target.parent)
 
-    def iterate(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """Yield name and root of every ref whose name begins with `prefix`, sorted.
-
-        Raises:
-            ObjectCorruptError: a ref is damaged.
-        """
-        names = sorted(
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names that begin with `prefix`, sorted."""
+        found = (
             file.relative_to(self._refs).as_posix()
             for file in self._refs.rglob("*")
             if file.is_file()
         )
-        for name in names:
-            if name.startswith(prefix) and _NAME.fullmatch(name):
-                root = self.read(name)
-                if root is not None:  # deleted since it was listed
-                    yield name, root
+        return sorted(name for name in found if name.startswith(prefix) and _NAME.fullmatch(name))
+
+    def iterate(self, prefix: str = "") -> Iterator[Ref]:
+        """Yield every ref whose name begins with `prefix`, sorted by name.
+
+        Raises:
+            ObjectCorruptError: a ref is damaged.
+        """
+        for name in self.names(prefix):
+            ref = self.find(name)
+            if ref is not None:  # deleted since it was listed
+                yield ref

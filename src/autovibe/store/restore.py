@@ -29,14 +29,18 @@ from autovibe.store.opening import (
     read_xattrs,
 )
 from autovibe.store.reading import check_depth
+from autovibe.store.statcache import stat_key
 from autovibe.store.tree import TreeEntry, load_tree, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from autovibe.store.packs import Objects
+    from autovibe.store.statcache import DirRecord
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHANGED: Final = "it was changed after it had been saved, and is left as it is"
+_APPEARED: Final = "something was made here after the target had been saved"
 _PERMISSIONS: Final = 0o1777
 _EXACT_PERMISSIONS: Final = 0o7777
 
@@ -76,13 +80,17 @@ def _make_writable(fd: int) -> None:
 class TreeWriter:
     """Makes a directory equal to a stored one.
 
-    `lossy` are paths whose attributes on disk are not those that a snapshot would have to find.
+    In place, `saved` is what the snapshot of the target saw just before: nothing is removed or
+    replaced that is not as it was then. `trees` are directories that are not in the store. `lossy`
+    are paths whose attributes on disk are not those that a snapshot would have to find.
     """
 
     objects: Objects
     dest: int
     exact: bool
     progress: Callable[[Progress], None] | None
+    saved: Mapping[bytes, DirRecord] | None = None
+    trees: Mapping[bytes, list[TreeEntry]] = field(default_factory=dict[bytes, list[TreeEntry]])
     files: int = 0
     written: int = 0
     deleted: list[str] = field(default_factory=list[str])
@@ -91,6 +99,7 @@ class TreeWriter:
     _dirs: list[tuple[bytes, TreeEntry]] = field(default_factory=list[tuple[bytes, TreeEntry]])
     _links: list[tuple[bytes, TreeEntry]] = field(default_factory=list[tuple[bytes, TreeEntry]])
     _groups: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    _unmade: set[bytes] = field(default_factory=set[bytes])
 
     def directory(self, old: TreeEntry | None, new: TreeEntry) -> None:
         """Make the target itself, which now is `old`, the directory `new`."""
@@ -99,22 +108,33 @@ class TreeWriter:
             self._dirs.append((b"", new))
         self._finish()
 
-    def single(self, new: TreeEntry) -> None:
-        """Put one entry into the target under its own name, in place of what has this name."""
-        if lstat(new.name, self.dest) is not None:
+    def single(self, old: TreeEntry | None, new: TreeEntry) -> None:
+        """Put one entry into the target, which now is `old`, under its own name."""
+        olds = {entry.name: entry for entry in self._load(old.digest)} if old else {}
+        before = olds.get(new.name)
+        if before is not None:
             self.deleted.append(to_text(new.name))
-        self._create(self.dest, new.name, new, replace=True)
+        self._create(self.dest, new.name, before, new)
         self._finish()
+
+    def _load(self, digest: bytes) -> list[TreeEntry]:
+        found = self.trees.get(digest)
+        return load_tree(self.objects, digest) if found is None else found
 
     def _finish(self) -> None:
         """Create the links, then set the attributes of directories from the leaves up."""
         for path, entry in self._links:
             parent, _, name = path.rpartition(b"/")
             with closing(open_beneath(self.dest, parent)) as fd:
-                if entry.kind == tree.FILE:
-                    self._hard_link(fd, name, entry)
-                else:
-                    self._symlink(fd, name, path, entry)
+                try:
+                    if entry.kind == tree.FILE:
+                        self._hard_link(fd, path, entry)
+                    else:
+                        self._symlink(fd, name, path, entry)
+                except FileExistsError:
+                    if self.saved is None:
+                        raise
+                    self._skip(path, _APPEARED)
         for path, entry in sorted(self._dirs, key=lambda item: item[0].count(b"/"), reverse=True):
             if path:
                 with closing(open_beneath(self.dest, path)) as fd:
@@ -129,11 +149,12 @@ class TreeWriter:
         check_depth(depth)
         if old is not None:
             _make_writable(fd)
-        olds = {e.name: e for e in load_tree(self.objects, old.digest)} if old else {}
-        news = {e.name: e for e in load_tree(self.objects, new.digest)}
+        olds = {e.name: e for e in self._load(old.digest)} if old else {}
+        news = {e.name: e for e in self._load(new.digest)}
         prefix = path + b"/" if path else b""
         for name in sorted(olds.keys() - news.keys()):
-            self._remove(fd, name, prefix + name)
+            if self._remove(fd, prefix + name, olds[name]):
+                self.deleted.append(to_text(prefix + name))
         for name, entry in news.items():
             before = olds.get(name)
             below = prefix + name
@@ -144,7 +165,7 @@ class TreeWriter:
             if entry.kind == tree.DIR:
                 self._enter(fd, below, before, entry, depth)
             elif not self._adjust(fd, below, before, entry):
-                self._create(fd, below, entry, replace=before is not None)
+                self._create(fd, below, before, entry)
 
     def _enter(
         self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
@@ -152,22 +173,77 @@ class TreeWriter:
         if new.flags:
             self._skip(path, "the snapshot did not enter this directory")
         if old is not None and old.kind != tree.DIR:
-            self._remove(fd, new.name, path)
+            if not self._remove(fd, path, old):
+                return
+            self.deleted.append(to_text(path))
             old = None
-        if old is None:
-            os.mkdir(new.name, 0o700, dir_fd=fd)
+        if old is None and not self._make_dir(fd, new.name, path):
+            return
         if old is None or (old.digest != new.digest and not new.flags):
             with closing(open_dir(new.name, fd)) as child:
                 self._contents(child, path, old, new, depth + 1)
         self._dirs.append((path, new))
 
-    def _remove(self, fd: int, name: bytes, path: bytes) -> None:
-        remove_tree(fd, name)
-        self.deleted.append(to_text(path))
+    def _make_dir(self, fd: int, name: bytes, path: bytes) -> bool:
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+        except FileExistsError:
+            if self.saved is None:
+                raise
+            self._skip(path, _APPEARED)
+            return False
+        return True
+
+    def _remove(self, fd: int, path: bytes, old: TreeEntry) -> bool:
+        """Remove what was saved as `old`; False when something else, or more, stands there now."""
+        name = old.name
+        if old.kind != tree.DIR:
+            st = lstat(name, fd)
+            if st is not None and not self._as_saved(path, st):
+                self._skip(path, _CHANGED)
+                return False
+            if st is not None:
+                os.unlink(name, dir_fd=fd)
+            return True
+        try:
+            with closing(open_dir(name, fd)) as child:
+                if os.fstat(child).st_dev != os.fstat(fd).st_dev:
+                    self._skip(path, "another file system is mounted here")
+                    return False
+                _make_writable(child)
+                for entry in self._load(old.digest):
+                    self._remove(child, path + b"/" + entry.name, entry)
+            os.rmdir(name, dir_fd=fd)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ELOOP}:
+                raise
+            self._skip(path, _CHANGED)
+            return False
+        return True
+
+    def _as_saved(self, path: bytes, st: os.stat_result) -> bool:
+        """Say whether a file is still the one that was saved before the restore began."""
+        if self.saved is None:
+            return True
+        parent, _, name = path.rpartition(b"/")
+        record = self.saved.get(parent)
+        seen = None if record is None else record.listing.get(name)
+        if seen is None:
+            return False
+        now = stat_key(st)
+        # Removing one name of several moves the ctime and the count of the others.
+        return now == seen or (seen[3] > 1 and now[:3] + now[4:6] == seen[:3] + seen[4:6])
 
     def _skip(self, path: bytes, why: str) -> None:
         self.skipped.append(Skipped(to_text(path), why))
         self.lossy.add(path)
+
+    def _leave(self, path: bytes, why: str) -> None:
+        """Skip a file, to which no other name of its group may then be linked."""
+        self._skip(path, why)
+        self._unmade.add(path)
 
     def _adjust(self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry) -> bool:
         """Set only the attributes of a file whose content is already there."""
@@ -180,27 +256,30 @@ class TreeWriter:
             return False
         with closing(open_file(new.name, fd)) as file:
             st = os.fstat(file)
-            if not stat.S_ISREG(st.st_mode) or st.st_nlink > 1:
+            if not stat.S_ISREG(st.st_mode) or st.st_nlink > 1 or not self._as_saved(path, st):
                 return False
             self._attributes(file, path, new)
         return True
 
-    def _create(self, fd: int, path: bytes, entry: TreeEntry, *, replace: bool) -> None:
+    def _create(self, fd: int, path: bytes, old: TreeEntry | None, entry: TreeEntry) -> None:
         if entry.kind == tree.FILE and entry.flags & tree.UNREADABLE:
             self._skip(path, "the snapshot could not read this file")
             return
-        if replace and entry.kind != tree.FILE:
-            remove_tree(fd, entry.name)
-        if entry.kind == tree.SYMLINK:
+        follows = bool(entry.link) and not self._leads(path, entry)
+        renamed = entry.kind == tree.FILE and not follows
+        # A file is replaced at once by its successor; everything else makes room first.
+        if (
+            old is not None
+            and not (renamed and old.kind != tree.DIR)
+            and not self._remove(fd, path, old)
+        ):
+            return
+        if entry.kind == tree.SYMLINK or follows:
             self._links.append((path, entry))
         elif entry.kind != tree.FILE:
             self._special(fd, path, entry)
-        elif entry.link and not self._leads(path, entry):
-            if replace:
-                remove_tree(fd, entry.name)
-            self._links.append((path, entry))
         else:
-            self._file(fd, path, entry, replace=replace)
+            self._file(fd, path, entry, replace=old is not None and old.kind != tree.DIR)
 
     def _leads(self, path: bytes, entry: TreeEntry) -> bool:
         """Say whether this path is the one that the others of its link group are linked to."""
@@ -210,13 +289,22 @@ class TreeWriter:
         """Write a file; one that stands there is replaced at once when the new one is whole."""
         name = b".autovibe-" + os.urandom(8).hex().encode("ascii") if replace else entry.name
         try:
-            with closing(os.open(name, _CREATE, 0o600, dir_fd=fd)) as file:
+            file = os.open(name, _CREATE, 0o600, dir_fd=fd)
+        except FileExistsError:
+            if self.saved is None:
+                raise
+            self._leave(path, _APPEARED)
+            return
+        try:
+            with closing(file):
                 self._write(file, entry)
                 self._attributes(file, path, entry)
             if replace:
                 st = lstat(entry.name, fd)
-                if st is not None and stat.S_ISDIR(st.st_mode):
-                    remove_tree(fd, entry.name)
+                if st is not None and not self._as_saved(path, st):
+                    os.unlink(name, dir_fd=fd)
+                    self._leave(path, _CHANGED)
+                    return
                 os.rename(name, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -275,7 +363,12 @@ class TreeWriter:
                     raise
                 self._skip(path, f"the attribute {to_text(name)} cannot be set here")
 
-    def _hard_link(self, fd: int, name: bytes, entry: TreeEntry) -> None:
+    def _hard_link(self, fd: int, path: bytes, entry: TreeEntry) -> None:
+        if self._groups[entry.link] in self._unmade:
+            self._groups[entry.link] = path
+            self._file(fd, path, entry, replace=False)
+            return
+        name = entry.name
         parent, _, leader = self._groups[entry.link].rpartition(b"/")
         with closing(open_beneath(self.dest, parent)) as source:
             os.link(leader, name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)

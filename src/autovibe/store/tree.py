@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from autovibe.store.errors import ObjectCorruptError, UnsafeTreeError
 from autovibe.store.model import Entry, Kind
-from autovibe.store.packs import HASH_BYTES, sha256
+from autovibe.store.packfile import HASH_BYTES, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
