@@ -28,6 +28,15 @@ STORE: Final = (
 )
 """Points of the checkpoint store, in the order in which a snapshot comes to them."""
 
+PRUNE: Final = (
+    "packs_rewritten",  # new packs, durable and invisible
+    "epoch_begun",  # nothing is removed yet
+    "packs_replaced",  # every object of the old packs is in new ones, too
+    "index_removed",  # a pack without its index
+    "pack_removed",
+)
+"""Points of a prune or repair of the checkpoint store."""
+
 RUN: Final = (
     "order_claimed",  # a lease without a machine
     "machine_recorded",  # a row without a process
@@ -56,7 +65,7 @@ APPLY: Final = (
 )
 """Points of `apply`."""
 
-POINTS: Final = frozenset((*STORE, *RUN, *APPLY))
+POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *APPLY))
 
 _hooks: Final[list[Callable[[str], None]]] = []
 

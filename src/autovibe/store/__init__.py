@@ -26,12 +26,17 @@ from autovibe.store.errors import (
     UnsafeTreeError,
 )
 from autovibe.store.exclude import Exclude
+from autovibe.store.keep import KeepRules
 from autovibe.store.model import (
     Change,
+    CheckResult,
     Damage,
     Entry,
+    ExportResult,
     Kind,
+    LogEntry,
     Progress,
+    PruneResult,
     RestoreResult,
     Skipped,
     Snapshot,
@@ -47,17 +52,22 @@ from autovibe.store.store import Store
 
 __all__ = [
     "Change",
+    "CheckResult",
     "CheckpointStore",
     "Damage",
     "Entry",
     "Exclude",
+    "ExportResult",
+    "KeepRules",
     "Kind",
+    "LogEntry",
     "NotAFileError",
     "NotAStoreError",
     "ObjectCorruptError",
     "ObjectMissingError",
     "PathNotFoundError",
     "Progress",
+    "PruneResult",
     "Ref",
     "RefExistsError",
     "RestoreResult",

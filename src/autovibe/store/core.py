@@ -47,6 +47,11 @@ class StoreCore:
         self._pins = Pins(path, seal)
         self._vouched: dict[bytes, str] = {}
 
+    @property
+    def objects(self) -> Objects:
+        """The objects of the store, for another one that is repaired from it."""
+        return self._objects
+
     @classmethod
     def open(
         cls,

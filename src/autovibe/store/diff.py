@@ -61,7 +61,7 @@ def _children(objects: Objects, entry: TreeEntry | None) -> dict[bytes, TreeEntr
 
 
 def _leaf(path: bytes, old: TreeEntry | None, new: TreeEntry | None) -> Iterator[Change]:
-    kind = _change(old, new)
+    kind = change_of(old, new)
     if kind is not None and path:
         yield Change(
             tree.to_text(path),
@@ -71,7 +71,8 @@ def _leaf(path: bytes, old: TreeEntry | None, new: TreeEntry | None) -> Iterator
         )
 
 
-def _change(old: TreeEntry | None, new: TreeEntry | None) -> ChangeKind | None:
+def change_of(old: TreeEntry | None, new: TreeEntry | None) -> ChangeKind | None:
+    """Say how an entry differs from what it was; None when neither content nor mode does."""
     if old is None or new is None:
         if old is new:
             return None

@@ -43,17 +43,22 @@ class Entry:
     complete: bool = True
 
 
-ChangeKind = Literal["added", "modified", "deleted", "mode", "type"]
+ChangeKind = Literal["added", "modified", "deleted", "mode", "type", "renamed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How one path differs between two snapshots; `old` is None when added, `new` when deleted."""
+    """How one path differs between two snapshots; `old` is None when added, `new` when deleted.
+
+    Of a renamed file `path` is the new one, `old` has the old one, and `similarity` says how much
+    of the content is the same, in per cent; 0 for all other changes.
+    """
 
     path: str
     change: ChangeKind
     old: Entry | None
     new: Entry | None
+    similarity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Snapshot:
 class Progress:
     """How far a long operation is: running totals, and the path or object it is at."""
 
-    phase: Literal["read", "restore", "verify"]
+    phase: Literal["read", "restore", "verify", "prune", "export", "import"]
     items: int
     bytes: int
     path: str = ""
@@ -134,7 +139,12 @@ class VerifyResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """Totals of a store; `raw_bytes` is the uncompressed size of all distinct objects."""
+    """Totals of a store.
+
+    `raw_bytes` is the uncompressed size of all distinct objects. `snapshot_files` and
+    `snapshot_bytes` are summed over the distinct snapshots that refs name, and None unless they
+    were asked for.
+    """
 
     objects: int
     packs: int
@@ -142,3 +152,84 @@ class StoreStats:
     raw_bytes: int
     stored_bytes: int
     damaged_packs: tuple[str, ...]
+    snapshots: int | None = None
+    snapshot_files: int | None = None
+    snapshot_bytes: int | None = None
+
+    @property
+    def compression_ratio(self) -> float:
+        """How many bytes of objects a byte on disk stands for; 1 in an empty store."""
+        return self.raw_bytes / self.stored_bytes if self.stored_bytes else 1.0
+
+    @property
+    def dedup_ratio(self) -> float | None:
+        """How many bytes of files a byte of distinct objects stands for."""
+        if self.snapshot_bytes is None:
+            return None
+        return self.snapshot_bytes / self.raw_bytes if self.raw_bytes else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A snapshot in which a path is not what it was in the one before.
+
+    `entry` is None where it was deleted. `at_ns` counts nanoseconds since 1970.
+    """
+
+    root: str
+    refs: tuple[str, ...]
+    parents: tuple[str, ...]
+    at_ns: int
+    note: str
+    change: ChangeKind
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """What a prune removed, or with `dry_run` would remove.
+
+    `held_bytes` is stored for snapshots without a ref that the grace time still protects.
+    `kept_packs` could not be rewritten, because they are damaged or came into use meanwhile.
+    """
+
+    dry_run: bool
+    refs_kept: tuple[str, ...]
+    refs_removed: tuple[str, ...]
+    objects_removed: int
+    packs_removed: int
+    packs_written: int
+    stored_before: int
+    stored_after: int
+    held_bytes: int
+    kept_packs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The state of a whole store, before anything was repaired.
+
+    Objects are named by their id where something needs them, else by their address on disk. `ok`
+    means that nothing is damaged, or that everything was repaired.
+    """
+
+    ok: bool
+    objects: int
+    bytes: int
+    packs: int
+    missing: tuple[Damage, ...]
+    corrupt: tuple[Damage, ...]
+    unused_corrupt: tuple[str, ...]
+    damaged_packs: tuple[str, ...]
+    damaged_refs: tuple[str, ...]
+    repaired: tuple[str, ...]
+    rewritten_packs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an archive holds; `skipped` is what no tar archive can hold, or had no content."""
+
+    files: int
+    bytes: int
+    skipped: tuple[Skipped, ...]

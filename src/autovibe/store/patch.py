@@ -63,6 +63,7 @@ def patch(
     path: str = "",
     paths: Collection[str] | None = None,
     binary: bool = False,
+    renames: bool = False,
 ) -> str:
     """Return the changes from snapshot `a` to `b` as one patch in git's format.
 
@@ -77,13 +78,15 @@ def patch(
         path: the directory that paths are relative to.
         paths: only these paths, as `diff` gives them; all by default.
         binary: write binary content, so that `git apply` can apply it; a note otherwise.
+        renames: write a file that was renamed as such.
 
     Raises:
         PathNotFoundError: the snapshots do not have `path`.
         ObjectMissingError: a part is not in the store.
         ObjectCorruptError: a part is damaged.
     """
-    return "".join(iter_patch(store, a, b, path=path, paths=paths, binary=binary))
+    sections = iter_patch(store, a, b, path=path, paths=paths, binary=binary, renames=renames)
+    return "".join(sections)
 
 
 def iter_patch(
@@ -95,6 +98,7 @@ def iter_patch(
     paths: Collection[str] | None = None,
     binary: bool = False,
     prefix: str = "",
+    renames: bool = False,
 ) -> Iterator[str]:
     """Yield the patch of each changed path; arguments and errors as for `patch`.
 
@@ -102,15 +106,19 @@ def iter_patch(
     slash.
     """
     chosen = None if paths is None else frozenset(paths)
-    for change in store.diff(a, b, path=path):
+    for change in store.diff(a, b, path=path, renames=renames):
         if chosen is not None and change.path not in chosen:
             continue
-        old = None if a is None else _load(store, a, path, change.path, change.old)
+        before = change.path if change.old is None else change.old.path
+        old = None if a is None else _load(store, a, path, before, change.old)
         new = _load(store, b, path, change.path, change.new)
         if old is not None and new is not None and old.mode[:2] != new.mode[:2]:
             # A link has become a file or the reverse: git writes a deletion and an addition.
             yield _section(prefix + change.path, old, None, binary=binary)
             yield _section(prefix + change.path, None, new, binary=binary)
+        elif change.change == "renamed" and old is not None and new is not None:
+            rename = (change.similarity, prefix + before)
+            yield _section(prefix + change.path, old, new, binary=binary, rename=rename)
         elif old != new:
             yield _section(prefix + change.path, old, new, binary=binary)
 
@@ -131,14 +139,28 @@ def _load(
         return _Side(mode, b"".join(store.read(root, base)))
 
 
-def _section(path: str, old: _Side | None, new: _Side | None, *, binary: bool) -> str:
-    lines = [f"diff --git {quote('a/' + path)} {quote('b/' + path)}\n"]
+def _section(
+    path: str,
+    old: _Side | None,
+    new: _Side | None,
+    *,
+    binary: bool,
+    rename: tuple[int, str] | None = None,
+) -> str:
+    before_path = rename[1] if rename else path
+    lines = [f"diff --git {quote('a/' + before_path)} {quote('b/' + path)}\n"]
     if old is None and new is not None:
         lines.append(f"new file mode {new.mode}\n")
     elif new is None and old is not None:
         lines.append(f"deleted file mode {old.mode}\n")
     elif old is not None and new is not None and old.mode != new.mode:
         lines += (f"old mode {old.mode}\n", f"new mode {new.mode}\n")
+    if rename:
+        lines += (
+            f"similarity index {rename[0]}%\n",
+            f"rename from {quote(before_path)}\n",
+            f"rename to {quote(path)}\n",
+        )
     before, after = old.data if old else b"", new.data if new else b""
     if old is not None and new is not None and before == after:
         return "".join(lines)
@@ -147,7 +169,7 @@ def _section(path: str, old: _Side | None, new: _Side | None, *, binary: bool) -
     lines.append(f"index {old_blob}..{new_blob}{same_mode}\n")
     if before == after:  # an empty file was added or deleted
         return "".join(lines)
-    old_name = _label("a/" + path) if old else "/dev/null"
+    old_name = _label("a/" + before_path) if old else "/dev/null"
     new_name = _label("b/" + path) if new else "/dev/null"
     if any(side is not None and side.is_binary for side in (old, new)):
         if binary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from autovibe.store.exclude import Exclude
@@ -36,7 +36,9 @@ class CheckpointStore(Protocol):
         """Capture directories under top-level names; durable when it returns."""
         ...
 
-    def write_ref(self, name: str, snapshot_root: str) -> None:
+    def write_ref(
+        self, name: str, snapshot_root: str, *, parents: Sequence[str] = (), note: str = ""
+    ) -> None:
         """Name a snapshot durably."""
         ...
 
@@ -58,6 +60,7 @@ class CheckpointStore(Protocol):
         dest: Path,
         *,
         path: str = "",
+        paths: Collection[str] | None = None,
         exact: bool = False,
         onto_same: bool = False,
         cache: StatCache | None = None,
@@ -74,20 +77,22 @@ class CheckpointStore(Protocol):
         """Yield the content of a file in pieces."""
         ...
 
-    def diff(self, a: str | None, b: str, *, path: str = "") -> list[Change]:
+    def diff(self, a: str | None, b: str, *, path: str = "", renames: bool = False) -> list[Change]:
         """Return what differs between two snapshots, sorted by path."""
         ...
 
     def verify(
         self,
-        root: str,
+        root: str | None = None,
         *,
         objects: Collection[str] | None = None,
+        share: float = 1.0,
+        seed: int = 0,
         progress: Callable[[Progress], None] | None = None,
     ) -> VerifyResult:
         """Read objects back and hash them again."""
         ...
 
-    def stats(self) -> StoreStats:
+    def stats(self, *, snapshots: bool = False) -> StoreStats:
         """Count what is in the store."""
         ...

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -10,9 +12,10 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.store import tree
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, UnsafeTreeError
 from autovibe.store.model import Damage, Progress, VerifyResult
+from autovibe.store.reach import Reach
 from autovibe.store.reading import check_depth, root_entry
 from autovibe.store.refs import parse_root
-from autovibe.store.tree import decode_list, decode_tree, to_text
+from autovibe.store.tree import decode_list, decode_tree, to_bytes, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -52,6 +55,29 @@ def verify_objects(
     return check.result()
 
 
+def verify_share(
+    objects: Objects,
+    roots: Collection[str],
+    share: float,
+    seed: int,
+    progress: Callable[[Progress], None] | None,
+) -> VerifyResult:
+    """Check a random share of what these snapshots need, and that all directories can be read."""
+    reach = Reach(objects.get, paths={})
+    for root in sorted(set(roots)):
+        reach.add(parse_root(root))
+    known = sorted(set(reach.all()))
+    count = min(len(known), math.ceil(len(known) * share))
+    chosen = random.Random(seed).sample(known, count)  # noqa: S311  # a sample, not a secret
+    check = _Check(objects, progress)
+    paths = reach.paths or {}
+    for digest in sorted({*chosen, *reach.unusable}):
+        check.read(digest, to_bytes(paths.get(digest, "/")))
+        if digest in reach.unusable and digest not in check.verdicts:
+            check.condemn(digest, paths.get(digest, "/"))
+    return check.result()
+
+
 @dataclass(slots=True)
 class _Check:
     """One verification; each object is read once, however many paths need it."""
@@ -85,6 +111,11 @@ class _Check:
         self.bytes_read += len(data)
         if self.progress is not None:
             self.progress(Progress("verify", len(self.whole), self.bytes_read, to_text(path)))
+
+    def condemn(self, digest: bytes, path: str) -> None:
+        """Call an object corrupt that has the right hash: it is no tree, or does not fit."""
+        self.whole.discard(digest)
+        self._bad(digest, to_bytes(path), "corrupt")
 
     def _bad(self, digest: bytes, path: bytes, verdict: _Verdict | None = None) -> None:
         if verdict is not None:
