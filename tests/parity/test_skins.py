@@ -30,6 +30,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.MachineService/UpdateMachine": _OWN,
     "autovibe.v1.MeteringService/ReserveMany": _OWN,
     "autovibe.v1.MeteringService/SettleMany": _OWN,
+    "autovibe.v1.MeteringService/RecordUsageMany": _OWN,
     "autovibe.v1.MeteringService/RecoverReservations": _OWN,
     "autovibe.v1.WorkService/EnsureWorker": _OWN,
     "autovibe.v1.WorkService/ClaimWorkOrder": _OWN,

@@ -228,6 +228,19 @@ async def _pay(going: Walk, order: work_pb2.ClaimedOrder, machine: machines_pb2.
             ]
         )
     )
+    await services.metering.record_usage_many(
+        metering_pb2.RecordUsageManyRequest(
+            samples=[
+                metering_pb2.UsageSample(
+                    project_id=calls[0].project_id,
+                    execution_id=calls[0].execution_id,
+                    resource_type="time",
+                    resource_subtype="vm_runtime",
+                    amount="1.5",
+                )
+            ]
+        )
+    )
     await services.metering.recover_reservations(
         metering_pb2.RecoverReservationsRequest(instance_ids=[str(uuid.UUID(int=7))])
     )
