@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "apply": ("autovibe.cli.client.apply:apply", "Put a task's result on a new git branch."),
     "budget": ("autovibe.cli.client.budget:budget", "Set and list budgets."),
     "usage": ("autovibe.cli.client.usage:usage", "Show what was used and what it cost."),
+    "store": ("autovibe.cli.local.store:store", "Work on a checkpoint store itself."),
     "doctor": ("autovibe.cli.local.doctor:doctor", "Say what works here, and what is missing."),
     "completion": (
         "autovibe.cli.client.completion:completion",

@@ -115,6 +115,15 @@ class Store(StoreCore):
         )
         raise ObjectMissingError(msg, object=snapshot, store=str(self.path))
 
+    def roots(self, root: str) -> list[str]:
+        """Return the names of the roots of a snapshot, sorted.
+
+        Raises:
+            ObjectMissingError: the snapshot is not in the store.
+            ObjectCorruptError: it is damaged.
+        """
+        return [tree.to_text(e.name) for e in tree.load_tree(self._objects, parse_root(root))]
+
     def diff(self, a: str | None, b: str, *, path: str = "", renames: bool = False) -> list[Change]:
         """Return what differs between two snapshots below `path`, sorted by path.
 
