@@ -1,4 +1,4 @@
-"""Snapshots as tar archives: read by tar itself, brought back without loss, hostile ones refused."""
+"""Snapshots as tar archives: read by tar itself, brought back whole, hostile ones refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encryption at rest: nothing of what is stored can be read, guessed or exchanged without the key."""
+"""Encryption at rest: without the key nothing stored can be read, guessed or exchanged."""
 
 from __future__ import annotations
 

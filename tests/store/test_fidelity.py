@@ -187,28 +187,28 @@ _TREE = st.dictionaries(st.lists(_NAME, min_size=1, max_size=3).map(b"/".join), 
 
 def plant(top: Path, wanted: dict[bytes, tuple[object, ...]]) -> None:
     """Make a tree; what cannot stand where it should is left out."""
-    files: list[bytes] = []
+    files: list[Path] = []
     for name, (kind, *values) in wanted.items():
-        path = os.fsencode(top) + b"/" + name
+        path = top / os.fsdecode(name)
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "file":
                 content, mode, mtime_ns = values
-                with open(path, "xb") as file:
+                with path.open("xb") as file:
                     file.write(content)
-                    os.fchmod(file.fileno(), mode)
+                path.chmod(mode)
                 os.utime(path, ns=(0, mtime_ns))
                 files.append(path)
             elif kind == "hole":
                 offset, length = values
-                sparse(Path(os.fsdecode(path)), offset + length, (offset, b"d" * min(length, 3)))
+                sparse(path, offset + length, (offset, b"d" * min(length, 3)))
                 files.append(path)
             elif kind == "link":
-                os.symlink(values[0], path)
+                path.symlink_to(os.fsdecode(values[0]))
             elif kind == "hard" and files:
-                os.link(files[values[0] % len(files)], path)
+                path.hardlink_to(files[values[0] % len(files)])
             elif kind == "dir":
-                os.mkdir(path)
+                path.mkdir()
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             continue
 

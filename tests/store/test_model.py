@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from autovibe.store import Kind, StatCache, Store
+from autovibe.kernel import faults
+from autovibe.kernel.clock import SystemClock
+from autovibe.store import KeepRules, Kind, StatCache, Store
 
 # A file is (content, executable), a link its target, a directory None.
 Model = dict[str, tuple[bytes, bool] | str | None]
@@ -29,6 +34,33 @@ _CONTENTS = st.one_of(
     st.binary(max_size=40),
     st.integers(0, 255).map(lambda byte: bytes([byte]) * ((1 << 20) + byte)),
 )
+
+
+class LaterClock(SystemClock):
+    """What a prune runs with that is to see no pin as young."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=2)
+
+
+def in_child(action, nth: int) -> None:
+    """Run something in a process that is killed at the n-th fault point it comes to."""
+    child = os.fork()
+    if child == 0:
+        left = nth
+
+        def hook(_point: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        faults.on_point(hook)
+        try:
+            action()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def leaves(model: Model) -> Model:
@@ -48,6 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model: Model = {}
         self.cache = StatCache()
         self.kept: dict[str, Model] = {}
+        self.count = 0
         self.store = Store.open(self.top / "store")
 
     def teardown(self) -> None:
@@ -117,8 +150,46 @@ class StoreMachine(RuleBasedStateMachine):
         known = self.kept.get(snapshot.root)
         assert known is None or known == self.model
         self.kept[snapshot.root] = dict(self.model)
-        self.store.write_ref(f"checkpoints/{len(self.kept)}", snapshot.root)
+        self._name(snapshot.root)
         return multiple(snapshot.root)
+
+    def _name(self, root: str) -> None:
+        self.count += 1
+        self.store.write_ref(f"checkpoints/{self.count}", root)
+
+    def _alive(self, root: str) -> bool:
+        """A snapshot counts as long as a ref names it."""
+        return root in {named for _, named in self.store.refs()}
+
+    @rule(last=st.integers(0, 3), dry_run=st.booleans())
+    def prune(self, last: int, *, dry_run: bool) -> None:
+        keep = KeepRules(last=last, prefix="checkpoints/") if last else None
+        pruner = Store.open(self.store.path, clock=LaterClock())
+        result = pruner.prune(keep, grace=timedelta(0), dry_run=dry_run)
+        assert result.kept_packs == ()
+        if last and not dry_run:
+            assert len(list(self.store.refs("checkpoints/"))) <= last
+        assert self.store.verify().ok
+
+    @rule(nth=st.integers(1, 25))
+    def crash_while_pruning(self, nth: int) -> None:
+        store = Store.open(self.store.path, clock=LaterClock())
+        keep = KeepRules(last=2, prefix="checkpoints/")
+        in_child(lambda: store.prune(keep, grace=timedelta(0)), nth)
+        self.store = Store.open(self.store.path, create=False)
+        assert self.store.check(repair=True).ok
+
+    @rule(nth=st.integers(1, 40))
+    def crash_while_capturing(self, nth: int) -> None:
+        store = Store.open(self.store.path)
+        in_child(lambda: store.write_ref("x/y", store.snapshot({"w": self.tree}).root), nth)
+        self.store = Store.open(self.store.path, create=False)
+        assert self.store.check().ok
+        crashed = self.store.read_ref("x/y")
+        if crashed is not None:
+            known = self.kept.setdefault(crashed, dict(self.model))
+            assert self._model_of(crashed) == known
+            self.store.delete_ref("x/y")
 
     @rule()
     def reopen(self) -> None:
@@ -126,6 +197,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(root=taken)
     def entries_are_those_of_the_model(self, root: str) -> None:
+        if self._alive(root):
+            assert self._model_of(root) == self.kept[root]
+            assert self.store.verify(root).ok
+
+    def _model_of(self, root: str) -> Model:
         found: Model = {}
         for entry in self.store.entries(root, "w"):
             if entry.kind is Kind.FILE:
@@ -133,17 +209,20 @@ class StoreMachine(RuleBasedStateMachine):
                 found[entry.path] = (content, bool(entry.mode & 0o100))
             else:
                 found[entry.path] = entry.target if entry.kind is Kind.SYMLINK else None
-        assert found == self.kept[root]
-        assert self.store.verify(root).ok
+        return found
 
     @rule(root=taken)
     def restore_elsewhere(self, root: str) -> None:
+        if not self._alive(root):
+            return
         out = Path(tempfile.mkdtemp(dir=self.top))
         self.store.restore(root, out, path="w")
         assert self.store.snapshot({"w": out}).root == root
 
     @rule(root=taken, cached=st.booleans())
     def restore_in_place(self, root: str, *, cached: bool) -> None:
+        if not self._alive(root):
+            return
         cache = self.cache if cached else None
         result = self.store.restore(root, self.tree, path="w", onto_same=True, cache=cache)
         if result.saved_root is not None:
@@ -153,6 +232,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(old=taken, new=taken)
     def diff_is_that_of_the_models(self, old: str, new: str) -> None:
+        if not (self._alive(old) and self._alive(new)):
+            return
         before, after = leaves(self.kept[old]), leaves(self.kept[new])
         all_before, all_after = self.kept[old], self.kept[new]
         wanted: dict[str, str] = {}

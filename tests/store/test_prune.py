@@ -272,9 +272,8 @@ def test_prune_waits_for_a_snapshot_and_gives_up_in_time(store: Store, tree: Pat
     commit(store, tree, "checkpoints/old", 1)
     store.delete_ref("checkpoints/old")
     clock.ahead = timedelta(hours=2)
-    with Guard(store.path).adding():
-        with pytest.raises(StoreBusyError, match="in use by others"):
-            store.prune(grace=NO_GRACE, wait_s=0)
+    with Guard(store.path).adding(), pytest.raises(StoreBusyError, match="in use by others"):
+        store.prune(grace=NO_GRACE, wait_s=0)
     with Guard(store.path).maintaining(), pytest.raises(StoreBusyError, match="being pruned"):
         store.prune(grace=NO_GRACE)
     assert store.prune(grace=NO_GRACE).objects_removed > 0
