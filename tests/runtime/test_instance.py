@@ -16,6 +16,7 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.runtime import instance as module
 from autovibe.runtime.instance import (
+    beat,
     boot_id,
     dead_instances,
     host_name,
@@ -169,3 +170,16 @@ async def test_where_there_is_no_lock_to_ask_the_heartbeat_decides(
     assert await _dead(one_plane, run_path) == set()
     one_plane.clock.advance(seconds=1)
     assert await _dead(one_plane, run_path) == {other_host, before_boot, other_home}
+
+
+async def test_one_that_was_taken_for_dead_while_it_slept_registers_anew(
+    plane: Plane, run_path: Path
+):
+    own = uuid.uuid4()
+    async with registered_instance(plane.services.identity, own, run_path):
+        await plane.services.identity.remove_instance(
+            identity_pb2.RemoveInstanceRequest(id=str(own))
+        )
+        await beat(plane.services.identity, str(own))
+        assert (await _listed(plane))[str(own)].pid == os.getpid()
+    assert await _listed(plane) == {}

@@ -15,8 +15,9 @@ from plane import Plane, write_files
 
 from autovibe.domains.machines.driver import MachineDriver
 from autovibe.domains.machines.errors import MachineSpawnError
+from autovibe.domains.work.errors import LeaseLostError
 from autovibe.runtime.instance import boot_id, host_name, lock_path
-from autovibe.runtime.recovery import recover
+from autovibe.runtime.recovery import Recovery
 from autovibe.v1 import identity_pb2, machines_pb2, work_pb2
 
 
@@ -26,10 +27,11 @@ class Driver:
 
     ended: list[tuple[str, int | None]] = field(default_factory=list)
     fault: Exception | None = None
+    faulty: str = ""
 
     async def end_leftover(self, vm_id: str, pid: int | None) -> bool:
         self.ended.append((vm_id, pid))
-        if self.fault:
+        if self.fault and vm_id == self.faulty:
             raise self.fault
         return True
 
@@ -83,7 +85,7 @@ class Desk:
     async def busy(self, instance_id: str, *statuses: str, vm_id: str = "") -> Left:
         """Let an instance claim an order and bring its machine through some statuses."""
         task = await self.plane.task()
-        order = await self.plane.claimed(task_id=task.id)
+        order = await self.plane.claimed(task_id=task.id, instance_id=instance_id)
         machine = await self.plane.machine(task.project_id, instance_id=instance_id)
         await self.plane.services.work.attach_machine(
             work_pb2.AttachMachineRequest(
@@ -106,11 +108,15 @@ class Desk:
         return Left(instance_id, machine.id, task.id, order)
 
     async def recover(self) -> None:
-        await recover(
+        await self.recovery().at_start()
+
+    def recovery(self) -> Recovery:
+        return Recovery(
             self.plane.services,
             {"process": cast("MachineDriver", self.driver)},
             uuid.UUID(self.plane.instance_id),
             self.run_path,
+            self.run_path.parent / "machines",
             self.plane.clock,
         )
 
@@ -169,7 +175,10 @@ async def test_what_dead_instances_left_is_ended_and_nothing_of_a_living_one_is_
 
     await desk.recover()
     assert {await desk.seen(left) for left in (working, spawning, broken, ending)} == {DEAD}
-    assert desk.driver.ended == [("vm-working", 4711)]
+    # One that its row does not name yet is known by what its driver calls it.
+    ended = [("vm-working", 4711)]
+    ended += [(f"process-{left.machine_id}", None) for left in (spawning, broken)]
+    assert sorted(desk.driver.ended) == sorted(ended)
     assert (await desk.plane.see(working.task_id)).result_checkpoint_id == made.id
     for left, status in ((living, "working"), (far_living, "active"), (own, "active")):
         assert await desk.seen(left) == (status, "in_progress", "")
@@ -184,14 +193,15 @@ async def test_what_dead_instances_left_is_ended_and_nothing_of_a_living_one_is_
     assert held == [(3,)]
 
     # The same again finds nothing to do.
+    desk.driver.ended.clear()
     await desk.recover()
-    assert desk.driver.ended == [("vm-working", 4711)]
+    assert desk.driver.ended == []
 
     # The other host was not heard of for a minute: what ran there cannot be ended from here.
     desk.plane.clock.advance(seconds=61)
     await desk.recover()
     assert await desk.seen(far_living) == DEAD
-    assert desk.driver.ended == [("vm-working", 4711)]
+    assert desk.driver.ended == []
     assert await desk.seen(living) == ("working", "in_progress", "")
 
 
@@ -201,6 +211,7 @@ async def test_a_failure_is_left_to_the_next_start_and_does_not_stop_the_others(
     first = await desk.busy(await desk.instance(alive=False), "active", vm_id="vm-1")
     desk.plane.clock.advance(seconds=1)
     second = await desk.busy(await desk.instance(alive=False), "active")
+    desk.driver.faulty = "vm-1"
     for fault in (MachineSpawnError("not now"), PermissionError("not allowed")):
         desk.driver.fault = fault
         await desk.recover()
@@ -225,3 +236,92 @@ async def test_two_that_recover_at_once_do_not_get_in_each_others_way(desk: Desk
     await desk.recover()
     assert {await desk.seen(one) for one in left} == {DEAD}
     assert await desk.instances() == set()
+
+
+async def test_an_order_that_was_claimed_before_there_was_a_machine_is_released(desk: Desk):
+    dead_id, living_id = await desk.instance(alive=False), await desk.instance(alive=True)
+    tasks = [await desk.plane.task() for _ in range(3)]
+    ids = (dead_id, dead_id, living_id)
+    orders = [
+        await desk.plane.claimed(task_id=task.id, instance_id=instance_id)
+        for task, instance_id in zip(tasks, ids, strict=True)
+    ]
+    # Of the second the machine's row was written, and nobody had said yet whose it is.
+    machine = await desk.plane.machine(tasks[1].project_id, instance_id=dead_id)
+
+    await asyncio.gather(desk.recover(), desk.recover())
+    seen = [await desk.plane.see(task.id) for task in tasks]
+    assert [(task.status, task.block_reason) for task in seen] == [
+        ("blocked", "CONTROL_PLANE_DIED"),
+        ("blocked", "CONTROL_PLANE_DIED"),
+        ("in_progress", ""),
+    ]
+    assert (await desk.seen(Left(dead_id, machine.id, tasks[1].id, orders[1]))) == DEAD
+    await desk.plane.services.work.resume_task(work_pb2.ResumeTaskRequest(task_id=tasks[0].id))
+    assert (await desk.plane.claimed(task_id=tasks[0].id)).lease_generation == 2
+
+
+async def test_an_expired_lease_is_released_unless_its_instance_lives_and_may_prolong_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+):
+    living = await desk.busy(await desk.instance(alive=True), "active")
+    gone = await desk.busy(str(uuid.uuid4()), "active")
+    own = await desk.busy(desk.plane.instance_id, "active")
+    stuck = await desk.busy(await desk.instance(alive=False), "active", vm_id="vm-stuck")
+    desk.driver.faulty, desk.driver.fault = "vm-stuck", PermissionError("not allowed")
+    desk.plane.clock.advance(seconds=60)
+    await desk.recover()
+    running = ("active", "in_progress", "")
+    released = ("active", "blocked", "LEASE_EXPIRED")
+    assert {await desk.seen(left) for left in (living, gone, own, stuck)} == {running}
+
+    desk.plane.clock.advance(seconds=1)
+    await desk.recover()
+    assert await desk.seen(gone) == released
+    # What holds it runs, or could not be ended; this instance may have slept, too.
+    assert {await desk.seen(left) for left in (living, own, stuck)} == {running}
+    with pytest.raises(LeaseLostError):
+        await desk.plane.finish(gone.order)
+    await desk.recovery().again()
+    assert await desk.seen(own) == released
+    assert {await desk.seen(left) for left in (living, stuck)} == {running}
+
+
+async def test_holds_that_have_expired_are_ended_while_their_instance_lives(desk: Desk):
+    await desk.busy(await desk.instance(alive=True), "active")
+    held = "SELECT count(*) FROM budget_reservations WHERE state IN ('reserved', 'forwarded')"
+    await desk.recovery().again()
+    assert await desk.plane.rows(held) == [(1,)]
+    desk.plane.clock.advance(days=1)
+    await desk.recovery().again()
+    assert await desk.plane.rows(held) == [(0,)]
+
+
+async def test_files_of_a_machine_are_removed_only_when_they_are_in_the_store(desk: Desk):
+    dead_id = await desk.instance(alive=False)
+    idle = await desk.busy(dead_id, "active")
+    unsaved = await desk.busy(dead_id, "active", "working")
+    half = await desk.busy(dead_id, "active", "working")
+    saved = await desk.busy(dead_id, "active", "working", "checkpointing")
+    for left, kind in ((half, "automatic"), (saved, "final")):
+        await desk.plane.checkpoint(
+            left.order.task.project_id,
+            parent_checkpoint_id=left.order.payload.base_checkpoint_id,
+            creating_machine_id=left.machine_id,
+            checkpoint_type=kind,
+        )
+    all_left = (idle, unsaved, half, saved)
+    places = {left.machine_id: desk.recovery().machines_path / left.machine_id for left in all_left}
+    for place in places.values():
+        (place / "tree/workspace").mkdir(parents=True)
+
+    await desk.recover()
+    assert {await desk.seen(left) for left in all_left} == {DEAD}
+    kept = {name for name, place in places.items() if place.exists()}
+    assert kept == {unsaved.machine_id, half.machine_id}
+    for left in all_left:
+        machine = await desk.plane.services.machines.get_machine(
+            machines_pb2.GetMachineRequest(machine_id=left.machine_id)
+        )
+        place = str(places[left.machine_id])
+        assert (place in machine.error_message) is (left.machine_id in kept)

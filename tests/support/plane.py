@@ -163,10 +163,13 @@ class Plane:
 
     async def claim(self, **fields: Any) -> work_pb2.ClaimedOrder | None:
         """Claim an order."""
-        given: dict[str, Any] = {"worker_id": self.worker_id, "lease_s": 60, **fields}
-        answer = await self.services.work.claim_work_order(
-            work_pb2.ClaimWorkOrderRequest(instance_id=self.instance_id, **given)
-        )
+        given: dict[str, Any] = {
+            "worker_id": self.worker_id,
+            "instance_id": self.instance_id,
+            "lease_s": 60,
+            **fields,
+        }
+        answer = await self.services.work.claim_work_order(work_pb2.ClaimWorkOrderRequest(**given))
         return answer.order if answer.HasField("order") else None
 
     async def claimed(self, **fields: Any) -> work_pb2.ClaimedOrder:

@@ -46,7 +46,7 @@ from autovibe.runtime.execution import Surroundings
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import host_name, registered_instance
 from autovibe.runtime.protection import protect_process
-from autovibe.runtime.recovery import recover
+from autovibe.runtime.recovery import Recovery
 from autovibe.runtime.store_process import StoreProcess
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
@@ -69,6 +69,7 @@ class ControlPlane:
     services: Services
     control: LocalControl
     surroundings: Surroundings
+    recovery: Recovery
 
     async def worker(self, slots: int) -> Worker:
         """Register the worker of this host and return it."""
@@ -142,9 +143,20 @@ async def open_control_plane(
                 cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
             ),
         )
-        await recover(services, drivers, instance_id, settings.run_path, clock)
+        recovery = Recovery(
+            services, drivers, instance_id, settings.run_path, settings.machines_path, clock
+        )
+        await recovery.at_start()
         yield ControlPlane(
-            settings, clock, instance_id, database, operations, services, control, surroundings
+            settings,
+            clock,
+            instance_id,
+            database,
+            operations,
+            services,
+            control,
+            surroundings,
+            recovery,
         )
 
 

@@ -36,6 +36,7 @@ async def serve(settings: Settings) -> None:
             serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)
         )
         await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
+        await stack.enter_async_context(plane.recovery.served())
         worker = await plane.worker(_SLOTS)
         await worker.serve()
 

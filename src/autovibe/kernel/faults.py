@@ -58,6 +58,13 @@ RUN: Final = (
 )
 """Points of a run, from the claim of its order to its end."""
 
+RECOVERY: Final = (
+    "machines_ended",  # nothing of them runs, their rows say it does
+    "executions_abandoned",  # their tasks can be resumed, their calls are open
+    "holds_recovered",  # all is done, and the dead instance is still named
+)
+"""Points of ending what a dead control plane left."""
+
 APPLY: Final = (
     "blobs_written",  # objects in the user's repository that nothing names
     "commit_made",  # a commit that no branch names
@@ -65,7 +72,7 @@ APPLY: Final = (
 )
 """Points of `apply`."""
 
-POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *APPLY))
+POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *RECOVERY, *APPLY))
 
 _hooks: Final[list[Callable[[str], None]]] = []
 

@@ -40,11 +40,7 @@ async def registered_instance(
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            await identity.register_instance(
-                identity_pb2.RegisterInstanceRequest(
-                    id=str(instance_id), host=host_name(), boot_id=boot_id(), pid=os.getpid()
-                )
-            )
+            await _register(identity, str(instance_id))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -67,22 +63,32 @@ async def registered_instance(
 async def dead_instances(
     identity: services.IdentityService, own_id: uuid.UUID, run_path: Path, clock: Clock
 ) -> list[identity_pb2.Instance]:
-    """Return the instances that have ended without saying so.
+    """Return the instances that have ended without saying so."""
+    return (await sort_instances(identity, own_id, run_path, clock))[1]
+
+
+async def sort_instances(
+    identity: services.IdentityService, own_id: uuid.UUID, run_path: Path, clock: Clock
+) -> tuple[list[str], list[identity_pb2.Instance]]:
+    """Return the ids of the other instances that live, and those that have ended unsaid.
 
     On this host an instance is dead when its lock is free; on another, before a restart of this
     one, or with its lock in another home, when its heartbeat is older than a minute.
     """
+    living: list[str] = []
     dead: list[identity_pb2.Instance] = []
     request = identity_pb2.ListInstancesRequest()
     while True:
         page = await identity.list_instances(request)
-        dead += [
-            instance
-            for instance in page.instances
-            if instance.id != str(own_id) and _is_dead(instance, run_path, clock)
-        ]
+        for instance in page.instances:
+            if instance.id == str(own_id):
+                continue
+            if _is_dead(instance, run_path, clock):
+                dead.append(instance)
+            else:
+                living.append(instance.id)
         if not page.next_page_token:
-            return dead
+            return living, dead
         request.page_token = page.next_page_token
 
 
@@ -125,9 +131,31 @@ def _is_locked(path: Path) -> bool | None:
     return False
 
 
+async def _register(identity: services.IdentityService, instance_id: str) -> None:
+    await identity.register_instance(
+        identity_pb2.RegisterInstanceRequest(
+            id=instance_id, host=host_name(), boot_id=boot_id(), pid=os.getpid()
+        )
+    )
+
+
 async def _beat(identity: services.IdentityService, instance_id: str) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_S)
-        # A missed beat is made up for by the next; others wait a minute before they act.
-        with contextlib.suppress(AutovibeError):
+        await beat(identity, instance_id)
+
+
+async def beat(identity: services.IdentityService, instance_id: str) -> None:
+    """Say that an instance lives.
+
+    A missed beat is made up for by the next; others wait a minute before they act. One that was
+    taken for dead all the same, by another host while this one slept, is registered anew: what it
+    starts from here on is its own again, and what it had is refused by the leases' generations.
+    """
+    with contextlib.suppress(AutovibeError):
+        try:
             await identity.heartbeat_instance(identity_pb2.HeartbeatInstanceRequest(id=instance_id))
+        except AutovibeError as error:
+            if error.reason != "INSTANCE_NOT_FOUND":
+                raise
+            await _register(identity, instance_id)

@@ -345,7 +345,7 @@ class WorkService(Protocol):
     async def abandon_executions(
         self, request: work_pb2.AbandonExecutionsRequest, /
     ) -> work_pb2.AbandonExecutionsResponse:
-        """End the running executions of a machine whose control plane is dead; their tasks wait, resumable."""
+        """End running executions whose control plane is dead or lost its lease; their tasks wait, resumable."""
         ...
 
     async def append_execution_logs(

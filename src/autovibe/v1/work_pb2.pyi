@@ -422,7 +422,7 @@ class Execution(_message.Message):
     def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExecutionMetrics(_message.Message):
-    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary")
+    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary", "instance_id")
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
@@ -431,6 +431,7 @@ class ExecutionMetrics(_message.Message):
     CPU_S_FIELD_NUMBER: _ClassVar[int]
     MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     stop_reason: str
     message: str
     checkpoints: int
@@ -439,7 +440,8 @@ class ExecutionMetrics(_message.Message):
     cpu_s: float
     memory_peak_bytes: int
     summary: str
-    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ...) -> None: ...
+    instance_id: str
+    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class EnsureWorkerRequest(_message.Message):
     __slots__ = ("name", "worker_type", "max_concurrent_tasks")
@@ -546,12 +548,18 @@ class AppendExecutionLogsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class AbandonExecutionsRequest(_message.Message):
-    __slots__ = ("machine_id", "result_checkpoint_id")
+    __slots__ = ("machine_id", "result_checkpoint_id", "instance_id", "expired", "living_instance_ids")
     MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
     RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    LIVING_INSTANCE_IDS_FIELD_NUMBER: _ClassVar[int]
     machine_id: str
     result_checkpoint_id: str
-    def __init__(self, machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ...) -> None: ...
+    instance_id: str
+    expired: bool
+    living_instance_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., expired: _Optional[bool] = ..., living_instance_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AbandonExecutionsResponse(_message.Message):
     __slots__ = ("abandoned",)

@@ -30,6 +30,7 @@ _WHY_STOPPED: Final = {
     "INTERRUPTED": "a person interrupted you",
     "TASK_TIMED_OUT": "the time limit was reached; you have more time now",
     "CONTROL_PLANE_DIED": "the computer that ran you stopped",
+    "LEASE_EXPIRED": "the program that ran you was stuck",
 }
 _RESUMABLE: Final = frozenset({TaskStatus.BLOCKED, TaskStatus.FAILED, TaskStatus.PENDING})
 

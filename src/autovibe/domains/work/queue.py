@@ -175,7 +175,8 @@ async def claim(
         attempt=len(await repository.executions_of(tx, task.id)) + 1,
         correlation_id=str(new_id()),
         status=ExecutionStatus.RUNNING,
-        metrics={},
+        # Until it ends: recovery finds by it what a dead instance had claimed.
+        metrics=column_value(work_pb2.ExecutionMetrics(instance_id=request.instance_id)),
         started_at=now,
     )
     tx.session.add(execution)

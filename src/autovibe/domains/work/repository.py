@@ -178,6 +178,26 @@ async def running_on(tx: ReadTx | WriteTx, machine_id: uuid.UUID) -> Sequence[Ex
     return (await tx.session.scalars(query)).all()
 
 
+async def running(tx: ReadTx | WriteTx) -> Sequence[Execution]:
+    """Return the executions that run."""
+    query = select(Execution).where(Execution.status == ExecutionStatus.RUNNING)
+    return (await tx.session.scalars(query)).all()
+
+
+async def running_over_lease(tx: ReadTx | WriteTx, now: datetime) -> Sequence[Execution]:
+    """Return the executions that run though the lease of their order has expired."""
+    query = (
+        select(Execution)
+        .join(WorkOrder, WorkOrder.id == Execution.work_order_id)
+        .where(
+            Execution.status == ExecutionStatus.RUNNING,
+            WorkOrder.status == WorkOrderStatus.CLAIMED,
+            WorkOrder.lease_expires_at < now,
+        )
+    )
+    return (await tx.session.scalars(query)).all()
+
+
 async def logs_after(
     tx: ReadTx | WriteTx, execution_id: uuid.UUID, seq: int, limit: int
 ) -> Sequence[ExecutionLog]:

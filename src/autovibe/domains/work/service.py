@@ -11,6 +11,7 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import repository
+from autovibe.domains.work.abandoning import abandon
 from autovibe.domains.work.continuing import (
     CancelTask,
     ForkCheckpoint,
@@ -211,24 +212,12 @@ class WorkService:
     async def abandon_executions(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.AbandonExecutionsRequest
     ) -> work_pb2.AbandonExecutionsResponse:
-        """Pause the tasks of a machine whose control plane is dead: they can be resumed."""
-        running = await repository.running_on(tx, uuid.UUID(request.machine_id))
-        for execution in running:
-            await finish(
-                tx,
-                ctx,
-                work_pb2.FinishExecutionRequest(
-                    execution_id=str(execution.id),
-                    lease_generation=execution.lease_generation,
-                    outcome="paused",
-                    result_checkpoint_id=request.result_checkpoint_id,
-                    metrics=work_pb2.ExecutionMetrics(
-                        stop_reason="CONTROL_PLANE_DIED",
-                        message="The control plane ended while the task was running.",
-                    ),
-                ),
-            )
-        return work_pb2.AbandonExecutionsResponse(abandoned=len(running))
+        """Pause the tasks that nobody works on any longer: they can be resumed.
+
+        Raises:
+            InvalidArgumentError: the request names no executions.
+        """
+        return work_pb2.AbandonExecutionsResponse(abandoned=await abandon(tx, ctx, request))
 
     async def append_execution_logs(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.AppendExecutionLogsRequest
