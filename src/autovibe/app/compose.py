@@ -14,7 +14,7 @@ from typing import Final
 import aiohttp
 
 from autovibe.agents import adapters
-from autovibe.db import Database, open_database
+from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
@@ -98,7 +98,7 @@ async def open_control_plane(
     protect_process()
     ensure_home(settings)
     async with contextlib.AsyncExitStack() as stack:
-        database = open_database(settings.database_url, clock=clock)
+        database = open_configured(settings, clock=clock)
         stack.push_async_callback(database.close)
         await ensure_schema(database.engine)
         store = Store.open(settings.store_path, clock=clock)

@@ -30,7 +30,13 @@ async def serve(settings: Settings) -> None:
     async with open_control_plane(settings) as plane, contextlib.AsyncExitStack() as stack:
         authenticate = token_authenticator(plane.operations)
         rest = await stack.enter_async_context(
-            serve_rest(plane.operations, authenticate, settings.host, settings.http_port)
+            serve_rest(
+                plane.operations,
+                authenticate,
+                settings.host,
+                settings.http_port,
+                metrics=plane.database.metrics.render,
+            )
         )
         grpc = await stack.enter_async_context(
             serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)

@@ -1,6 +1,6 @@
 """The database: engine, transactions, column types, migrations."""
 
-from autovibe.db.engine import Database, open_database
+from autovibe.db.engine import Database, open_configured, open_database
 from autovibe.db.session import ReadTx, WriteTx
 
-__all__ = ["Database", "ReadTx", "WriteTx", "open_database"]
+__all__ = ["Database", "ReadTx", "WriteTx", "open_configured", "open_database"]

@@ -12,14 +12,24 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from autovibe.db.cache import TOPIC, QueryCache, told_keys
+from autovibe.db.cache_backends import make_backend
+from autovibe.db.cache_outbox import StaleKeys
 from autovibe.db.dialects import Dialect, dialect_for
+from autovibe.db.encryption import KeyRingSource, attach_key_ring
 from autovibe.db.errors import DatabaseBusyError, DatabaseUrlError
 from autovibe.db.in_place import BeginFailedError, write_in_place
+from autovibe.db.metrics import DatabaseMetrics, is_exhausted
+from autovibe.db.records import OutboxEvent
 from autovibe.db.session import ReadTx, WriteTx, new_session
+from autovibe.db.slow_queries import QueryWatch
 from autovibe.kernel.clock import Clock, SystemClock
+from autovibe.kernel.database_settings import CacheSettings, DatabaseSettings
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.settings import Settings
 
 T = TypeVar("T")
 
@@ -40,14 +50,41 @@ class Database:
     error. Every error of the driver arrives as an `AutovibeError` (see `db.errors`).
     """
 
-    def __init__(self, url: URL, dialect: Dialect, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: URL,
+        dialect: Dialect,
+        clock: Clock,
+        *,
+        settings: DatabaseSettings,
+        cache: CacheSettings,
+        keys: KeyRingSource,
+    ) -> None:
         """Make the engines; `open_database` is the way in."""
         self.url = url
         self.dialect = dialect
         self.clock = clock
-        self._reader, self._writer = dialect.engines(url)
+        self.keys = keys
+        self.metrics = DatabaseMetrics()
+        self._reader, self._writer = dialect.engines(url, settings)
+        self._watch = QueryWatch(
+            dialect, self._reader, self.metrics, clock.monotonic, settings.slow_query_s
+        )
+        pools = {"read": self._reader.pool, "write": self._writer.pool}
+        if self._reader.pool is self._writer.pool:
+            del pools["read"]
+        else:
+            self._watch.attach(self._reader)
+        self._watch.attach(self._writer)
+        self.metrics.watch_pools(pools)
         for engine in (self._reader, self._writer):
             event.listen(engine.sync_engine, "handle_error", self._typed_error)
+            attach_key_ring(engine.sync_engine.dialect, keys)
+        backend = make_backend(cache, self.metrics.cache_errors, clock.monotonic)
+        self._outbox = StaleKeys()
+        self.cache = QueryCache(
+            backend, self.metrics.cache_requests, self._read_outbox, clock.monotonic
+        )
         # SQLite has one writer: waiting here is fair and wakes at once, its own lock polls.
         self._write_lock = asyncio.Lock() if dialect.name == "sqlite" else None
         self._holder: asyncio.Task[object] | None = None
@@ -85,8 +122,11 @@ class Database:
                 itself for ever).
         """
         async with self._one_writer(), await self._begin(self._writer) as session:
-            yield WriteTx(session, self.dialect)
+            tx = WriteTx(session, self.dialect)
+            yield tx
+            await self._tell_others(tx)
             await session.commit()
+            await self.cache.replace(tx.stale_keys)
 
     async def write_in_place(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
         """Run hot work in a write transaction of its own, on SQLite in one piece (decision E12).
@@ -101,14 +141,26 @@ class Database:
         if self.dialect.name != "sqlite":
             async with self.write() as tx:
                 return await work(tx)
+        stale: set[str] = set()
+
+        async def noted(tx: WriteTx) -> T:
+            result = await work(tx)
+            stale.update(tx.stale_keys)
+            return result
+
         async with self._one_writer():
             for tries_left in reversed(range(_BUSY_TRIES)):
                 try:
-                    return await write_in_place(self._writer, self.dialect, work, self._give_back)
+                    result = await write_in_place(
+                        self._writer, self.dialect, noted, self._give_back
+                    )
                 except BeginFailedError as error:
                     cause = error.__cause__
                     if not tries_left or not isinstance(cause, DatabaseBusyError):
                         raise cause or error from None
+                else:
+                    await self.cache.replace(stale)
+                    return result
                 await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
         raise AssertionError("unreachable: the last try raises")
 
@@ -116,8 +168,22 @@ class Database:
         """Close all connections."""
         if self._returning:
             await asyncio.wait(self._returning)
+        await self._watch.close()
+        await self.cache.close()
         await self._reader.dispose()
         await self._writer.dispose()
+
+    async def _tell_others(self, tx: WriteTx) -> None:
+        """Write what became stale to the outbox, in the transaction that made it so."""
+        await tx.session.flush()
+        keys = told_keys(tx.stale_keys)
+        if keys:
+            now = self.clock.now()
+            tx.session.add(OutboxEvent(topic=TOPIC, payload={"keys": keys}, relayed_at=now))
+
+    async def _read_outbox(self) -> set[str]:
+        async with self.read() as tx:
+            return await self._outbox.read(tx)
 
     def _give_back(self, work: Coroutine[Any, Any, None]) -> None:
         """Give a connection back while the caller goes on; the next one waits in the pool."""
@@ -145,7 +211,7 @@ class Database:
         for tries_left in reversed(range(_BUSY_TRIES)):
             session = new_session(engine, self.clock)
             try:
-                await session.connection()
+                await self._connect(engine, session)
             except DatabaseBusyError:
                 await session.close()
                 if not tries_left:
@@ -168,8 +234,28 @@ class Database:
             await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
         raise AssertionError("unreachable: the last try raises")
 
+    async def _connect(self, engine: AsyncEngine, session: AsyncSession) -> None:
+        """Take a connection and begin; count it when it has to wait for one."""
+        pool = engine.pool
+        if not is_exhausted(pool):
+            await session.connection()
+            return
+        name = "read" if pool is not self._writer.pool else "write"
+        self.metrics.pool_waits.labels(name).inc()
+        began = self.clock.monotonic()
+        try:
+            await session.connection()
+        except PoolTimeoutError:
+            self.metrics.pool_timeouts.labels(name).inc()
+            raise
+        finally:
+            self.metrics.pool_wait_seconds.labels(name).observe(self.clock.monotonic() - began)
+
     def _typed_error(self, context: ExceptionContext) -> BaseException | None:
-        return self.dialect.translate(context.original_exception)
+        typed = self.dialect.translate(context.original_exception)
+        if typed is not None:
+            self.metrics.query_errors.labels(typed.reason).inc()
+        return typed
 
 
 def database_url(url: str) -> URL:
@@ -195,15 +281,49 @@ def database_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def open_database(url: str, *, clock: Clock | None = None) -> Database:
+def open_database(
+    url: str,
+    *,
+    clock: Clock | None = None,
+    settings: DatabaseSettings | None = None,
+    cache: CacheSettings | None = None,
+    keys: KeyRingSource | None = None,
+) -> Database:
     """Return the database that an `AUTOVIBE_DATABASE_URL` names; nothing is connected yet.
 
     Args:
         url: an SQLAlchemy URL; `sqlite:///` and `postgresql://` get their async drivers.
         clock: gives `created_at`, `updated_at` and the like; default the system's.
+        settings: of the engine; default those of `DatabaseSettings`.
+        cache: where answers of reads are kept; default nowhere.
+        keys: the ring of secret columns; without one they cannot be used.
 
     Raises:
         DatabaseUrlError: malformed, another backend, or SQLite in memory.
+        TlsSettingsError: certificates cannot be read, or TLS is demanded and not configured.
     """
     parsed = database_url(url)
-    return Database(parsed, dialect_for(parsed.get_backend_name()), clock or SystemClock())
+    return Database(
+        parsed,
+        dialect_for(parsed.get_backend_name()),
+        clock or SystemClock(),
+        settings=settings or DatabaseSettings(),
+        cache=cache or CacheSettings(url="off"),
+        keys=keys or KeyRingSource(None),
+    )
+
+
+def open_configured(settings: Settings, *, clock: Clock | None = None) -> Database:
+    """Return the database of the settings, with its cache and its key ring.
+
+    Raises:
+        DatabaseUrlError: as `open_database`.
+        TlsSettingsError: as `open_database`.
+    """
+    return open_database(
+        settings.database_url,
+        clock=clock,
+        settings=settings.database,
+        cache=settings.cache,
+        keys=KeyRingSource(settings.keys_file, settings.keys),
+    )

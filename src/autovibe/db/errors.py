@@ -14,6 +14,13 @@ class DatabaseUrlError(AutovibeError):
     reason = "INVALID_DATABASE_URL"
 
 
+class TlsSettingsError(AutovibeError):
+    """The settings of TLS cannot be used, or protect less than is demanded."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_TLS_SETTINGS"
+
+
 class DatabaseUnavailableError(AutovibeError):
     """The database server cannot be reached, or is starting or stopping."""
 
@@ -91,6 +98,20 @@ class ConstraintError(AutovibeError):
         super().__init__(message, constraint=constraint, table=table)
         self.constraint = constraint
         self.table = table
+
+
+class KeyRingError(AutovibeError, DontWrapMixin):
+    """The key ring of secret columns is missing, malformed, or cannot be changed."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "KEY_RING_UNUSABLE"
+
+
+class SecretUnreadableError(AutovibeError, DontWrapMixin):
+    """A secret is not under a key of the ring, or was changed or moved since it was written."""
+
+    code = Code.DATA_LOSS
+    reason = "SECRET_UNREADABLE"
 
 
 class UniqueViolationError(ConstraintError):

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from autovibe.db.dialects.base import Dialect, json_text
+from autovibe.db.encryption import KeyRingSource, attach_key_ring, attached_key_ring
 from autovibe.db.prepared import DriverConnection
 from autovibe.db.session import WriteTx
 from autovibe.kernel.errors import AutovibeError
@@ -64,11 +65,12 @@ async def write_in_place(
     connection = await writer.raw_connection()
     driver: Any = connection.driver_connection
     kept = connection.info
+    keys = attached_key_ring(writer.sync_engine.dialect)
 
     def run() -> T:
         place = kept.get(_KEY)
         if place is None:
-            place = kept[_KEY] = _Place(driver._conn, dialect)  # noqa: SLF001 - aiosqlite keeps the connection that it wraps there
+            place = kept[_KEY] = _Place(driver._conn, dialect, keys)  # noqa: SLF001 - aiosqlite keeps the connection that it wraps there
         return place.run(work)
 
     try:
@@ -86,10 +88,12 @@ class BeginFailedError(Exception):
 class _Place:
     """The writing connection, as its own thread sees it."""
 
-    def __init__(self, raw: Any, dialect: Dialect) -> None:
+    def __init__(self, raw: Any, dialect: Dialect, keys: KeyRingSource | None) -> None:
         self._raw = raw
         self._dialect = dialect
         self._engine = _engine_on(raw, dialect)
+        if keys is not None:
+            attach_key_ring(self._engine.dialect, keys)
         self._driver = DriverConnection(raw, self._engine.dialect, dialect)
 
     def run(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:

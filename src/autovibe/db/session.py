@@ -6,16 +6,18 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from sqlalchemy import event, inspect
+from sqlalchemy import Delete, Insert, Update, event, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapper, Session, UOWTransaction
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, UOWTransaction
 
 from autovibe.db.base import CLOCK, Base, Timestamps
+from autovibe.db.cache import changed_keys
 from autovibe.db.dialects.base import Dialect
 from autovibe.db.records import AuditOutcome, AuditRecord, OutboxEvent, text_id
 from autovibe.kernel.clock import Clock
 
 _CLOCK_KEY: Final = "autovibe.clock"
+_STALE_KEY: Final = "autovibe.stale"
 
 
 class ReadTx:
@@ -29,6 +31,19 @@ class ReadTx:
 
 class WriteTx(ReadTx):
     """A transaction that `Database.write()` commits when its block ends without an error."""
+
+    def __init__(self, session: AsyncSession, dialect: Dialect) -> None:
+        """Wrap a session, and collect what the transaction makes stale in the query cache."""
+        super().__init__(session, dialect)
+        info = getattr(session, "info", None)
+        self.stale_keys: set[str] = set() if info is None else info.setdefault(_STALE_KEY, set())
+
+    def stale(self, table: str, row_id: object = None) -> None:
+        """Make answers about a table, or a row of it, stale after the commit.
+
+        Needed where SQL goes past the session only: what the session writes is noticed.
+        """
+        self.stale_keys.update(changed_keys(table, row_id))
 
     def emit(self, topic: str, payload: Mapping[str, Any]) -> None:
         """Add an event; it is relayed after the commit.
@@ -86,10 +101,11 @@ def new_session(engine: AsyncEngine, clock: Clock) -> AsyncSession:
 def _set_times(session: Session, context: UOWTransaction, instances: object) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
     """Fill the times that a row takes from the clock, so that no value has to be read back."""
     del context, instances
-    if not session.new and not session.dirty:
+    if not session.new and not session.dirty and not session.deleted:
         return
     clock: Clock = session.info[_CLOCK_KEY]
     now = clock.now()
+    _note_changes(session)
     for instance in session.new:
         mapper: Mapper[Base] = inspect(cast("Base", instance)).mapper
         for attribute in mapper.column_attrs:
@@ -101,3 +117,26 @@ def _set_times(session: Session, context: UOWTransaction, instances: object) -> 
             state = inspect(cast("Base", instance))
             if not state.attrs.updated_at.history.has_changes():
                 instance.updated_at = now
+
+
+def _note_changes(session: Session) -> None:
+    """Collect what the rows of a flush make stale."""
+    stale: set[str] | None = session.info.get(_STALE_KEY)
+    if stale is None:
+        return
+    for kind, instances in enumerate((session.new, session.dirty, session.deleted)):
+        for instance in instances:
+            mapper: Mapper[Base] = inspect(cast("Base", instance)).mapper
+            table = str(mapper.local_table.name)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]  # every model has a table of its own
+            key = mapper.primary_key_from_instance(cast("Base", instance))
+            stale.update(changed_keys(table, key[0], is_new=kind == 0))
+
+
+@event.listens_for(ClockedSession, "do_orm_execute")
+def _note_statement(state: ORMExecuteState) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
+    """Collect what a statement makes stale that names no object."""
+    stale: set[str] | None = state.session.info.get(_STALE_KEY)
+    statement = state.statement
+    if stale is not None and isinstance(statement, Insert | Update | Delete):
+        table = str(getattr(statement.table, "name", ""))
+        stale.update(changed_keys(table, is_new=isinstance(statement, Insert)))

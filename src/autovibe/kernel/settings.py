@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from autovibe.kernel.database_settings import (
+    CACHE_KEYS,
+    KEYS,
+    CacheSettings,
+    DatabaseSettings,
+    read_cache_settings,
+    read_database_settings,
+)
 from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
 from autovibe.kernel.money import parse_decimal
 
@@ -28,8 +36,10 @@ _KEY_FALLBACKS: Final = {
 HTTP_PORT: Final = 8420
 GRPC_PORT: Final = 8421
 _LAST_PORT: Final = 65_535
-_SECTIONS: Final = {
+_SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "token"},
+    "cache": CACHE_KEYS,
+    "database": KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
@@ -73,6 +83,10 @@ class Settings:
     host: str = "127.0.0.1"
     http_port: int = HTTP_PORT
     grpc_port: int = GRPC_PORT
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    keys: str | None = field(default=None, repr=False)
+    """A key ring in place of the file `keys.json`; see `db.encryption`."""
 
     @property
     def store_path(self) -> Path:
@@ -90,6 +104,11 @@ class Settings:
         return self.home / "run"
 
     @property
+    def keys_file(self) -> Path:
+        """Where the key ring of secret columns is, unless `keys` gives one."""
+        return self.home / "keys.json"
+
+    @property
     def server_file(self) -> Path:
         """Where a running `autovibe up` says how to reach it."""
         return self.home / "server.json"
@@ -101,7 +120,7 @@ class Settings:
 
 
 def load_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
-    """Read settings; provider keys are removed from the environment (decision C5).
+    """Read settings; all keys are removed from the environment (decision C5).
 
     Raises:
         InvalidArgumentError: a value is malformed, or `config.toml` has an unknown name.
@@ -130,6 +149,9 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         host=_text(up, "host") or "127.0.0.1",
         http_port=_port(up, "http_port", HTTP_PORT),
         grpc_port=_port(up, "grpc_port", GRPC_PORT),
+        database=read_database_settings(env, _table(config, "database")),
+        cache=read_cache_settings(env, _table(config, "cache")),
+        keys=env.pop("AUTOVIBE_KEYS", None) or None,
     )
 
 
@@ -171,7 +193,7 @@ def _read_config(path: Path) -> dict[str, object]:
         else:
             known = _SECTIONS[""]
             names = {section}
-        unknown = names - known if known is not None else names | {section}
+        unknown = names - set(known) if known is not None else names | {section}
         if unknown:
             name = min(unknown)
             raise InvalidArgumentError(

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from google.protobuf.message import Message
 
 from autovibe.db import Database, ReadTx, WriteTx
+from autovibe.db.cache import region_of
 from autovibe.db.errors import (
     DatabaseBusyError,
     DatabaseFullError,
@@ -117,7 +118,7 @@ class Operations:
             return await self._run_long(operation, request, ctx)
         call = cast("Callable[..., Awaitable[Message]]", operation.implementation)
         if operation.kind == options_pb2.OPERATION_KIND_READ:
-            return await self._transaction(self._database.read, lambda tx: call(tx, ctx, request))
+            return await self._read(operation, call, request, ctx)
 
         if is_hot(call) and not operation.audited:
             hot = cast("Callable[..., Coroutine[Any, Any, Message]]", call)
@@ -131,6 +132,26 @@ class Operations:
             return response
 
         return await self._transaction(self._database.write, write)
+
+    async def _read(
+        self,
+        operation: Operation,
+        call: Callable[..., Awaitable[Message]],
+        request: Message,
+        ctx: CallContext,
+    ) -> Message:
+        """Answer from the query cache where the operation opted in, else from the database."""
+
+        async def load() -> Message:
+            return await self._transaction(self._database.read, lambda tx: call(tx, ctx, request))
+
+        region = region_of(call)
+        if region is None:
+            return await load()
+        viewer = f"{ctx.actor.type}/{ctx.actor.id}"
+        return await self._database.cache.answer(
+            region, request, viewer, load, operation.method.response_type
+        )
 
     async def _run_long(self, operation: Operation, request: Message, ctx: CallContext) -> Message:
         """Prepare, act, record. Only the transactions are re-run: what was done is not repeated."""

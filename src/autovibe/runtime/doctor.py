@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 from genai_prices import data_snapshot, types
 
-from autovibe.db import open_database
+from autovibe.db import open_configured
 from autovibe.db.engine import Database
 from autovibe.db.upgrade import HEAD, current_revision
 from autovibe.domains.machines.agent import AgentAdapter
@@ -238,7 +238,7 @@ def _bad_home(text: str) -> Finding:
 async def check_database(settings: Settings, clock: Clock) -> list[Finding]:
     """Look at the database and at the exchange rate in it; makes none where there is none."""
     try:
-        database = open_database(settings.database_url, clock=clock)
+        database = open_configured(settings, clock=clock)
     except AutovibeError as error:
         return [Finding("database", "bad", error.message, "Correct AUTOVIBE_DATABASE_URL.")]
     try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from autovibe.db import open_database
+from autovibe.db import open_configured
 from autovibe.db.engine import Database
 from autovibe.db.upgrade import HEAD, current_revision
 from autovibe.domains.checkpoints import get_checkpoint
@@ -103,7 +103,7 @@ async def find_leftovers(settings: Settings, clock: Clock) -> list[Leftover]:
     """Return what dead control planes left; reads database and home, changes nothing."""
     if not settings.home.is_dir():
         return []
-    database = open_database(settings.database_url, clock=clock)
+    database = open_configured(settings, clock=clock)
     try:
         look = await _look(settings, database, clock)
         if look is not None:

@@ -19,6 +19,7 @@ from autovibe.db.errors import (
     SerializationError,
     UniqueViolationError,
 )
+from autovibe.kernel.database_settings import DatabaseSettings
 from autovibe.kernel.errors import AutovibeError
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
@@ -33,7 +34,7 @@ class Dialect(Protocol):
     name: str
     """`sqlite` or `postgresql`."""
 
-    def engines(self, url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    def engines(self, url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
         """Return the engine for reads and the engine for writes; they may be the same."""
         ...
 
@@ -106,8 +107,24 @@ class Dialect(Protocol):
         """Return the database's clock, aware, in UTC (leases are measured by it)."""
         ...
 
+    async def explain(
+        self, connection: AsyncConnection, statement: str, parameters: Any
+    ) -> list[str]:
+        """Return the plan of a statement as lines, without running it and without any value.
+
+        Args:
+            connection: any; the statement may be one that writes.
+            statement: in the driver's own text.
+            parameters: in the driver's own form.
+        """
+        ...
+
     async def lock_for_upgrade(self, connection: AsyncConnection) -> None:
-        """Wait until this transaction alone may change the schema."""
+        """Wait until this transaction alone may change the schema.
+
+        From then on it fails after a few seconds of waiting for a table, with `DatabaseBusyError`,
+        rather than make every other query wait behind it.
+        """
         ...
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -37,13 +38,15 @@ from autovibe.db.errors import (
     SerializationError,
     UniqueViolationError,
 )
+from autovibe.db.tls import ssl_argument, take_from_url
+from autovibe.kernel.database_settings import DatabaseSettings
 from autovibe.kernel.errors import AutovibeError
 
-POOL_SIZE: Final = 20
-MAX_OVERFLOW: Final = 30
-POOL_TIMEOUT_S: Final = 30
-RECYCLE_S: Final = 3_600
 CONNECT_TIMEOUT_S: Final = 10
+UPGRADE_WAIT_S: Final = 60
+"""How long an upgrade waits for another one to end."""
+TABLE_WAIT_S: Final = 4
+"""How long an upgrade waits for a table that others use."""
 _MAX_VARIABLES: Final = 32_000
 # Any constant will do, as long as every autovibe takes the same.
 _UPGRADE_LOCK: Final = 0x6175746F76696265
@@ -57,23 +60,32 @@ class PostgresqlDialect:
 
     name: str = "postgresql"
 
-    def engines(self, url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-        """Return one pool twice: for reads its transactions are READ ONLY with one snapshot."""
+    def engines(self, url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
+        """Return one pool twice: for reads its transactions are READ ONLY with one snapshot.
+
+        Raises:
+            DatabaseUrlError: the URL's `sslmode` is none.
+            TlsSettingsError: certificates cannot be read, or TLS is demanded and not configured.
+        """
+        url, settings = take_from_url(url, settings)
         writer = create_async_engine(
             url,
-            pool_size=POOL_SIZE,
-            max_overflow=MAX_OVERFLOW,
-            pool_timeout=POOL_TIMEOUT_S,
-            pool_recycle=RECYCLE_S,
-            pool_pre_ping=True,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_timeout=settings.pool_timeout_s,
+            pool_recycle=settings.pool_recycle_s or -1,
+            pool_pre_ping=settings.pool_pre_ping,
             json_serializer=json_text,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
-                # jit: compiling costs more than it saves on queries of a few milliseconds.
+                "ssl": ssl_argument(settings),
                 "server_settings": {
                     "timezone": "UTC",
+                    # Compiling costs more than it saves on queries of a few milliseconds.
                     "jit": "off",
                     "application_name": "autovibe",
+                    "statement_timeout": _milliseconds(settings.statement_timeout_s),
+                    "lock_timeout": _milliseconds(settings.lock_timeout_s),
                 },
             },
         )
@@ -161,9 +173,48 @@ class PostgresqlDialect:
         value: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
         return value.astimezone(UTC)
 
+    async def explain(
+        self, connection: AsyncConnection, statement: str, parameters: Any
+    ) -> list[str]:
+        """Return the nodes of the plan with their sizes; conditions, which hold values, are not."""
+        found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        document: Any = found.scalar_one()
+        plans = json.loads(document) if isinstance(document, str) else document
+        return list(_plan_lines(plans[0]["Plan"], 0))
+
     async def lock_for_upgrade(self, connection: AsyncConnection) -> None:
         """Wait for the advisory lock of upgrades; it is given up when the transaction ends."""
+        # Another upgrade may take its time; so may a statement of this one.
+        await _set_local(connection, lock_timeout_s=UPGRADE_WAIT_S, statement_timeout_s=0)
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        await _set_local(connection, lock_timeout_s=TABLE_WAIT_S, statement_timeout_s=0)
+
+
+async def _set_local(
+    connection: AsyncConnection, *, lock_timeout_s: float, statement_timeout_s: float
+) -> None:
+    for name, seconds in (
+        ("lock_timeout", lock_timeout_s),
+        ("statement_timeout", statement_timeout_s),
+    ):
+        value = _milliseconds(seconds)
+        await connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
+
+
+def _plan_lines(node: Mapping[str, Any], depth: int) -> Iterator[str]:
+    on = " ".join(
+        f"{word} {node[key]}"
+        for word, key in (("on", "Relation Name"), ("using", "Index Name"))
+        if key in node
+    )
+    line = f"{'  ' * depth}{node['Node Type']} {on}".rstrip()
+    yield f"{line} (cost {node['Total Cost']}, rows {node['Plan Rows']})"
+    for child in node.get("Plans", ()):
+        yield from _plan_lines(child, depth + 1)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
 
 
 def _is_lost(error: BaseException) -> bool:

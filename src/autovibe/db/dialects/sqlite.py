@@ -53,6 +53,7 @@ from autovibe.db.errors import (
     UniqueViolationError,
 )
 from autovibe.db.types import SQLITE_NOW
+from autovibe.kernel.database_settings import DatabaseSettings
 from autovibe.kernel.errors import AutovibeError
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -74,8 +75,10 @@ class SqliteDialect:
 
     name: str = "sqlite"
 
-    def engines(self, url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    def engines(self, url: URL, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:
         """Return a pool of read-only connections, and the one connection that writes.
+
+        Sizes are fixed: more readers than cores gain nothing, and there is one writer.
 
         Raises:
             DatabaseUrlError: the URL names no file.
@@ -83,7 +86,11 @@ class SqliteDialect:
         if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
             raise DatabaseUrlError("Give SQLite a file, as in sqlite:////home/me/autovibe.db.")
         reader = create_async_engine(
-            url, pool_size=READERS, max_overflow=0, json_serializer=json_text
+            url,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=settings.pool_timeout_s,
+            json_serializer=json_text,
         )
         writer = create_async_engine(url, pool_size=1, max_overflow=0, json_serializer=json_text)
         _prepare(reader, "BEGIN", (*_PRAGMAS, "PRAGMA query_only=ON"))
@@ -157,6 +164,13 @@ class SqliteDialect:
         """Return the clock of the host, aware, in UTC, to the millisecond."""
         value = (await session.execute(text(f"SELECT {SQLITE_NOW}"))).scalar_one()
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+    async def explain(
+        self, connection: AsyncConnection, statement: str, parameters: Any
+    ) -> list[str]:
+        """Return the plan; SQLite writes `?` for every value in it."""
+        found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return [str(row.detail) for row in found]
 
     async def lock_for_upgrade(self, connection: AsyncConnection) -> None:
         """Do nothing: the transaction began IMMEDIATE, which is the lock."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, TextClause
 from sqlalchemy.schema import SchemaItem
 
 from autovibe.db.discovery import load_models
-from autovibe.db.engine import open_database
+from autovibe.db.engine import open_configured
 from autovibe.kernel.settings import load_settings
 
 # Partitions are made by upkeep, not by migrations.
@@ -78,7 +78,7 @@ def _run(connection: Connection, metadata: MetaData | None) -> None:
 
 
 async def _run_alone() -> None:
-    database = open_database(load_settings(dict(os.environ)).database_url)
+    database = open_configured(load_settings(dict(os.environ)))
     metadata = load_models()
     try:
         async with database.engine.begin() as connection:

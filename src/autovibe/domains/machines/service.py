@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.cache import Region, cached
 from autovibe.domains.machines import repository
 from autovibe.domains.machines.errors import MachineNotFoundError
 from autovibe.domains.machines.messages import machine_message
@@ -19,11 +20,18 @@ from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import machines_pb2
 
 _INSTANT: Final = timedelta(microseconds=1)
+_STATUS: Final = Region(
+    "machine_status",
+    ttl_s=30,
+    row_table="intelligent_machines",
+    row_id=lambda request: request.machine_id,
+)
 
 
 class MachineService:
     """Implements autovibe.v1.MachineService."""
 
+    @cached(_STATUS)
     async def get_machine(
         self, tx: ReadTx, ctx: CallContext, request: machines_pb2.GetMachineRequest
     ) -> machines_pb2.Machine:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
+from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.cache import Region, cached
 from autovibe.db.in_place import hot
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.budgets import (
@@ -29,6 +31,15 @@ from autovibe.kernel.money import ZERO, to_text
 from autovibe.kernel.paging import decode_token, encode_token, page_size
 from autovibe.kernel.protoconv import from_timestamp, id_or_none
 from autovibe.v1 import metering_pb2
+
+_USAGE: Final = "resource_usage"
+# Settling is the hottest path and tells no other process: only a shared cache sees it everywhere.
+_SUMMARIES: Final = Region(
+    "usage_summary",
+    ttl_s=900,
+    tables=(_USAGE, "exchange_rates", "projects", "tasks"),
+    shared_only=True,
+)
 
 
 class MeteringService:
@@ -90,6 +101,7 @@ class MeteringService:
             next_page_token=encode_token(*place_of(budgets[size - 1])) if more else "",
         )
 
+    @cached(_SUMMARIES)
     async def get_usage(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetUsageRequest
     ) -> metering_pb2.UsageReport:
@@ -154,6 +166,7 @@ class MeteringService:
     ) -> metering_pb2.SettleManyResponse:
         """Settle or release holds; a cost that was incurred is never refused."""
         verdicts = await settle_many(tx, ctx, request.settlements)
+        tx.stale(_USAGE)
         return metering_pb2.SettleManyResponse(verdicts=verdicts)
 
     async def record_usage_many(
@@ -167,12 +180,14 @@ class MeteringService:
             BudgetUnitMismatchError: they are in another unit than the budget.
         """
         recorded = await record_usage_many(tx, ctx, request.samples)
+        tx.stale(_USAGE)
         return metering_pb2.RecordUsageManyResponse(recorded=recorded)
 
     async def recover_reservations(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecoverReservationsRequest
     ) -> metering_pb2.RecoverReservationsResponse:
         """End what dead instances left open, and what has expired."""
+        tx.stale(_USAGE)
         return await recover(tx, ctx, request.instance_ids)
 
 

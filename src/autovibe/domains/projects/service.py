@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.cache import Region, cached
 from autovibe.domains.projects import repository
 from autovibe.domains.projects.errors import ProjectExistsError, ProjectNotFoundError
 from autovibe.domains.projects.messages import project_message
@@ -22,6 +23,7 @@ from autovibe.v1 import projects_pb2
 DEFAULT_GREEDINESS: Final = Decimal("0.50")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufeff]")
 _MAX_STEM: Final = 200
+_LISTS: Final = Region("project_list", ttl_s=300, tables=("projects",))
 
 
 class ProjectService:
@@ -56,6 +58,7 @@ class ProjectService:
         """
         return project_message(await get_project(tx, request.project))
 
+    @cached(_LISTS)
     async def list_projects(
         self, tx: ReadTx, ctx: CallContext, request: projects_pb2.ListProjectsRequest
     ) -> projects_pb2.ListProjectsResponse:

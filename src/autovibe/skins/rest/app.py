@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,9 +25,15 @@ from autovibe.skins.rest.problems import (
 )
 from autovibe.skins.rest.routes import add_routes
 
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
 
 def build_app(
-    operations: Operations, authenticate: Authenticate, *, allowed_hosts: Collection[str]
+    operations: Operations,
+    authenticate: Authenticate,
+    *,
+    allowed_hosts: Collection[str],
+    metrics: Callable[[], bytes] | None = None,
 ) -> FastAPI:
     """Return the application that serves the operations for people under /api/v1.
 
@@ -35,6 +41,7 @@ def build_app(
         operations: what runs the calls.
         authenticate: from a token to an actor.
         allowed_hosts: Host headers that are answered, with port (see `guard.local_hosts`).
+        metrics: what `/metrics` answers with, in the text format of Prometheus.
     """
     app = FastAPI(
         title="autovibe",
@@ -69,8 +76,12 @@ def build_app(
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok")
 
+    async def metrics_page(_request: Request) -> Response:
+        return Response(metrics() if metrics else b"", media_type=_METRICS_TYPE)
+
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
+    app.add_route("/metrics", metrics_page, include_in_schema=False)
     app.add_route("/healthz", healthz, include_in_schema=False)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Collection, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,6 +43,7 @@ async def serve_rest(
     port: int,
     *,
     allowed_hosts: Collection[str] = (),
+    metrics: Callable[[], bytes] | None = None,
 ) -> AsyncGenerator[RestServer]:
     """Serve the operations for people until the block ends; calls under way get five seconds.
 
@@ -52,6 +53,7 @@ async def serve_rest(
         host: address to listen on.
         port: 0 takes any free one.
         allowed_hosts: Host headers that are answered beside the address itself and the loopback's.
+        metrics: what `/metrics` answers with.
 
     Raises:
         PortTakenError: another program listens there.
@@ -64,6 +66,7 @@ async def serve_rest(
             operations,
             authenticate,
             allowed_hosts={own, *local_hosts(server.port), *allowed_hosts},
+            metrics=metrics,
         )
         async with _served(app, listener):
             yield server
