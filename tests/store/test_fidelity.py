@@ -100,15 +100,15 @@ def test_holes_stay_where_they_were_and_zeros_stay_zeros(
 def test_huge_hole_costs_neither_space_nor_memory(store: Store, tmp_path: Path):
     tree = tmp_path / "tree"
     tree.mkdir()
-    sparse(tree / "disk.img", 2 << 30, (1 << 30, b"boot"))
+    sparse(tree / "disk.img", 512 << 20, (300 << 20, b"boot"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = store.snapshot({"w": tree})
     store.restore(taken.root, tmp_path / "out", path="w")
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown_kib < 32 << 10
+    assert grown_kib < 16 << 10
     assert taken.stored_bytes < 100_000
     restored = (tmp_path / "out" / "disk.img").stat()
-    assert restored.st_size == 2 << 30
+    assert restored.st_size == 512 << 20
     assert restored.st_blocks * 512 < _MIB
     assert store.verify(taken.root).ok
 
@@ -118,12 +118,12 @@ def test_large_file_takes_constant_memory(store: Store, tmp_path: Path):
     tree.mkdir()
     piece = random.Random(1).randbytes(_MIB)
     with (tree / "large").open("wb") as file:
-        for number in range(256):
+        for number in range(128):
             file.write(number.to_bytes(4, "big") + piece[4:])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = store.snapshot({"w": tree})
     store.restore(taken.root, tmp_path / "out", path="w")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 48 << 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10
     assert differences(tree, tmp_path / "out") == []
 
 
@@ -214,7 +214,7 @@ def plant(top: Path, wanted: dict[bytes, tuple[object, ...]]) -> None:
 
 
 _SETTINGS = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
