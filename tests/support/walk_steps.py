@@ -313,6 +313,19 @@ async def _look(services: Services, found: Found) -> None:
     await checkpoints.get_checkpoint_tree(
         checkpoints_pb2.GetCheckpointTreeRequest(project="website")
     )
+    newest = (
+        await checkpoints.list_checkpoints(
+            checkpoints_pb2.ListCheckpointsRequest(project="website")
+        )
+    ).checkpoints
+    await checkpoints.get_checkpoint_path(
+        checkpoints_pb2.GetCheckpointPathRequest(
+            checkpoint_id=newest[0].id, to_checkpoint_id=newest[-1].id
+        )
+    )
+    await checkpoints.list_running_machines(
+        checkpoints_pb2.ListRunningMachinesRequest(project="website")
+    )
     await services.metering.list_budgets(
         metering_pb2.ListBudgetsRequest(project="website", task_id=task_id)
     )

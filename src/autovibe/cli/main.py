@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "up": ("autovibe.cli.local.up:up", "Serve the control plane on this host."),
     "project": ("autovibe.cli.client.project:project", "Create, list and show projects."),
     "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
+    "status": ("autovibe.cli.client.status:status", "Show the machines that run now."),
     "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),
     "checkpoint": (
         "autovibe.cli.client.checkpoint:checkpoint",

@@ -59,10 +59,22 @@ def decode_place(token: str) -> tuple[datetime, uuid.UUID] | None:
         InvalidArgumentError: the token is none of ours.
     """
     key = decode_token(token, 2)
-    if key is None:
-        return None
+    return None if key is None else _place(*key)
+
+
+def decode_named_place(token: str) -> tuple[str, datetime, uuid.UUID] | None:
+    """Return name, time and id of the last row of the page before, `None` for the first page.
+
+    Raises:
+        InvalidArgumentError: the token is none of ours.
+    """
+    key = decode_token(token, 3)
+    return None if key is None else (key[0], *_place(*key[1:]))
+
+
+def _place(time_text: str, id_text: str) -> tuple[datetime, uuid.UUID]:
     try:
-        time, row_id = datetime.fromisoformat(key[0]), uuid.UUID(key[1])
+        time, row_id = datetime.fromisoformat(time_text), uuid.UUID(id_text)
     except ValueError:
         raise _not_ours() from None
     if time.tzinfo is None:

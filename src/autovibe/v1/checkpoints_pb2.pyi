@@ -228,6 +228,64 @@ class CheckpointNode(_message.Message):
     pruned: bool
     def __init__(self, id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., creating_machine_id: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned: _Optional[bool] = ...) -> None: ...
 
+class GetCheckpointPathRequest(_message.Message):
+    __slots__ = ("checkpoint_id", "to_checkpoint_id")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    to_checkpoint_id: str
+    def __init__(self, checkpoint_id: _Optional[str] = ..., to_checkpoint_id: _Optional[str] = ...) -> None: ...
+
+class CheckpointPath(_message.Message):
+    __slots__ = ("nodes", "common_ancestor_id")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    COMMON_ANCESTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[CheckpointNode]
+    common_ancestor_id: str
+    def __init__(self, nodes: _Optional[_Iterable[_Union[CheckpointNode, _Mapping]]] = ..., common_ancestor_id: _Optional[str] = ...) -> None: ...
+
+class ListRunningMachinesRequest(_message.Message):
+    __slots__ = ("project", "page_size", "page_token")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    page_size: int
+    page_token: str
+    def __init__(self, project: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRunningMachinesResponse(_message.Message):
+    __slots__ = ("machines", "next_page_token")
+    MACHINES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    machines: _containers.RepeatedCompositeFieldContainer[RunningMachine]
+    next_page_token: str
+    def __init__(self, machines: _Optional[_Iterable[_Union[RunningMachine, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RunningMachine(_message.Message):
+    __slots__ = ("machine_id", "project_id", "project_name", "machine_type", "status", "current_progress", "spawned_at", "last_checkpoint_id", "last_checkpoint_at", "last_checkpoint_type")
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SPAWNED_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECKPOINT_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECKPOINT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    project_id: str
+    project_name: str
+    machine_type: str
+    status: str
+    current_progress: str
+    spawned_at: _timestamp_pb2.Timestamp
+    last_checkpoint_id: str
+    last_checkpoint_at: _timestamp_pb2.Timestamp
+    last_checkpoint_type: str
+    def __init__(self, machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., project_name: _Optional[str] = ..., machine_type: _Optional[str] = ..., status: _Optional[str] = ..., current_progress: _Optional[str] = ..., spawned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_checkpoint_id: _Optional[str] = ..., last_checkpoint_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_checkpoint_type: _Optional[str] = ...) -> None: ...
+
 class ListCheckpointFilesRequest(_message.Message):
     __slots__ = ("checkpoint_id", "path", "home", "page_size", "page_token", "paths")
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]

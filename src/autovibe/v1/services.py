@@ -46,6 +46,18 @@ class CheckpointService(Protocol):
         """Show how the checkpoints of a project descend from each other."""
         ...
 
+    async def get_checkpoint_path(
+        self, request: checkpoints_pb2.GetCheckpointPathRequest, /
+    ) -> checkpoints_pb2.CheckpointPath:
+        """Show the way from one checkpoint to another: up to where they part, then down."""
+        ...
+
+    async def list_running_machines(
+        self, request: checkpoints_pb2.ListRunningMachinesRequest, /
+    ) -> checkpoints_pb2.ListRunningMachinesResponse:
+        """Show the machines that run, with their newest checkpoints."""
+        ...
+
     async def list_checkpoint_files(
         self, request: checkpoints_pb2.ListCheckpointFilesRequest, /
     ) -> checkpoints_pb2.ListCheckpointFilesResponse:

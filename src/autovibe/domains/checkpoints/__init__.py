@@ -11,13 +11,14 @@ from autovibe.domains.checkpoints.recording import (
     get_readable_root,
     newest_consistent,
 )
-from autovibe.domains.checkpoints.repository import count_of_machines
+from autovibe.domains.checkpoints.repository import PathVersion, count_of_machines, path_history
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 
 __all__ = [
     "REPOSITORY_ROOT",
     "CheckpointService",
     "LeaseCheck",
+    "PathVersion",
     "StoreWork",
     "change_message",
     "count_of_machines",
@@ -28,4 +29,5 @@ __all__ = [
     "is_git_internal",
     "manifest_of",
     "newest_consistent",
+    "path_history",
 ]

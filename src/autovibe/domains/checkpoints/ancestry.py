@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.checkpoints.repository import Node, find_node
+from autovibe.domains.checkpoints.repository import Node, ancestor_at, find_node
 
 
 async def far_ancestor(tx: ReadTx | WriteTx, parent: Node) -> Node:
@@ -20,10 +20,6 @@ async def descends_from(
 ) -> bool:
     """Return whether a checkpoint is `ancestor_id` or comes after it."""
     target = await find_node(tx, ancestor_id)
-    node = await find_node(tx, checkpoint_id)
-    if target is None or node is None or node.project_id != target.project_id:
+    if target is None:
         return False
-    while node is not None and node.depth > target.depth:
-        far = node.jump_checkpoint_id if (node.jump_depth or 0) >= target.depth else None
-        node = await find_node(tx, far or node.parent_checkpoint_id)
-    return node is not None and node.id == target.id
+    return await ancestor_at(tx, checkpoint_id, target.depth) == ancestor_id

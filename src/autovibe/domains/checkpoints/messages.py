@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autovibe.domains.checkpoints.models import Checkpoint
-from autovibe.domains.checkpoints.repository import TreeRow
+from autovibe.domains.checkpoints.repository import RunningMachine, TreeRow
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.kernel.text import utf8
 from autovibe.store import Change, Entry
@@ -52,6 +52,22 @@ def node_message(row: TreeRow) -> checkpoints_pb2.CheckpointNode:
         verification_status=row.verification_status,
         created_at=timestamp(row.created_at),
         pruned=row.pruned_at is not None,
+    )
+
+
+def running_message(row: RunningMachine) -> checkpoints_pb2.RunningMachine:
+    """Return the message of a machine that runs."""
+    return checkpoints_pb2.RunningMachine(
+        machine_id=str(row.machine_id),
+        project_id=id_text(row.project_id),
+        project_name=row.project_name,
+        machine_type=row.machine_type,
+        status=row.status,
+        current_progress=row.current_progress or "",
+        spawned_at=timestamp(row.spawned_at),
+        last_checkpoint_id=id_text(row.last_checkpoint_id),
+        last_checkpoint_at=timestamp(row.last_checkpoint_at),
+        last_checkpoint_type=row.last_checkpoint_type or "",
     )
 
 

@@ -6,9 +6,10 @@ import uuid
 from typing import Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.cache import Region, cached
 from autovibe.domains.checkpoints import repository
 from autovibe.domains.checkpoints.importing import ImportDirectory, Importer, ScanSecrets
-from autovibe.domains.checkpoints.messages import checkpoint_message, node_message
+from autovibe.domains.checkpoints.messages import checkpoint_message, node_message, running_message
 from autovibe.domains.checkpoints.reading import (
     DiffCheckpoints,
     ListCheckpointFiles,
@@ -23,12 +24,26 @@ from autovibe.domains.checkpoints.recording import (
 )
 from autovibe.domains.projects import get_project, resolve_project_id
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.paging import decode_place, encode_place, page_size
+from autovibe.kernel.paging import (
+    decode_named_place,
+    decode_place,
+    encode_place,
+    encode_token,
+    page_size,
+)
 from autovibe.kernel.protoconv import from_struct, id_or_none, id_text
 from autovibe.store import CheckpointStore
 from autovibe.v1 import checkpoints_pb2
 
 _TREE_LIMIT: Final = 10_000
+# Immutable from here on, but for what thinning marks, and that is noticed.
+_VERIFIED: Final = Region(
+    "verified_checkpoint",
+    ttl_s=3_600,
+    row_table="checkpoints",
+    row_id=lambda request: request.checkpoint_id,
+    keep=lambda checkpoint: checkpoint.verification_status == "verified",
+)
 
 
 class StoreWork(Importer, Verifier, Protocol):
@@ -64,6 +79,7 @@ class CheckpointService:
         self.restore_checkpoint = RestoreCheckpoint(store)
         self.verify_checkpoint = VerifyCheckpoint(store_work)
 
+    @cached(_VERIFIED)
     async def get_checkpoint(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.GetCheckpointRequest
     ) -> checkpoints_pb2.Checkpoint:
@@ -105,6 +121,48 @@ class CheckpointService:
             nodes=[node_message(row) for row in rows[:_TREE_LIMIT]],
             current_checkpoint_id=id_text(project.current_checkpoint_id),
             truncated=len(rows) > _TREE_LIMIT,
+        )
+
+    async def get_checkpoint_path(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.GetCheckpointPathRequest
+    ) -> checkpoints_pb2.CheckpointPath:
+        """Return the way from one checkpoint to another.
+
+        Raises:
+            CheckpointNotFoundError: there is no such checkpoint.
+        """
+        first = await get_checkpoint(tx, request.checkpoint_id)
+        last = await get_checkpoint(tx, request.to_checkpoint_id)
+        meeting = await repository.common_ancestor(tx, first.id, last.id)
+        answer = checkpoints_pb2.CheckpointPath(common_ancestor_id=id_text(meeting))
+        if meeting is not None:
+            rows = await repository.path_between(tx, first.id, last.id, meeting)
+            answer.nodes.extend(node_message(row) for row in rows)
+        return answer
+
+    async def list_running_machines(
+        self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListRunningMachinesRequest
+    ) -> checkpoints_pb2.ListRunningMachinesResponse:
+        """Return one page of the machines that run.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        size = page_size(request.page_size)
+        rows = await repository.running_machines(
+            tx,
+            project_id=await resolve_project_id(tx, request.project) if request.project else None,
+            after=decode_named_place(request.page_token),
+            limit=size + 1,
+        )
+        last = rows[size - 1] if len(rows) > size else None
+        return checkpoints_pb2.ListRunningMachinesResponse(
+            machines=[running_message(row) for row in rows[:size]],
+            next_page_token=encode_token(
+                last.project_name, last.spawned_at.isoformat(), str(last.machine_id)
+            )
+            if last
+            else "",
         )
 
     async def record_checkpoint(

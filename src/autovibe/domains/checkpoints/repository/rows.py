@@ -1,4 +1,4 @@
-"""Queries on checkpoints."""
+"""Queries on single checkpoints and pages of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import func, or_, select
 
@@ -44,6 +44,21 @@ async def find_newest_with_root(
         .where(
             Checkpoint.project_id == project_id,
             Checkpoint.manifest_root == manifest_root,
+            Checkpoint.verification_status == "verified",
+            Checkpoint.pruned_at.is_(None),
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def latest_verified(tx: ReadTx | WriteTx, project_id: uuid.UUID) -> Checkpoint | None:
+    """Return the newest verified checkpoint of a project whose files are still there."""
+    query = (
+        select(Checkpoint)
+        .where(
+            Checkpoint.project_id == project_id,
             Checkpoint.verification_status == "verified",
             Checkpoint.pruned_at.is_(None),
         )
@@ -91,19 +106,23 @@ class TreeRow(NamedTuple):
     pruned_at: datetime | None
 
 
+TREE_COLUMNS: Final = (
+    Checkpoint.id,
+    Checkpoint.parent_checkpoint_id,
+    Checkpoint.checkpoint_type,
+    Checkpoint.depth,
+    Checkpoint.creating_machine_id,
+    Checkpoint.verification_status,
+    Checkpoint.created_at,
+    Checkpoint.pruned_at,
+)
+"""The columns of a `TreeRow`, in its order."""
+
+
 async def tree_of(tx: ReadTx | WriteTx, project_id: uuid.UUID, limit: int) -> Sequence[TreeRow]:
     """Return the checkpoints of a project, parents before children, without their manifests."""
     query = (
-        select(
-            Checkpoint.id,
-            Checkpoint.parent_checkpoint_id,
-            Checkpoint.checkpoint_type,
-            Checkpoint.depth,
-            Checkpoint.creating_machine_id,
-            Checkpoint.verification_status,
-            Checkpoint.created_at,
-            Checkpoint.pruned_at,
-        )
+        select(*TREE_COLUMNS)
         .where(Checkpoint.project_id == project_id)
         .order_by(Checkpoint.depth, Checkpoint.created_at, Checkpoint.id)
         .limit(limit)

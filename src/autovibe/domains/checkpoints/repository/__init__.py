@@ -1,0 +1,45 @@
+"""Queries on checkpoints."""
+
+from autovibe.domains.checkpoints.repository.history import PathVersion, path_history
+from autovibe.domains.checkpoints.repository.lineage import (
+    ancestor_at,
+    ancestors,
+    common_ancestor,
+    descendants,
+    evolution,
+    path_between,
+)
+from autovibe.domains.checkpoints.repository.rows import (
+    Node,
+    TreeRow,
+    count_of_machines,
+    find_between,
+    find_newest_with_root,
+    find_node,
+    latest_verified,
+    list_page,
+    tree_of,
+)
+from autovibe.domains.checkpoints.repository.running import RunningMachine, running_machines
+
+__all__ = [
+    "Node",
+    "PathVersion",
+    "RunningMachine",
+    "TreeRow",
+    "ancestor_at",
+    "ancestors",
+    "common_ancestor",
+    "count_of_machines",
+    "descendants",
+    "evolution",
+    "find_between",
+    "find_newest_with_root",
+    "find_node",
+    "latest_verified",
+    "list_page",
+    "path_between",
+    "path_history",
+    "running_machines",
+    "tree_of",
+]
