@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from autovibe.cli.local import store_upkeep
@@ -143,6 +144,7 @@ def test_prune_keeps_what_the_rules_say_and_tells_before(store, tree):
 
 def test_prune_of_the_store_of_a_home_keeps_every_ref(cli, home, tree):
     assert cli("store", "init").status == 0
+    assert home.stat().st_mode & 0o777 == 0o700
     (home / "autovibe.db").touch()
     first = cli("store", "snapshot", str(tree), "--json").document()["ref"]
     (tree / "data.bin").write_bytes(b"changed")
@@ -241,3 +243,6 @@ def test_control_characters_of_names_do_not_reach_the_terminal(store, tree):
 def test_grace_of_nothing_is_a_time():
     assert not store_upkeep.Duration().convert("0", None, None)
     assert store_upkeep.Duration().convert("2d", None, None).days == 2
+    assert store_upkeep.Duration().convert("2y", None, None).days == 730
+    with pytest.raises(click.BadParameter):
+        store_upkeep.Duration().convert("2 fortnights", None, None)

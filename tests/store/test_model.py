@@ -75,7 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         # In memory where there is such a place: a busy disk would take seconds to sync it all.
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - as above
+        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.top = Path(tempfile.mkdtemp(prefix="autovibe-model-", dir=place))
         self.tree = self.top / "tree"
         self.tree.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -139,6 +140,55 @@ def test_cache_vouches_for_nothing_that_was_pruned(store: Store, tree: Path, clo
     assert again.root == root
     assert again.read_bytes > 0
     assert Store.open(store.path).verify(root).ok
+
+
+def test_cache_of_a_snapshot_that_is_still_whole_outlives_a_prune(
+    store: Store, tree: Path, clock: LaterClock
+):
+    cache = StatCache()
+    commit(store, tree, "checkpoints/old", 1)
+    clock.ahead = timedelta(seconds=5)
+    fill(tree, 2)
+    store.write_ref("checkpoints/new", store.snapshot({"w": tree}, cache=cache).root)
+    store.delete_ref("checkpoints/old")
+    clock.ahead = timedelta(hours=2)
+    epoch = store._guard.epoch()
+    assert Store.open(store.path, clock=clock).prune(grace=NO_GRACE).objects_removed > 0
+    assert store._guard.epoch() != epoch
+    assert store.snapshot({"w": tree}, cache=cache).read_bytes == 0
+    store.delete_ref("checkpoints/new")
+    clock.ahead = timedelta(hours=5)
+    assert Store.open(store.path, clock=clock).prune(grace=NO_GRACE).objects_removed > 0
+    again = store.snapshot({"w": tree}, cache=cache)
+    assert again.read_bytes == 180_000
+    assert Store.open(store.path).verify(again.root).ok
+
+
+def test_process_forked_during_a_snapshot_does_not_keep_its_lock(
+    store: Store, tree: Path, clock: LaterClock
+):
+    commit(store, tree, "checkpoints/old", 1)
+    store.delete_ref("checkpoints/old")
+    clock.ahead = timedelta(hours=2)
+    children: list[int] = []
+    reading, writing = os.pipe()
+
+    def fork_once() -> None:
+        child = os.fork()
+        if child == 0:
+            os.close(writing)
+            os.read(reading, 1)  # until the other end is closed
+            os._exit(0)
+        children.append(child)
+
+    try:
+        store.snapshot({"w": tree}, on_read=fork_once)
+        assert store.prune(grace=NO_GRACE, wait_s=0).packs_removed == 0
+    finally:
+        os.close(writing)
+        os.close(reading)
+        for child in children:
+            os.waitpid(child, 0)
 
 
 def test_object_pruned_by_another_process_is_stored_again(

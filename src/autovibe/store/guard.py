@@ -71,7 +71,7 @@ class Guard:
             fcntl.flock(fd, fcntl.LOCK_SH)
             yield self.epoch()
         finally:
-            os.close(fd)
+            _release(fd)
 
     @contextlib.contextmanager
     def removing(self, wait_s: float, clock: Clock) -> Generator[None]:
@@ -86,7 +86,7 @@ class Guard:
             _acquire(fd, wait_s, clock, str(self._path))
             yield
         finally:
-            os.close(fd)
+            _release(fd)
 
     @contextlib.contextmanager
     def maintaining(self) -> Generator[None]:
@@ -107,11 +107,19 @@ class Guard:
                 raise StoreBusyError(msg, path=str(self._path)) from None
             yield
         finally:
-            os.close(fd)
+            _release(fd)
 
     def _open(self, name: str) -> int:
         with store_writes(self._path):
             return os.open(self._path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _release(fd: int) -> None:
+    """Unlock and close: a process forked meanwhile shares the lock, and closing alone keeps it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
 
 
 def _acquire(fd: int, wait_s: float, clock: Clock, path: str) -> None:

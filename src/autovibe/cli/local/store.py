@@ -27,6 +27,7 @@ from autovibe.cli.render import plural, size, table
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
 from autovibe.kernel.ids import new_id
+from autovibe.kernel.settings import ensure_home, load_settings
 from autovibe.store import Change, Exclude, Ref, RestoreResult, Snapshot, iter_patch
 
 _MARKS: Final = {
@@ -60,6 +61,8 @@ def init(store_path: Path | None, key_file: Path | None, *, as_json: bool) -> No
 
     One that is there already is only opened.
     """
+    if store_path is None:
+        ensure_home(load_settings())
     opened = open_store(store_path, key_file, create=True)
     if as_json:
         print_json({"path": str(opened.path), "id": opened.store_id})

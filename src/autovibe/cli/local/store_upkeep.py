@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,14 +27,22 @@ from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import pairs, plural, size
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
-from autovibe.kernel.units import parse_duration_s
 from autovibe.store import Damage, KeepRules, PruneResult, Store
 
 _SHOWN: Final = 20
+_TIME: Final = re.compile(r"(\d{1,6})([smhdwy]?)", re.ASCII)
+_UNITS: Final = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "y": timedelta(days=365),
+}
 
 
 class Duration(click.ParamType[timedelta]):
-    """A time such as 30d or 12h; 0 is allowed."""
+    """A time such as 12h, 30d, 8w or 2y; 0 is allowed."""
 
     name = "time"
 
@@ -41,10 +50,12 @@ class Duration(click.ParamType[timedelta]):
         self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
         """Read the time."""
-        del param, ctx
         if isinstance(value, timedelta):
             return value
-        return timedelta(0) if value.strip() == "0" else timedelta(seconds=parse_duration_s(value))
+        match = _TIME.fullmatch(value.strip())
+        if match is None:
+            self.fail(f"{value!r} is no time such as 12h, 30d, 8w or 2y", param, ctx)
+        return int(match[1]) * _UNITS[match[2] or "s"]
 
 
 @click.command(epilog="Example: autovibe store verify --share 0.1")
