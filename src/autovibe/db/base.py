@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,12 +10,20 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import CheckConstraint, MetaData
+from sqlalchemy import CheckConstraint, MetaData, event
 from sqlalchemy.ext.asyncio import AsyncAttrs
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, Mapper, mapped_column
 from sqlalchemy.types import Uuid
 
-from autovibe.db.types import ExactDecimal, Json, UtcDateTime, random_uuid, utc_now
+from autovibe.db.types import (
+    ExactDecimal,
+    Json,
+    UtcDateTime,
+    no_texts,
+    random_uuid,
+    text_array,
+    utc_now,
+)
 from autovibe.kernel.ids import new_id
 
 CLOCK: Final = "clock"
@@ -52,6 +61,12 @@ class Base(AsyncAttrs, DeclarativeBase):
             setattr(self, name, value)
 
 
+@event.listens_for(Mapper, "before_configured")
+def _load_all_models() -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
+    """Make the classes known that relationships name by text, whichever model is used first."""
+    importlib.import_module("autovibe.db.discovery").load_models()
+
+
 def clock_time(**options: Any) -> MappedColumn[datetime]:
     """Return a NOT NULL time; the default is the transaction's clock (in SQL the database's)."""
     return mapped_column(
@@ -62,6 +77,11 @@ def clock_time(**options: Any) -> MappedColumn[datetime]:
 def json_object() -> MappedColumn[dict[str, Any]]:
     """Return a NOT NULL JSON column that defaults to `{}`."""
     return mapped_column(Json, nullable=False, default=dict, server_default="{}")
+
+
+def tags() -> MappedColumn[list[str]]:
+    """Return a NOT NULL list of texts of at most 50 characters; it defaults to the empty one."""
+    return mapped_column(text_array(50), nullable=False, default=list, server_default=no_texts())
 
 
 def money(scale: int = 6) -> ExactDecimal:

@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, Numeric, String
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -25,6 +25,17 @@ Json: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "po
 
 BigIdentity: Final = BigInteger().with_variant(Integer(), "sqlite")
 """BIGINT; on SQLite the INTEGER that alone can be a rowid."""
+
+
+def text_array(length: int | None = None) -> TypeEngine[Any]:
+    """Return the type of a list of texts: VARCHAR(length)[] or TEXT[]; JSON on SQLite."""
+    item = Text() if length is None else String(length)
+    return JSON(none_as_null=True).with_variant(ARRAY(item), "postgresql")
+
+
+def real_array() -> TypeEngine[Any]:
+    """Return the type of a list of single-precision numbers: REAL[]; JSON on SQLite."""
+    return JSON(none_as_null=True).with_variant(ARRAY(REAL()), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -194,6 +205,13 @@ class utc_now(GenericFunction[datetime]):  # noqa: N801 - SQL functions are name
     inherit_cache = True
 
 
+class no_texts(GenericFunction[list[str]]):  # noqa: N801 - SQL functions are named in lower case
+    """Return an empty list of texts as a server default."""
+
+    type = JSON()
+    inherit_cache = True
+
+
 class random_uuid(GenericFunction[uuid.UUID]):  # noqa: N801 - SQL functions are named in lower case
     """Return a version 4 UUID as a server default."""
 
@@ -220,6 +238,18 @@ def _now(element: utc_now, compiler: SQLCompiler, **_: Any) -> str:  # pyright: 
 def _now_sqlite(element: utc_now, compiler: SQLCompiler, **_: Any) -> str:  # pyright: ignore[reportUnusedFunction]  # registered by the decorator
     del element, compiler
     return SQLITE_NOW
+
+
+@compiles(no_texts)
+def _no_texts(element: no_texts, compiler: SQLCompiler, **_: Any) -> str:  # pyright: ignore[reportUnusedFunction]  # registered by the decorator
+    del element, compiler
+    return "'{}'"
+
+
+@compiles(no_texts, "sqlite")
+def _no_texts_sqlite(element: no_texts, compiler: SQLCompiler, **_: Any) -> str:  # pyright: ignore[reportUnusedFunction]  # registered by the decorator
+    del element, compiler
+    return "'[]'"
 
 
 @compiles(random_uuid)

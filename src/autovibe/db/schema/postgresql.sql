@@ -28,6 +28,23 @@ BEGIN
 END
 $$;
 
+CREATE TABLE public.agent_executions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    execution_id character varying(100) NOT NULL,
+    task_execution_id uuid,
+    machine_id uuid,
+    agent_name character varying(100) NOT NULL,
+    prompt text NOT NULL,
+    status character varying(50) DEFAULT 'running'::character varying NOT NULL,
+    result jsonb,
+    tokens_used integer,
+    duration_ms integer,
+    completed_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_agent_executions_status CHECK (((status)::text = ANY ((ARRAY['running'::character varying, 'completed'::character varying, 'failed'::character varying])::text[])))
+);
+
 CREATE TABLE public.alembic_version (
     version_num character varying(32) NOT NULL
 );
@@ -46,6 +63,29 @@ CREATE TABLE public.api_tokens (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT ck_api_tokens_one_owner CHECK ((((user_id IS NULL) OR (machine_id IS NULL)) AND ((user_id IS NULL) OR (worker_id IS NULL)) AND ((machine_id IS NULL) OR (worker_id IS NULL))))
+);
+
+CREATE TABLE public.approval_requests (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    task_id uuid,
+    execution_id uuid,
+    machine_id uuid,
+    conversation_id uuid,
+    kind character varying(20) NOT NULL,
+    title character varying(255) NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    options jsonb DEFAULT '[]'::jsonb NOT NULL,
+    default_answer character varying(255),
+    deadline_at timestamp with time zone,
+    status character varying(20) DEFAULT 'open'::character varying NOT NULL,
+    answer jsonb,
+    answered_by uuid,
+    answered_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_approval_requests_answered CHECK ((((status)::text = 'answered'::text) = (answered_at IS NOT NULL))),
+    CONSTRAINT ck_approval_requests_kind CHECK (((kind)::text = ANY ((ARRAY['start'::character varying, 'tool_use'::character varying, 'question'::character varying, 'apply'::character varying, 'budget'::character varying])::text[]))),
+    CONSTRAINT ck_approval_requests_status CHECK (((status)::text = ANY ((ARRAY['open'::character varying, 'answered'::character varying, 'expired'::character varying, 'cancelled'::character varying])::text[])))
 );
 
 CREATE TABLE public.audit_log (
@@ -120,6 +160,43 @@ CREATE TABLE public.budget_reservations (
     CONSTRAINT ck_budget_reservations_state CHECK (((state)::text = ANY ((ARRAY['reserved'::character varying, 'forwarded'::character varying, 'settled'::character varying, 'released'::character varying, 'expired'::character varying, 'uncertain'::character varying])::text[])))
 );
 
+CREATE TABLE public.chat_attachments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    message_id uuid NOT NULL,
+    file_name character varying(255) NOT NULL,
+    file_path character varying(500) NOT NULL,
+    file_type character varying(50),
+    file_size_bytes bigint,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.chat_conversations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    title character varying(255),
+    project_id uuid,
+    task_id uuid,
+    created_by uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.chat_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    conversation_id uuid NOT NULL,
+    sender_type character varying(10) NOT NULL,
+    sender_id uuid,
+    message text NOT NULL,
+    message_type character varying(20) DEFAULT 'text'::character varying NOT NULL,
+    parent_message_id uuid,
+    edited_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_chat_messages_sender_type CHECK (((sender_type)::text = ANY ((ARRAY['user'::character varying, 'worker'::character varying, 'system'::character varying, 'controller'::character varying])::text[]))),
+    CONSTRAINT ck_chat_messages_type CHECK (((message_type)::text = ANY ((ARRAY['text'::character varying, 'question'::character varying, 'response'::character varying, 'status'::character varying, 'error'::character varying])::text[])))
+);
+
 CREATE TABLE public.checkpoint_verification_queue (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     checkpoint_id uuid NOT NULL,
@@ -166,6 +243,36 @@ CREATE TABLE public.checkpoints (
     CONSTRAINT ck_checkpoints_verification_status CHECK (((verification_status)::text = ANY ((ARRAY['pending'::character varying, 'verifying'::character varying, 'verified'::character varying, 'failed'::character varying])::text[]))),
     CONSTRAINT ck_checkpoints_verified_has_time CHECK ((((verification_status)::text <> 'verified'::text) OR (verified_at IS NOT NULL))),
     CONSTRAINT valid_verification_time CHECK (((verified_at IS NULL) OR (verified_at >= created_at)))
+);
+
+CREATE TABLE public.context_document_versions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    document_id uuid NOT NULL,
+    version integer NOT NULL,
+    title character varying(255) NOT NULL,
+    content text NOT NULL,
+    tags character varying(50)[] DEFAULT '{}'::character varying[] NOT NULL,
+    created_by uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.context_documents (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    project_id uuid,
+    title character varying(255) NOT NULL,
+    document_type character varying(50) NOT NULL,
+    content text NOT NULL,
+    repository_url character varying(500),
+    tags character varying(50)[] DEFAULT '{}'::character varying[] NOT NULL,
+    created_by uuid,
+    version integer DEFAULT 1 NOT NULL,
+    deleted_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_context_documents_type CHECK (((document_type)::text = ANY ((ARRAY['design'::character varying, 'plan'::character varying, 'specification'::character varying, 'guide'::character varying, 'reference'::character varying])::text[]))),
+    CONSTRAINT ck_context_documents_version CHECK ((version >= 1))
 );
 
 CREATE TABLE public.exchange_rates (
@@ -222,6 +329,70 @@ CREATE TABLE public.executions (
     CONSTRAINT ck_executions_status CHECK (((status)::text = ANY ((ARRAY['running'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying, 'cancelled'::character varying])::text[])))
 );
 
+CREATE TABLE public.hub_checkpoints (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    hub_id uuid NOT NULL,
+    checkpoint_type character varying(50) NOT NULL,
+    proxmox_snapshot_id character varying(200) NOT NULL,
+    trigger_reason character varying(200),
+    system_metrics jsonb,
+    active_machines integer DEFAULT 0 NOT NULL,
+    active_projects integer DEFAULT 0 NOT NULL,
+    checkpoint_size_gb numeric(10,3),
+    verification_status character varying(50) DEFAULT 'pending'::character varying NOT NULL,
+    verified_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_hub_checkpoints_status CHECK (((verification_status)::text = ANY ((ARRAY['pending'::character varying, 'verifying'::character varying, 'verified'::character varying, 'failed'::character varying])::text[]))),
+    CONSTRAINT ck_hub_checkpoints_time CHECK (((verified_at IS NULL) OR (verified_at >= created_at))),
+    CONSTRAINT ck_hub_checkpoints_type CHECK (((checkpoint_type)::text = ANY ((ARRAY['daily'::character varying, 'manual'::character varying, 'pre_experiment'::character varying, 'recovery'::character varying])::text[])))
+);
+
+CREATE TABLE public.hub_experiments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name character varying(200) NOT NULL,
+    description text,
+    base_checkpoint_id uuid NOT NULL,
+    original_hub_id uuid NOT NULL,
+    experimental_hub_id uuid,
+    configuration_changes jsonb NOT NULL,
+    success_metrics jsonb,
+    performance_data jsonb,
+    status character varying(50) DEFAULT 'planned'::character varying NOT NULL,
+    duration_days integer DEFAULT 14 NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    result character varying(50),
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_hub_experiments_days CHECK ((duration_days > 0)),
+    CONSTRAINT ck_hub_experiments_result CHECK (((result IS NULL) OR ((result)::text = ANY ((ARRAY['experimental_wins'::character varying, 'original_wins'::character varying, 'inconclusive'::character varying])::text[])))),
+    CONSTRAINT ck_hub_experiments_status CHECK (((status)::text = ANY ((ARRAY['planned'::character varying, 'running'::character varying, 'completed'::character varying, 'failed'::character varying])::text[])))
+);
+
+CREATE TABLE public.hub_instances (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    machine_id uuid,
+    type character varying(50) NOT NULL,
+    status character varying(50) NOT NULL,
+    hypervisor character varying(30) DEFAULT 'proxmox'::character varying NOT NULL,
+    vm_id character varying(100) NOT NULL,
+    vm_node character varying(100),
+    version character varying(50),
+    configuration jsonb DEFAULT '{}'::jsonb NOT NULL,
+    parent_hub_id uuid,
+    experiment_id uuid,
+    spawned_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_checkpoint_at timestamp with time zone,
+    terminated_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_hub_instances_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'experimental'::character varying, 'retiring'::character varying])::text[]))),
+    CONSTRAINT ck_hub_instances_type CHECK (((type)::text = ANY ((ARRAY['primary'::character varying, 'development'::character varying, 'experimental'::character varying, 'domain_specific'::character varying])::text[])))
+);
+
 CREATE TABLE public.instances (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     host character varying(255) NOT NULL,
@@ -263,6 +434,37 @@ CREATE TABLE public.intelligent_machines (
     CONSTRAINT valid_status_values CHECK (((status)::text = ANY ((ARRAY['spawning'::character varying, 'active'::character varying, 'working'::character varying, 'checkpointing'::character varying, 'terminated'::character varying, 'error'::character varying])::text[])))
 );
 
+CREATE TABLE public.llm_round_table_results (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    result_id character varying(100) NOT NULL,
+    prompt text,
+    task_category character varying(100),
+    winner_provider character varying(50),
+    winner_response text,
+    participants jsonb NOT NULL,
+    task_execution_id uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.machine_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    sender_machine_id uuid,
+    recipient_machine_id uuid NOT NULL,
+    message_type character varying(200) NOT NULL,
+    payload jsonb NOT NULL,
+    correlation_id character varying(64),
+    status character varying(20) DEFAULT 'queued'::character varying NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    enqueued_at timestamp with time zone DEFAULT now() NOT NULL,
+    delivered_at timestamp with time zone,
+    processed_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    error_message text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT ck_machine_messages_status CHECK (((status)::text = ANY ((ARRAY['queued'::character varying, 'delivered'::character varying, 'processed'::character varying, 'failed'::character varying, 'dead'::character varying])::text[])))
+);
+
 CREATE TABLE public.maintenance_log (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     operation character varying(100) NOT NULL,
@@ -272,6 +474,20 @@ CREATE TABLE public.maintenance_log (
     duration_ms integer,
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT ck_maintenance_log_status CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failed'::character varying])::text[])))
+);
+
+CREATE TABLE public.orders (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    order_number character varying(50) NOT NULL,
+    user_id uuid,
+    status character varying(50) DEFAULT 'pending'::character varying NOT NULL,
+    total_price numeric(10,2) NOT NULL,
+    subtotal numeric(10,2) NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_orders_amounts CHECK (((subtotal >= (0)::numeric) AND (total_price >= (0)::numeric))),
+    CONSTRAINT ck_orders_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'cancelled'::character varying])::text[])))
 );
 
 CREATE TABLE public.outbox_events (
@@ -289,6 +505,23 @@ ALTER TABLE public.outbox_events ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDE
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.products (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    sku character varying(100) NOT NULL,
+    name character varying(500) NOT NULL,
+    description text,
+    category character varying(100),
+    price numeric(10,2) NOT NULL,
+    inventory_quantity integer DEFAULT 0 NOT NULL,
+    status character varying(50) DEFAULT 'draft'::character varying NOT NULL,
+    tags text[],
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_products_amounts CHECK (((price >= (0)::numeric) AND (inventory_quantity >= 0))),
+    CONSTRAINT ck_products_status CHECK (((status)::text = ANY ((ARRAY['draft'::character varying, 'published'::character varying, 'archived'::character varying])::text[])))
 );
 
 CREATE TABLE public.project_members (
@@ -314,6 +547,24 @@ CREATE TABLE public.projects (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT ck_projects_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'archived'::character varying])::text[]))),
     CONSTRAINT valid_greediness_range CHECK (((greediness >= 0.0) AND (greediness <= 1.0)))
+);
+
+CREATE TABLE public.rag_documents (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    document_id character varying(100) NOT NULL,
+    parent_document_id character varying(100),
+    context_document_id uuid,
+    source_path character varying(500),
+    content text NOT NULL,
+    content_hash character(64) NOT NULL,
+    chunk_index integer,
+    total_chunks integer,
+    embedding_model character varying(100),
+    embedding real[],
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_rag_documents_chunks CHECK (((chunk_index IS NULL) OR (total_chunks IS NULL) OR ((chunk_index >= 0) AND (chunk_index < total_chunks))))
 );
 
 CREATE TABLE public.resource_budgets (
@@ -423,6 +674,23 @@ CREATE TABLE public.tasks (
     CONSTRAINT ck_tasks_type CHECK (((task_type)::text = ANY ((ARRAY['feature'::character varying, 'bugfix'::character varying, 'test'::character varying, 'docs'::character varying, 'refactor'::character varying, 'review'::character varying])::text[])))
 );
 
+CREATE TABLE public.tool_executions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    correlation_id character varying(64) NOT NULL,
+    tool_name character varying(128) NOT NULL,
+    agent_id character varying(100),
+    agent_execution_id uuid,
+    user_id uuid,
+    inputs jsonb NOT NULL,
+    outputs jsonb,
+    status character varying(50) DEFAULT 'running'::character varying NOT NULL,
+    error_message text,
+    duration_ms integer,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_tool_executions_status CHECK (((status)::text = ANY ((ARRAY['running'::character varying, 'success'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[])))
+);
+
 CREATE TABLE public.users (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     username character varying(50) NOT NULL,
@@ -485,6 +753,17 @@ CREATE TABLE public.worker_assignments (
     CONSTRAINT ck_worker_assignments_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[])))
 );
 
+CREATE TABLE public.worker_capabilities (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    worker_id uuid NOT NULL,
+    capability_name character varying(100) NOT NULL,
+    capability_level character varying(20) DEFAULT 'intermediate'::character varying NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_worker_capabilities_level CHECK (((capability_level)::text = ANY ((ARRAY['beginner'::character varying, 'intermediate'::character varying, 'advanced'::character varying, 'expert'::character varying])::text[])))
+);
+
 CREATE TABLE public.workers (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name character varying(100) NOT NULL,
@@ -510,8 +789,14 @@ ALTER TABLE ONLY public.resource_usage ATTACH PARTITION public.resource_usage_de
 ALTER TABLE ONLY public.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
+ALTER TABLE ONLY public.agent_executions
+    ADD CONSTRAINT pk_agent_executions PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT pk_api_tokens PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT pk_approval_requests PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT pk_audit_log PRIMARY KEY (id);
@@ -525,11 +810,26 @@ ALTER TABLE ONLY public.budget_holds
 ALTER TABLE ONLY public.budget_reservations
     ADD CONSTRAINT pk_budget_reservations PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.chat_attachments
+    ADD CONSTRAINT pk_chat_attachments PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.chat_conversations
+    ADD CONSTRAINT pk_chat_conversations PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.chat_messages
+    ADD CONSTRAINT pk_chat_messages PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.checkpoint_verification_queue
     ADD CONSTRAINT pk_checkpoint_verification_queue PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT pk_checkpoints PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.context_document_versions
+    ADD CONSTRAINT pk_context_document_versions PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.context_documents
+    ADD CONSTRAINT pk_context_documents PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.exchange_rates
     ADD CONSTRAINT pk_exchange_rates PRIMARY KEY (id);
@@ -540,23 +840,47 @@ ALTER TABLE ONLY public.execution_logs
 ALTER TABLE ONLY public.executions
     ADD CONSTRAINT pk_executions PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.hub_checkpoints
+    ADD CONSTRAINT pk_hub_checkpoints PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.hub_experiments
+    ADD CONSTRAINT pk_hub_experiments PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.hub_instances
+    ADD CONSTRAINT pk_hub_instances PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT pk_instances PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.intelligent_machines
     ADD CONSTRAINT pk_intelligent_machines PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.llm_round_table_results
+    ADD CONSTRAINT pk_llm_round_table_results PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.machine_messages
+    ADD CONSTRAINT pk_machine_messages PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.maintenance_log
     ADD CONSTRAINT pk_maintenance_log PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT pk_orders PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.outbox_events
     ADD CONSTRAINT pk_outbox_events PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT pk_products PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT pk_project_members PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT pk_projects PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.rag_documents
+    ADD CONSTRAINT pk_rag_documents PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.resource_budgets
     ADD CONSTRAINT pk_resource_budgets PRIMARY KEY (id);
@@ -570,6 +894,9 @@ ALTER TABLE ONLY public.task_dependencies
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT pk_tasks PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.tool_executions
+    ADD CONSTRAINT pk_tool_executions PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT pk_users PRIMARY KEY (id);
 
@@ -579,11 +906,17 @@ ALTER TABLE ONLY public.work_orders
 ALTER TABLE ONLY public.worker_assignments
     ADD CONSTRAINT pk_worker_assignments PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.worker_capabilities
+    ADD CONSTRAINT pk_worker_capabilities PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT pk_workers PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.resource_usage_default
     ADD CONSTRAINT resource_usage_default_pkey PRIMARY KEY (id, recorded_at);
+
+ALTER TABLE ONLY public.agent_executions
+    ADD CONSTRAINT uq_agent_executions_execution_id UNIQUE (execution_id);
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT uq_api_tokens_token_hash UNIQUE (token_hash);
@@ -600,14 +933,32 @@ ALTER TABLE ONLY public.resource_budgets
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT uq_checkpoints_proxmox_snapshot_id UNIQUE (proxmox_snapshot_id);
 
+ALTER TABLE ONLY public.context_document_versions
+    ADD CONSTRAINT uq_context_document_versions UNIQUE (document_id, version);
+
 ALTER TABLE ONLY public.exchange_rates
     ADD CONSTRAINT uq_exchange_rates UNIQUE (currency, valid_from);
 
 ALTER TABLE ONLY public.execution_logs
     ADD CONSTRAINT uq_execution_logs_seq UNIQUE (execution_id, seq);
 
+ALTER TABLE ONLY public.hub_instances
+    ADD CONSTRAINT uq_hub_instances_machine UNIQUE (machine_id);
+
+ALTER TABLE ONLY public.llm_round_table_results
+    ADD CONSTRAINT uq_llm_round_table_results_result_id UNIQUE (result_id);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT uq_orders_order_number UNIQUE (order_number);
+
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT uq_project_members UNIQUE (project_id, user_id);
+
+ALTER TABLE ONLY public.rag_documents
+    ADD CONSTRAINT uq_rag_documents_chunk UNIQUE (parent_document_id, chunk_index);
+
+ALTER TABLE ONLY public.rag_documents
+    ADD CONSTRAINT uq_rag_documents_document_id UNIQUE (document_id);
 
 ALTER TABLE ONLY public.task_dependencies
     ADD CONSTRAINT uq_task_dependencies UNIQUE (task_id, depends_on_task_id);
@@ -615,11 +966,34 @@ ALTER TABLE ONLY public.task_dependencies
 ALTER TABLE ONLY public.worker_assignments
     ADD CONSTRAINT uq_worker_assignments UNIQUE (worker_id, work_order_id);
 
+ALTER TABLE ONLY public.worker_capabilities
+    ADD CONSTRAINT uq_worker_capabilities UNIQUE (worker_id, capability_name);
+
+CREATE INDEX idx_agent_executions_agent ON public.agent_executions USING btree (agent_name);
+
+CREATE INDEX idx_agent_executions_machine ON public.agent_executions USING btree (machine_id);
+
+CREATE INDEX idx_agent_executions_status ON public.agent_executions USING btree (status);
+
+CREATE INDEX idx_agent_executions_task_execution ON public.agent_executions USING btree (task_execution_id);
+
 CREATE INDEX idx_api_tokens_machine ON public.api_tokens USING btree (machine_id);
 
 CREATE INDEX idx_api_tokens_user ON public.api_tokens USING btree (user_id);
 
 CREATE INDEX idx_api_tokens_worker ON public.api_tokens USING btree (worker_id);
+
+CREATE INDEX idx_approval_requests_answered_by ON public.approval_requests USING btree (answered_by);
+
+CREATE INDEX idx_approval_requests_conversation ON public.approval_requests USING btree (conversation_id);
+
+CREATE INDEX idx_approval_requests_execution ON public.approval_requests USING btree (execution_id);
+
+CREATE INDEX idx_approval_requests_machine ON public.approval_requests USING btree (machine_id);
+
+CREATE INDEX idx_approval_requests_open ON public.approval_requests USING btree (deadline_at) WHERE ((status)::text = 'open'::text);
+
+CREATE INDEX idx_approval_requests_task ON public.approval_requests USING btree (task_id);
 
 CREATE INDEX idx_assignments_machine ON public.worker_assignments USING btree (machine_id);
 
@@ -649,6 +1023,22 @@ CREATE INDEX idx_budgets_project_period ON public.resource_budgets USING btree (
 
 CREATE INDEX idx_budgets_task ON public.resource_budgets USING btree (task_id);
 
+CREATE INDEX idx_chat_attachments_message ON public.chat_attachments USING btree (message_id);
+
+CREATE INDEX idx_chat_conversations_created_by ON public.chat_conversations USING btree (created_by);
+
+CREATE INDEX idx_chat_conversations_project ON public.chat_conversations USING btree (project_id);
+
+CREATE INDEX idx_chat_conversations_task ON public.chat_conversations USING btree (task_id);
+
+CREATE INDEX idx_chat_messages_conversation ON public.chat_messages USING btree (conversation_id, created_at);
+
+CREATE INDEX idx_chat_messages_created ON public.chat_messages USING btree (created_at);
+
+CREATE INDEX idx_chat_messages_parent ON public.chat_messages USING btree (parent_message_id);
+
+CREATE INDEX idx_chat_messages_sender ON public.chat_messages USING btree (sender_type, sender_id);
+
 CREATE INDEX idx_checkpoints_active ON public.checkpoints USING btree (project_id, created_at DESC) WHERE ((verification_status)::text = 'verified'::text);
 
 CREATE INDEX idx_checkpoints_created_at ON public.checkpoints USING btree (created_at DESC);
@@ -662,6 +1052,18 @@ CREATE INDEX idx_checkpoints_paths_gin ON public.checkpoints USING gin (jsonb_pa
 CREATE INDEX idx_checkpoints_project ON public.checkpoints USING btree (project_id, created_at DESC);
 
 CREATE INDEX idx_checkpoints_type ON public.checkpoints USING btree (checkpoint_type, created_at DESC);
+
+CREATE INDEX idx_context_docs_created_by ON public.context_documents USING btree (created_by);
+
+CREATE INDEX idx_context_docs_project ON public.context_documents USING btree (project_id);
+
+CREATE INDEX idx_context_docs_repo ON public.context_documents USING btree (repository_url);
+
+CREATE INDEX idx_context_docs_tags ON public.context_documents USING gin (tags);
+
+CREATE INDEX idx_context_docs_type ON public.context_documents USING btree (document_type);
+
+CREATE INDEX idx_context_document_versions_created_by ON public.context_document_versions USING btree (created_by);
 
 CREATE INDEX idx_execution_logs_execution ON public.execution_logs USING btree (execution_id);
 
@@ -687,7 +1089,41 @@ CREATE INDEX idx_executions_work_order ON public.executions USING btree (work_or
 
 CREATE INDEX idx_executions_worker ON public.executions USING btree (worker_id);
 
+CREATE INDEX idx_hub_checkpoints_created_at ON public.hub_checkpoints USING btree (created_at DESC);
+
+CREATE INDEX idx_hub_checkpoints_hub ON public.hub_checkpoints USING btree (hub_id);
+
+CREATE INDEX idx_hub_checkpoints_type ON public.hub_checkpoints USING btree (checkpoint_type);
+
+CREATE INDEX idx_hub_experiments_base ON public.hub_experiments USING btree (base_checkpoint_id);
+
+CREATE INDEX idx_hub_experiments_experimental ON public.hub_experiments USING btree (experimental_hub_id);
+
+CREATE INDEX idx_hub_experiments_original ON public.hub_experiments USING btree (original_hub_id);
+
+CREATE INDEX idx_hub_experiments_started_at ON public.hub_experiments USING btree (started_at);
+
+CREATE INDEX idx_hub_experiments_status ON public.hub_experiments USING btree (status);
+
+CREATE INDEX idx_hub_instances_experiment ON public.hub_instances USING btree (experiment_id);
+
+CREATE INDEX idx_hub_instances_parent ON public.hub_instances USING btree (parent_hub_id);
+
+CREATE INDEX idx_hub_instances_status ON public.hub_instances USING btree (status);
+
+CREATE INDEX idx_hub_instances_type ON public.hub_instances USING btree (type);
+
 CREATE INDEX idx_instances_heartbeat ON public.instances USING btree (heartbeat_at);
+
+CREATE INDEX idx_llm_results_category ON public.llm_round_table_results USING btree (task_category);
+
+CREATE INDEX idx_llm_results_execution ON public.llm_round_table_results USING btree (task_execution_id);
+
+CREATE INDEX idx_machine_messages_correlation ON public.machine_messages USING btree (correlation_id);
+
+CREATE INDEX idx_machine_messages_inbox ON public.machine_messages USING btree (recipient_machine_id, status, enqueued_at);
+
+CREATE INDEX idx_machine_messages_sender ON public.machine_messages USING btree (sender_machine_id);
 
 CREATE INDEX idx_machines_budget ON public.intelligent_machines USING btree ((
 CASE
@@ -717,7 +1153,15 @@ CREATE INDEX idx_machines_worker ON public.intelligent_machines USING btree (wor
 
 CREATE INDEX idx_maintenance_log_operation ON public.maintenance_log USING btree (operation, performed_at DESC);
 
+CREATE INDEX idx_orders_status ON public.orders USING btree (status);
+
+CREATE INDEX idx_orders_user_id ON public.orders USING btree (user_id);
+
 CREATE INDEX idx_outbox_events_unrelayed ON public.outbox_events USING btree (id) WHERE (relayed_at IS NULL);
+
+CREATE UNIQUE INDEX idx_products_sku ON public.products USING btree (sku);
+
+CREATE INDEX idx_products_status ON public.products USING btree (status);
 
 CREATE INDEX idx_project_members_user ON public.project_members USING btree (user_id);
 
@@ -728,6 +1172,12 @@ CREATE INDEX idx_projects_metadata_gin ON public.projects USING gin (metadata);
 CREATE UNIQUE INDEX idx_projects_name ON public.projects USING btree (name);
 
 CREATE INDEX idx_projects_status ON public.projects USING btree (status) WHERE ((status)::text = 'active'::text);
+
+CREATE INDEX idx_rag_documents_context ON public.rag_documents USING btree (context_document_id);
+
+CREATE INDEX idx_rag_documents_hash ON public.rag_documents USING btree (content_hash);
+
+CREATE INDEX idx_rag_documents_source ON public.rag_documents USING btree (source_path);
 
 CREATE INDEX idx_resource_machine ON ONLY public.resource_usage USING btree (machine_id) WHERE (machine_id IS NOT NULL);
 
@@ -757,6 +1207,16 @@ CREATE INDEX idx_tasks_status_priority ON public.tasks USING btree (status, prio
 
 CREATE INDEX idx_tasks_type ON public.tasks USING btree (task_type);
 
+CREATE INDEX idx_tool_executions_agent_execution ON public.tool_executions USING btree (agent_execution_id);
+
+CREATE INDEX idx_tool_executions_correlation ON public.tool_executions USING btree (correlation_id);
+
+CREATE INDEX idx_tool_executions_status ON public.tool_executions USING btree (status);
+
+CREATE INDEX idx_tool_executions_tool ON public.tool_executions USING btree (tool_name);
+
+CREATE INDEX idx_tool_executions_user ON public.tool_executions USING btree (user_id);
+
 CREATE UNIQUE INDEX idx_users_email ON public.users USING btree (email);
 
 CREATE INDEX idx_users_role ON public.users USING btree (role);
@@ -778,6 +1238,10 @@ CREATE INDEX idx_work_orders_queue ON public.work_orders USING btree (queue_name
 CREATE INDEX idx_work_orders_status ON public.work_orders USING btree (status);
 
 CREATE INDEX idx_work_orders_task ON public.work_orders USING btree (task_id);
+
+CREATE INDEX idx_worker_caps_name ON public.worker_capabilities USING btree (capability_name);
+
+CREATE INDEX idx_worker_caps_worker ON public.worker_capabilities USING btree (worker_id);
 
 CREATE INDEX idx_workers_heartbeat ON public.workers USING btree (last_heartbeat_at);
 
@@ -811,13 +1275,29 @@ CREATE TRIGGER checkpoints_immutable BEFORE UPDATE ON public.checkpoints FOR EAC
 
 CREATE TRIGGER update_api_tokens_updated_at BEFORE UPDATE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
+CREATE TRIGGER update_approval_requests_updated_at BEFORE UPDATE ON public.approval_requests FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_chat_conversations_updated_at BEFORE UPDATE ON public.chat_conversations FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_context_documents_updated_at BEFORE UPDATE ON public.context_documents FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
 CREATE TRIGGER update_executions_updated_at BEFORE UPDATE ON public.executions FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
+CREATE TRIGGER update_hub_experiments_updated_at BEFORE UPDATE ON public.hub_experiments FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_hub_instances_updated_at BEFORE UPDATE ON public.hub_instances FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
 CREATE TRIGGER update_intelligent_machines_updated_at BEFORE UPDATE ON public.intelligent_machines FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_orders_updated_at BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_products_updated_at BEFORE UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
 CREATE TRIGGER update_project_members_updated_at BEFORE UPDATE ON public.project_members FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
 CREATE TRIGGER update_projects_updated_at BEFORE UPDATE ON public.projects FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER update_rag_documents_updated_at BEFORE UPDATE ON public.rag_documents FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
 CREATE TRIGGER update_resource_budgets_updated_at BEFORE UPDATE ON public.resource_budgets FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
@@ -831,7 +1311,15 @@ CREATE TRIGGER update_work_orders_updated_at BEFORE UPDATE ON public.work_orders
 
 CREATE TRIGGER update_worker_assignments_updated_at BEFORE UPDATE ON public.worker_assignments FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
+CREATE TRIGGER update_worker_capabilities_updated_at BEFORE UPDATE ON public.worker_capabilities FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
 CREATE TRIGGER update_workers_updated_at BEFORE UPDATE ON public.workers FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+
+ALTER TABLE ONLY public.agent_executions
+    ADD CONSTRAINT fk_agent_executions_machine_id FOREIGN KEY (machine_id) REFERENCES public.intelligent_machines(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.agent_executions
+    ADD CONSTRAINT fk_agent_executions_task_execution_id FOREIGN KEY (task_execution_id) REFERENCES public.executions(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT fk_api_tokens_machine_id FOREIGN KEY (machine_id) REFERENCES public.intelligent_machines(id) ON DELETE CASCADE;
@@ -841,6 +1329,21 @@ ALTER TABLE ONLY public.api_tokens
 
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT fk_api_tokens_worker_id FOREIGN KEY (worker_id) REFERENCES public.workers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT fk_approval_requests_answered_by FOREIGN KEY (answered_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT fk_approval_requests_conversation_id FOREIGN KEY (conversation_id) REFERENCES public.chat_conversations(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT fk_approval_requests_execution_id FOREIGN KEY (execution_id) REFERENCES public.executions(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT fk_approval_requests_machine_id FOREIGN KEY (machine_id) REFERENCES public.intelligent_machines(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.approval_requests
+    ADD CONSTRAINT fk_approval_requests_task_id FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.budget_holds
     ADD CONSTRAINT fk_budget_holds_budget_id FOREIGN KEY (budget_id) REFERENCES public.resource_budgets(id) ON DELETE CASCADE;
@@ -857,6 +1360,24 @@ ALTER TABLE ONLY public.budget_reservations
 ALTER TABLE ONLY public.budget_reservations
     ADD CONSTRAINT fk_budget_reservations_task_id FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE SET NULL;
 
+ALTER TABLE ONLY public.chat_attachments
+    ADD CONSTRAINT fk_chat_attachments_message_id FOREIGN KEY (message_id) REFERENCES public.chat_messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.chat_conversations
+    ADD CONSTRAINT fk_chat_conversations_created_by FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.chat_conversations
+    ADD CONSTRAINT fk_chat_conversations_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.chat_conversations
+    ADD CONSTRAINT fk_chat_conversations_task_id FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.chat_messages
+    ADD CONSTRAINT fk_chat_messages_conversation_id FOREIGN KEY (conversation_id) REFERENCES public.chat_conversations(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY public.chat_messages
+    ADD CONSTRAINT fk_chat_messages_parent_message_id FOREIGN KEY (parent_message_id) REFERENCES public.chat_messages(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY public.checkpoint_verification_queue
     ADD CONSTRAINT fk_checkpoint_verification_queue_checkpoint_id FOREIGN KEY (checkpoint_id) REFERENCES public.checkpoints(id) ON DELETE CASCADE;
 
@@ -868,6 +1389,18 @@ ALTER TABLE ONLY public.checkpoints
 
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT fk_checkpoints_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.context_document_versions
+    ADD CONSTRAINT fk_context_document_versions_created_by FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.context_document_versions
+    ADD CONSTRAINT fk_context_document_versions_document_id FOREIGN KEY (document_id) REFERENCES public.context_documents(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.context_documents
+    ADD CONSTRAINT fk_context_documents_created_by FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.context_documents
+    ADD CONSTRAINT fk_context_documents_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.execution_logs
     ADD CONSTRAINT fk_execution_logs_execution_id FOREIGN KEY (execution_id) REFERENCES public.executions(id) ON DELETE CASCADE;
@@ -887,6 +1420,27 @@ ALTER TABLE ONLY public.executions
 ALTER TABLE ONLY public.executions
     ADD CONSTRAINT fk_executions_worker_id FOREIGN KEY (worker_id) REFERENCES public.workers(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.hub_checkpoints
+    ADD CONSTRAINT fk_hub_checkpoints_hub_id FOREIGN KEY (hub_id) REFERENCES public.hub_instances(id);
+
+ALTER TABLE ONLY public.hub_experiments
+    ADD CONSTRAINT fk_hub_experiments_base_checkpoint_id FOREIGN KEY (base_checkpoint_id) REFERENCES public.hub_checkpoints(id);
+
+ALTER TABLE ONLY public.hub_experiments
+    ADD CONSTRAINT fk_hub_experiments_experimental_hub_id FOREIGN KEY (experimental_hub_id) REFERENCES public.hub_instances(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.hub_experiments
+    ADD CONSTRAINT fk_hub_experiments_original_hub_id FOREIGN KEY (original_hub_id) REFERENCES public.hub_instances(id);
+
+ALTER TABLE ONLY public.hub_instances
+    ADD CONSTRAINT fk_hub_instances_experiment_id FOREIGN KEY (experiment_id) REFERENCES public.hub_experiments(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.hub_instances
+    ADD CONSTRAINT fk_hub_instances_machine_id FOREIGN KEY (machine_id) REFERENCES public.intelligent_machines(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.hub_instances
+    ADD CONSTRAINT fk_hub_instances_parent_hub_id FOREIGN KEY (parent_hub_id) REFERENCES public.hub_instances(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY public.intelligent_machines
     ADD CONSTRAINT fk_intelligent_machines_parent_checkpoint_id FOREIGN KEY (parent_checkpoint_id) REFERENCES public.checkpoints(id);
 
@@ -902,11 +1456,26 @@ ALTER TABLE ONLY public.intelligent_machines
 ALTER TABLE ONLY public.intelligent_machines
     ADD CONSTRAINT fk_intelligent_machines_worker_id FOREIGN KEY (worker_id) REFERENCES public.workers(id) ON DELETE SET NULL;
 
+ALTER TABLE ONLY public.llm_round_table_results
+    ADD CONSTRAINT fk_llm_round_table_results_task_execution_id FOREIGN KEY (task_execution_id) REFERENCES public.executions(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.machine_messages
+    ADD CONSTRAINT fk_machine_messages_recipient_machine_id FOREIGN KEY (recipient_machine_id) REFERENCES public.intelligent_machines(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.machine_messages
+    ADD CONSTRAINT fk_machine_messages_sender_machine_id FOREIGN KEY (sender_machine_id) REFERENCES public.intelligent_machines(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT fk_orders_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT fk_project_members_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT fk_project_members_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.rag_documents
+    ADD CONSTRAINT fk_rag_documents_context_document_id FOREIGN KEY (context_document_id) REFERENCES public.context_documents(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.resource_budgets
     ADD CONSTRAINT fk_resource_budgets_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
@@ -938,6 +1507,12 @@ ALTER TABLE ONLY public.tasks
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT fk_tasks_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE SET NULL;
 
+ALTER TABLE ONLY public.tool_executions
+    ADD CONSTRAINT fk_tool_executions_agent_execution_id FOREIGN KEY (agent_execution_id) REFERENCES public.agent_executions(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.tool_executions
+    ADD CONSTRAINT fk_tool_executions_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY public.work_orders
     ADD CONSTRAINT fk_work_orders_task_id FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
 
@@ -949,3 +1524,6 @@ ALTER TABLE ONLY public.worker_assignments
 
 ALTER TABLE ONLY public.worker_assignments
     ADD CONSTRAINT fk_worker_assignments_worker_id FOREIGN KEY (worker_id) REFERENCES public.workers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.worker_capabilities
+    ADD CONSTRAINT fk_worker_capabilities_worker_id FOREIGN KEY (worker_id) REFERENCES public.workers(id) ON DELETE CASCADE;

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     CHAR,
@@ -32,6 +32,10 @@ from autovibe.db.base import (
     one_of,
 )
 from autovibe.db.types import EnumText, ExactDecimal
+
+if TYPE_CHECKING:
+    from autovibe.domains.machines.models import IntelligentMachine
+    from autovibe.domains.projects.models import Project
 
 _OPEN = "status IN ('queued','processing')"
 
@@ -147,8 +151,23 @@ class Checkpoint(Identified, WithMetadata, Created, Base):
     verified_at: Mapped[datetime | None] = mapped_column()
     pruned_at: Mapped[datetime | None] = mapped_column()
 
+    project: Mapped[Project] = relationship(back_populates="checkpoints", lazy="joined")
     parent_checkpoint: Mapped[Checkpoint | None] = relationship(
-        remote_side="Checkpoint.id", lazy="raise"
+        back_populates="child_checkpoints", remote_side="Checkpoint.id"
+    )
+    child_checkpoints: Mapped[list[Checkpoint]] = relationship(
+        back_populates="parent_checkpoint", cascade="save-update, merge", passive_deletes="all"
+    )
+    creating_machine: Mapped[IntelligentMachine | None] = relationship(
+        back_populates="checkpoints", foreign_keys=[creating_machine_id]
+    )
+    spawned_machines: Mapped[list[IntelligentMachine]] = relationship(
+        back_populates="parent_checkpoint",
+        foreign_keys="IntelligentMachine.parent_checkpoint_id",
+        passive_deletes="all",
+    )
+    verification_jobs: Mapped[list[CheckpointVerification]] = relationship(
+        back_populates="checkpoint", cascade="all", passive_deletes=True
     )
 
 
@@ -184,4 +203,4 @@ class CheckpointVerification(Identified, Base):
     finished_at: Mapped[datetime | None] = mapped_column()
     last_error: Mapped[str | None] = mapped_column(Text)
 
-    checkpoint: Mapped[Checkpoint] = relationship(lazy="raise")
+    checkpoint: Mapped[Checkpoint] = relationship(back_populates="verification_jobs", lazy="joined")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     CHAR,
@@ -18,7 +18,7 @@ from sqlalchemy import (
     false,
     true,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from autovibe.db.base import (
     Base,
@@ -30,6 +30,12 @@ from autovibe.db.base import (
     one_of,
 )
 from autovibe.db.types import EnumText
+
+if TYPE_CHECKING:
+    from autovibe.domains.collaboration.models import ChatMessage
+    from autovibe.domains.commerce.models import Order
+    from autovibe.domains.knowledge.models import ContextDocument
+    from autovibe.domains.work.models import Task, ToolExecution
 
 
 class UserRole(StrEnum):
@@ -63,6 +69,21 @@ class User(Identified, WithMetadata, Timestamps, Base):
     settings: Mapped[dict[str, Any]] = json_object()
     deleted_at: Mapped[datetime | None] = mapped_column()
 
+    tasks: WriteOnlyMapped[Task] = relationship(back_populates="creator", passive_deletes=True)
+    context_documents: WriteOnlyMapped[ContextDocument] = relationship(
+        back_populates="creator", passive_deletes=True
+    )
+    chat_messages: WriteOnlyMapped[ChatMessage] = relationship(
+        primaryjoin="and_(User.id == foreign(ChatMessage.sender_id),"
+        " ChatMessage.sender_type == 'user')",
+        order_by="ChatMessage.created_at",
+        viewonly=True,
+    )
+    orders: Mapped[list[Order]] = relationship(back_populates="user", passive_deletes=True)
+    tool_executions: Mapped[list[ToolExecution]] = relationship(
+        back_populates="user", passive_deletes=True
+    )
+
 
 class ProjectMember(Identified, Timestamps, Base):
     """That a user belongs to a project, and as what."""
@@ -78,7 +99,7 @@ class ProjectMember(Identified, Timestamps, Base):
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     role: Mapped[UserRole] = mapped_column(EnumText(UserRole, 20))
 
-    user: Mapped[User] = relationship(lazy="raise")
+    user: Mapped[User] = relationship()
 
 
 class ApiToken(Identified, Timestamps, Base):
@@ -111,7 +132,7 @@ class ApiToken(Identified, Timestamps, Base):
     last_used_at: Mapped[datetime | None] = mapped_column()
     revoked_at: Mapped[datetime | None] = mapped_column()
 
-    user: Mapped[User | None] = relationship(lazy="raise")
+    user: Mapped[User | None] = relationship()
 
 
 class Instance(Identified, Base):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from autovibe.db.base import (
     Base,
@@ -19,7 +19,14 @@ from autovibe.db.base import (
     json_object,
     one_of,
 )
-from autovibe.db.types import EnumText
+from autovibe.db.types import EnumText, Json
+
+if TYPE_CHECKING:
+    from autovibe.domains.checkpoints.models import Checkpoint
+    from autovibe.domains.hubs.models import HubInstance
+    from autovibe.domains.metering.models import ResourceUsage
+    from autovibe.domains.projects.models import Project
+    from autovibe.domains.work.models import AgentExecution, Execution, Worker
 
 _LIVE_VM = "vm_id IS NOT NULL AND terminated_at IS NULL"
 
@@ -33,6 +40,16 @@ class MachineStatus(StrEnum):
     CHECKPOINTING = "checkpointing"
     TERMINATED = "terminated"
     ERROR = "error"
+
+
+class MachineMessageStatus(StrEnum):
+    """Where a message between machines is."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    DEAD = "dead"
 
 
 class IntelligentMachine(Identified, WithMetadata, Timestamps, Base):
@@ -128,3 +145,87 @@ class IntelligentMachine(Identified, WithMetadata, Timestamps, Base):
     checkpoint_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     spawned_at: Mapped[datetime] = clock_time()
     terminated_at: Mapped[datetime | None] = mapped_column()
+
+    project: Mapped[Project | None] = relationship(back_populates="machines", lazy="joined")
+    checkpoints: Mapped[list[Checkpoint]] = relationship(
+        back_populates="creating_machine",
+        foreign_keys="Checkpoint.creating_machine_id",
+        order_by="Checkpoint.created_at.desc()",
+        cascade="save-update, merge",
+        passive_deletes=True,
+    )
+    parent_checkpoint: Mapped[Checkpoint | None] = relationship(
+        back_populates="spawned_machines", foreign_keys=[parent_checkpoint_id], lazy="joined"
+    )
+    spawned_by_hub: Mapped[IntelligentMachine | None] = relationship(
+        back_populates="spawned_machines",
+        foreign_keys=[spawned_by_hub_id],
+        remote_side="IntelligentMachine.id",
+    )
+    spawned_machines: Mapped[list[IntelligentMachine]] = relationship(
+        back_populates="spawned_by_hub", foreign_keys=[spawned_by_hub_id], passive_deletes=True
+    )
+    parent_machine: Mapped[IntelligentMachine | None] = relationship(
+        back_populates="sub_machines",
+        foreign_keys=[parent_machine_id],
+        remote_side="IntelligentMachine.id",
+    )
+    sub_machines: Mapped[list[IntelligentMachine]] = relationship(
+        back_populates="parent_machine", foreign_keys=[parent_machine_id], passive_deletes=True
+    )
+    worker: Mapped[Worker | None] = relationship(back_populates="machines")
+    executions: WriteOnlyMapped[Execution] = relationship(
+        back_populates="machine", passive_deletes=True
+    )
+    usage_records: WriteOnlyMapped[ResourceUsage] = relationship(
+        back_populates="machine", passive_deletes=True
+    )
+    inbox: WriteOnlyMapped[MachineMessage] = relationship(
+        back_populates="recipient",
+        foreign_keys="MachineMessage.recipient_machine_id",
+        passive_deletes=True,
+    )
+    hub_instance: Mapped[HubInstance | None] = relationship(
+        back_populates="machine", uselist=False, passive_deletes=True
+    )
+    agent_executions: WriteOnlyMapped[AgentExecution] = relationship(
+        back_populates="machine", passive_deletes=True
+    )
+
+
+class MachineMessage(Identified, WithMetadata, Base):
+    """A message in a machine's inbox; `message_type` is the full name of a protobuf message."""
+
+    __tablename__ = "machine_messages"
+    __table_args__ = (
+        one_of("status", MachineMessageStatus, "ck_machine_messages_status"),
+        Index("idx_machine_messages_inbox", "recipient_machine_id", "status", "enqueued_at"),
+        Index("idx_machine_messages_sender", "sender_machine_id"),
+        Index("idx_machine_messages_correlation", "correlation_id"),
+    )
+
+    sender_machine_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("intelligent_machines.id", ondelete="SET NULL")
+    )
+    recipient_machine_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("intelligent_machines.id", ondelete="CASCADE")
+    )
+    message_type: Mapped[str] = mapped_column(String(200))
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[MachineMessageStatus] = mapped_column(
+        EnumText(MachineMessageStatus, 20),
+        default=MachineMessageStatus.QUEUED,
+        server_default=MachineMessageStatus.QUEUED,
+    )
+    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    enqueued_at: Mapped[datetime] = clock_time()
+    delivered_at: Mapped[datetime | None] = mapped_column()
+    processed_at: Mapped[datetime | None] = mapped_column()
+    expires_at: Mapped[datetime | None] = mapped_column()
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+    sender: Mapped[IntelligentMachine | None] = relationship(foreign_keys=[sender_machine_id])
+    recipient: Mapped[IntelligentMachine] = relationship(
+        back_populates="inbox", foreign_keys=[recipient_machine_id]
+    )

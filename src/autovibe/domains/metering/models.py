@@ -6,6 +6,7 @@ import uuid
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     Boolean,
@@ -32,6 +33,10 @@ from autovibe.db.base import (
     one_of,
 )
 from autovibe.db.types import EnumText, ExactDecimal
+
+if TYPE_CHECKING:
+    from autovibe.domains.machines.models import IntelligentMachine
+    from autovibe.domains.projects.models import Project
 
 _OPEN_STATES = "state IN ('reserved','forwarded','uncertain')"
 
@@ -118,6 +123,9 @@ class ResourceUsage(Identified, WithMetadata, Base):
     billing_period_start: Mapped[date | None] = mapped_column(Date)
     billing_period_end: Mapped[date | None] = mapped_column(Date)
 
+    project: Mapped[Project] = relationship(back_populates="resource_usage")
+    machine: Mapped[IntelligentMachine | None] = relationship(back_populates="usage_records")
+
 
 class ResourceBudget(Identified, Timestamps, Base):
     """What may be used of one resource in one period, by a project or by one task of it.
@@ -170,6 +178,8 @@ class ResourceBudget(Identified, Timestamps, Base):
     )
     unit: Mapped[str] = mapped_column(String(20))
     auto_reset: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+
+    project: Mapped[Project] = relationship(back_populates="budgets")
 
 
 class BudgetReservation(Identified, WithMetadata, Base):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Index, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from autovibe.db.base import (
     Base,
@@ -18,6 +19,13 @@ from autovibe.db.base import (
     one_of,
 )
 from autovibe.db.types import EnumText, ExactDecimal
+
+if TYPE_CHECKING:
+    from autovibe.domains.checkpoints.models import Checkpoint
+    from autovibe.domains.knowledge.models import ContextDocument
+    from autovibe.domains.machines.models import IntelligentMachine
+    from autovibe.domains.metering.models import ResourceBudget, ResourceUsage
+    from autovibe.domains.work.models import Task
 
 
 class ProjectStatus(StrEnum):
@@ -64,3 +72,24 @@ class Project(Identified, WithMetadata, Timestamps, Base):
     )
     initial_checkpoint_id: Mapped[uuid.UUID | None] = mapped_column()
     current_checkpoint_id: Mapped[uuid.UUID | None] = mapped_column()
+
+    # 'all': the ORM would else empty the machines' project and so walk around RESTRICT.
+    machines: Mapped[list[IntelligentMachine]] = relationship(
+        back_populates="project", cascade="save-update, merge", passive_deletes="all"
+    )
+    checkpoints: Mapped[list[Checkpoint]] = relationship(
+        back_populates="project", cascade="all, delete-orphan", passive_deletes=True
+    )
+    resource_usage: WriteOnlyMapped[ResourceUsage] = relationship(
+        back_populates="project", cascade="all, delete-orphan", passive_deletes=True
+    )
+    budgets: Mapped[list[ResourceBudget]] = relationship(
+        back_populates="project",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+    tasks: WriteOnlyMapped[Task] = relationship(back_populates="project", passive_deletes=True)
+    context_documents: WriteOnlyMapped[ContextDocument] = relationship(
+        back_populates="project", passive_deletes=True
+    )

@@ -1,0 +1,1 @@
+"""Collaboration: conversations between people, workers and the controller."""

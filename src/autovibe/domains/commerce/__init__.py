@@ -1,0 +1,1 @@
+"""Commerce: products and the orders of them, the example domain of agents with tools."""

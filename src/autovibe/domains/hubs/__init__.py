@@ -1,0 +1,1 @@
+"""Hubs: the supervisors of machines, their snapshots, and experiments with them."""

@@ -1,0 +1,1 @@
+"""Knowledge: documents that people wrote, and the chunks that agents retrieve."""
