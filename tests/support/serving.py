@@ -19,10 +19,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def server_of(user: User) -> AsyncGenerator[dict[str, str]]:
+async def server_of(user: User, *options: str) -> AsyncGenerator[dict[str, str]]:
     """Run `autovibe up` until the block ends."""
     process = await user.start(
-        "up", "--http-port", str(free_port()), "--grpc-port", str(free_port())
+        "up", "--http-port", str(free_port()), "--grpc-port", str(free_port()), *options
     )
     told = user.home / ".autovibe/server.json"
     for _ in range(600):

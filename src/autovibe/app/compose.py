@@ -73,14 +73,7 @@ class ControlPlane:
 
     async def worker(self, slots: int) -> Worker:
         """Register the worker of this host and return it."""
-        registered = await self.services.work.ensure_worker(
-            work_pb2.EnsureWorkerRequest(
-                # An instance has a worker of its own, so that each one's slots are its own.
-                name=f"{host_name()}-{str(self.instance_id)[:8]}",
-                max_concurrent_tasks=slots,
-            )
-        )
-        return Worker(self.surroundings, registered.id, self.control, slots)
+        return await registered_worker(self.surroundings, self.control, slots)
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +97,7 @@ async def open_control_plane(
         store = Store.open(settings.store_path, clock=clock)
         instance_id = new_id()
         control = LocalControl()
-        drivers = _drivers(settings, clock)
+        drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
         registry = Registry(
             {
@@ -126,22 +119,15 @@ async def open_control_plane(
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )
-        http = await stack.enter_async_context(_http_session())
-        surroundings = Surroundings(
-            work=services.work,
-            machines=services.machines,
-            checkpoints=services.checkpoints,
-            metering=services.metering,
+        http = await stack.enter_async_context(http_session())
+        surroundings = surroundings_of(
+            settings,
+            services,
             store=store,
-            adapters=fleet.adapters,
-            drivers=drivers,
-            gateways=_gateways(settings, services, http, clock),
+            fleet=fleet,
+            http=http,
             clock=clock,
             instance_id=str(instance_id),
-            machines_path=settings.machines_path,
-            limits=Limits(
-                cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
-            ),
         )
         recovery = Recovery(
             services, drivers, instance_id, settings.run_path, settings.machines_path, clock
@@ -160,7 +146,52 @@ async def open_control_plane(
         )
 
 
-def _drivers(settings: Settings, clock: Clock) -> dict[str, MachineDriver]:
+def surroundings_of(
+    settings: Settings,
+    services: Services,
+    *,
+    store: Store,
+    fleet: LocalFleet,
+    http: aiohttp.ClientSession,
+    clock: Clock,
+    instance_id: str,
+) -> Surroundings:
+    """Return what executions of this process work with, wherever its services are."""
+    return Surroundings(
+        work=services.work,
+        machines=services.machines,
+        checkpoints=services.checkpoints,
+        metering=services.metering,
+        store=store,
+        adapters=fleet.adapters,
+        drivers=fleet.drivers,
+        gateways=_gateways(settings, services, http, clock),
+        clock=clock,
+        instance_id=instance_id,
+        machines_path=settings.machines_path,
+        limits=Limits(
+            cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
+        ),
+    )
+
+
+async def registered_worker(
+    surroundings: Surroundings, control: LocalControl, slots: int
+) -> Worker:
+    """Register the worker of this process and return it.
+
+    An instance has a worker of its own, so that each one's slots are its own.
+    """
+    registered = await surroundings.work.ensure_worker(
+        work_pb2.EnsureWorkerRequest(
+            name=f"{host_name()}-{surroundings.instance_id[:8]}", max_concurrent_tasks=slots
+        )
+    )
+    return Worker(surroundings, registered.id, control, slots)
+
+
+def local_drivers(settings: Settings, clock: Clock) -> dict[str, MachineDriver]:
+    """Return the drivers whose machines run on this host, by name."""
     scratch = settings.machines_path / "scratch"
     return {
         "sandbox": SandboxDriver(scratch, settings.sandbox_ro, clock),
@@ -212,7 +243,8 @@ def _upstreams(settings: Settings) -> dict[str, Upstream]:
     }
 
 
-def _http_session() -> aiohttp.ClientSession:
+def http_session() -> aiohttp.ClientSession:
+    """Return the client for the providers' APIs."""
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_READ_TIMEOUT_S

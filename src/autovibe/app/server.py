@@ -17,11 +17,14 @@ from autovibe.skins.grpc import serve_grpc
 from autovibe.skins.rest import serve_rest
 from autovibe.v1 import identity_pb2
 
-_SLOTS: Final = 4
+SLOTS: Final = 4
+"""How many tasks a server works on itself, if it is not told another number."""
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, slots: int = SLOTS) -> None:
     """Serve REST and gRPC and work on queued orders until cancelled.
+
+    With 0 slots it leaves all orders to workers in other processes.
 
     Raises:
         PortTakenError: another program listens on one of the ports.
@@ -43,7 +46,9 @@ async def serve(settings: Settings) -> None:
         )
         await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
         await stack.enter_async_context(plane.recovery.served())
-        worker = await plane.worker(_SLOTS)
+        if not slots:
+            await asyncio.Event().wait()
+        worker = await plane.worker(slots)
         await worker.serve()
 
 

@@ -47,9 +47,9 @@ def open_embedded(settings: Settings) -> AbstractAsyncContextManager[Embedded]:
     return load("autovibe.app.embedded:open_embedded")(settings)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, slots: int) -> None:
     """Serve the control plane until cancelled."""
-    await load("autovibe.app.server:serve")(settings)
+    await load("autovibe.app.server:serve")(settings, slots)
 
 
 def connect_http(url: str, token: str) -> AbstractAsyncContextManager[Services]:

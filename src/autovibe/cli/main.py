@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "run": ("autovibe.cli.client.run:run", "Give an agent a task and follow it to its result."),
     "demo": ("autovibe.cli.local.demo:demo", "See the whole job done, without account or key."),
     "up": ("autovibe.cli.local.up:up", "Serve the control plane on this host."),
+    "worker": ("autovibe.cli.local.worker:worker", "Do tasks for a server, without a database."),
     "project": ("autovibe.cli.client.project:project", "Create, list and show projects."),
     "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
     "status": ("autovibe.cli.client.status:status", "Show the machines that run now."),
@@ -45,6 +46,7 @@ COMMANDS: Final = {
     "budget": ("autovibe.cli.client.budget:budget", "Set and list budgets."),
     "usage": ("autovibe.cli.client.usage:usage", "Show what was used and what it cost."),
     "store": ("autovibe.cli.local.store:store", "Work on a checkpoint store itself."),
+    "db": ("autovibe.cli.local.db:db", "Migrate, check, back up and restore the database."),
     "doctor": ("autovibe.cli.local.doctor:doctor", "Say what works here, and what is missing."),
     "completion": (
         "autovibe.cli.client.completion:completion",

@@ -49,6 +49,8 @@ class LivingServer:
     """What a running `autovibe up` wrote into `server.json`."""
 
     url: str
+    grpc: str
+    """Address of gRPC, as in `127.0.0.1:8421`."""
     instance_id: str
     pid: int
 
@@ -67,7 +69,7 @@ async def connect(settings: Settings) -> AsyncGenerator[Connection]:
         living = find_server(settings)
         url = living.url if living else None
     if url is not None:
-        async with lazy.connect_http(url, _token(settings, url)) as services:
+        async with lazy.connect_http(url, token_of(settings, url)) as services:
             yield Connection(services)
         return
     ensure_home(settings)
@@ -82,7 +84,10 @@ def find_server(settings: Settings) -> LivingServer | None:
         raw = cast("object", json.loads(settings.server_file.read_bytes()))
         fields = cast("dict[str, object]", raw)
         server = LivingServer(
-            str(fields["url"]), str(fields["instance_id"]), int(cast("int", fields["pid"]))
+            str(fields["url"]),
+            str(fields["grpc"]),
+            str(fields["instance_id"]),
+            int(cast("int", fields["pid"])),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -127,7 +132,12 @@ def _process_exists(pid: int) -> bool:
     return True
 
 
-def _token(settings: Settings, url: str) -> str:
+def token_of(settings: Settings, url: str) -> str:
+    """Return the token for a server: `AUTOVIBE_TOKEN`, else what `autovibe up` left in this home.
+
+    Raises:
+        UnauthenticatedError: there is none.
+    """
     token = settings.token
     if not token:
         with contextlib.suppress(OSError):

@@ -24,8 +24,17 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--host", default=None, help="Address to listen on (127.0.0.1 when not set).")
 @click.option("--http-port", type=_PORT, default=None, help="Port of REST (8420 when not set).")
 @click.option("--grpc-port", type=_PORT, default=None, help="Port of gRPC (8421 when not set).")
+@click.option(
+    "--slots",
+    type=click.IntRange(0, 1000),
+    default=4,
+    show_default=True,
+    help="How many tasks it works on itself; 0 leaves them to `autovibe worker`.",
+)
 @json_option
-def up(host: str | None, http_port: int | None, grpc_port: int | None, *, as_json: bool) -> int:
+def up(
+    host: str | None, http_port: int | None, grpc_port: int | None, slots: int, *, as_json: bool
+) -> int:
     """Serve the control plane on this host until a signal ends it.
 
     Every command of the same AUTOVIBE_HOME is its client while it lives. With --json one line is
@@ -51,7 +60,7 @@ def up(host: str | None, http_port: int | None, grpc_port: int | None, *, as_jso
 
     async def body(interrupts: Interrupts) -> None:
         try:
-            await serve_and_tell(settings, as_json=as_json)
+            await serve_and_tell(settings, slots, as_json=as_json)
         finally:
             received.append(interrupts.received)
 
@@ -65,9 +74,9 @@ def up(host: str | None, http_port: int | None, grpc_port: int | None, *, as_jso
     return EXIT_OK
 
 
-async def serve_and_tell(settings: Settings, *, as_json: bool) -> None:
+async def serve_and_tell(settings: Settings, slots: int, *, as_json: bool) -> None:
     """Serve until cancelled, and say where once it serves."""
-    serving = asyncio.create_task(lazy.serve(settings), name="serve")
+    serving = asyncio.create_task(lazy.serve(settings, slots), name="serve")
     telling = asyncio.create_task(_tell(settings, as_json=as_json), name="tell")
     try:
         await serving

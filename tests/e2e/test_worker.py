@@ -1,0 +1,83 @@
+"""`autovibe worker`: a process that does orders without a database."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cli_user import User, ended
+from serving import server_of
+
+from autovibe.testing.demo_repository import PROMPT
+
+# Opening it would fail at once: nothing listens on port 1.
+NO_DATABASE = {"AUTOVIBE_DATABASE_URL": "postgresql://nobody:none@127.0.0.1:1/none"}
+
+
+@asynccontextmanager
+async def worker_of(user: User, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run `autovibe worker start` until the block ends."""
+    process = await user.start("worker", "start", "--json", *options, environment=NO_DATABASE)
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 60)
+    assert b"worker_id" in line, await ended(process)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            stopped = await asyncio.wait_for(ended(process), 60)
+            assert stopped.status == 0, stopped.err
+
+
+def open_files(pid: int) -> list[str]:
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+async def test_a_worker_without_a_database_does_the_whole_job(user: User) -> None:
+    async with server_of(user, "--slots", "0"), worker_of(user) as worker:
+        run = await user.run(PROMPT)
+        assert run.status == 0, run.err
+        assert run.json["status"] == "completed"
+        assert not [name for name in open_files(worker.pid) if "autovibe.db" in name]
+        applied = await user.autovibe("apply", run.json["task_id"], "--branch", "by-a-worker")
+        assert applied.status == 0, applied.err
+
+
+async def test_a_worker_that_is_stopped_pauses_its_task_and_another_goes_on(user: User) -> None:
+    async with server_of(user, "--slots", "0"):
+        async with worker_of(user) as worker:
+            run = await user.start(
+                "run", "--repo", str(user.repo), "--json", "wait", "--agent", "shell",
+                "--", "/bin/sh", "-c", "test -e kept && exit 0; touch kept; exec sleep 300",
+            )  # fmt: skip
+            machines = user.home / ".autovibe/machines"
+            for _ in range(600):
+                if list(machines.glob("*/tree/workspace/kept")):
+                    break
+                await asyncio.sleep(0.05)
+            worker.send_signal(signal.SIGTERM)
+            stopped = await asyncio.wait_for(ended(worker), 60)
+            assert stopped.status == 0, stopped.err
+            told = await asyncio.wait_for(ended(run), 60)
+        assert told.json["error"]["reason"] == "INTERRUPTED"
+        async with worker_of(user, "--slots", "2"):
+            resumed = await user.autovibe("task", "resume", told.json["task_id"], "--json")
+        assert resumed.status == 0, resumed.err
+
+
+@pytest.mark.parametrize("target", ["192.0.2.1:8421", "nowhere", "example.org:8421"])
+async def test_a_server_that_is_not_on_this_host_is_refused(user: User, target: str) -> None:
+    told = await user.autovibe("worker", "start", "--server", target)
+    assert told.status == 2
+    assert "127.0.0.1:8421" in told.err or "loopback" in told.err
+
+
+async def test_without_a_server_the_way_to_one_is_said(user: User) -> None:
+    told = await user.autovibe("worker", "start")
+    assert told.status == 1
+    assert "autovibe up" in told.err
