@@ -296,8 +296,11 @@ class _Forwarded:
             await self.exchange.answer(_unreachable(error, plan.call.request_id))
 
     async def _pass_stream(self, response: aiohttp.ClientResponse) -> None:
+        first = True
         async for chunk in response.content.iter_any():
-            reach("first_byte")
+            if first:
+                reach("first_byte")
+                first = False
             self.usage.feed(chunk)
             if self.usage.stopped and self.settlement is None:
                 reach("last_byte")

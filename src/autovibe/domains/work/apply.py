@@ -25,6 +25,7 @@ from autovibe.domains.work.errors import (
     NothingToApplyError,
     UnsafePathsError,
 )
+from autovibe.domains.work.own_branch import carries_task, find_same, parent_of
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.text import printable, utf8
@@ -103,11 +104,28 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
         )
         if commit == parent:
             raise _nothing(plan, ignored)
-    none = "0" * len(commit)
     reach("commit_made")
-    await git(plan.directory, "update-ref", f"refs/heads/{plan.branch}", commit, none)
+    if made := await find_same(plan.directory, plan.branch, plan.head_commit, commit):
+        parent = await parent_of(plan.directory, made)
+        return Applied(plan.branch, made, parent, wanted, sorted(ignored))
+    await _make_branch(plan, commit)
     reach("branch_made")
     return Applied(plan.branch, commit, parent, wanted, sorted(ignored))
+
+
+async def _make_branch(plan: ApplyPlan, commit: str) -> None:
+    """Make the branch, which must not be there."""
+    ref = f"refs/heads/{plan.branch}"
+    taken = await git(plan.directory, "show-ref", "--verify", "--quiet", ref, check=False)
+    if taken.status == 0:
+        raise _branch_exists(plan)
+    await git(plan.directory, "update-ref", ref, commit, "0" * len(commit))
+
+
+def _branch_exists(plan: ApplyPlan) -> BranchExistsError:
+    return BranchExistsError(
+        f"Branch {plan.branch} exists; choose another with --branch NAME, or delete it."
+    )
 
 
 async def _check_repository(plan: ApplyPlan) -> str:
@@ -164,10 +182,9 @@ async def _check_branch(plan: ApplyPlan) -> None:
             f"{plan.branch!r} is not a branch name; choose another --branch.", field="branch"
         )
     taken = await git(plan.directory, "show-ref", "--verify", "--quiet", ref, check=False)
-    if taken.status == 0:
-        raise BranchExistsError(
-            f"Branch {plan.branch} exists; choose another with --branch NAME, or delete it."
-        )
+    # Its own one, of an `apply` that died before it was recorded, is compared with what it makes.
+    if taken.status == 0 and not await carries_task(plan.directory, ref, plan.task_id):
+        raise _branch_exists(plan)
 
 
 def content_changes(store: CheckpointStore, base_root: str, result_root: str) -> list[Change]:
