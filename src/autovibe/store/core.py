@@ -13,6 +13,7 @@ from autovibe.kernel.clock import SystemClock
 from autovibe.store import reading
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.guard import Guard
+from autovibe.store.hint import NOTHING_KNOWN
 from autovibe.store.layout import open_directory
 from autovibe.store.packs import Objects
 from autovibe.store.pins import DELETED, TAKEN, Pin, Pins, epoch_bytes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from autovibe.kernel.clock import Clock
     from autovibe.store.exclude import Exclude
+    from autovibe.store.hint import Hint
     from autovibe.store.model import Progress, RestoreResult, Snapshot
     from autovibe.store.sealing import Seal
     from autovibe.store.statcache import StatCache
@@ -99,6 +101,7 @@ class StoreCore:
         *,
         cache: StatCache | None = None,
         exclude: Exclude | None = None,
+        hint: Hint = NOTHING_KNOWN,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:
@@ -111,6 +114,7 @@ class StoreCore:
             roots: name to directory.
             cache: what is known of the same live tree; brought forward on success.
             exclude: patterns to leave out.
+            hint: what has changed since the last snapshot with this cache (see `TrackedTree`).
             on_read: called once, when every byte has been read and nothing has been synced yet;
                 not called when reading fails.
             progress: called for each file or MiB read.
@@ -122,7 +126,7 @@ class StoreCore:
             StoreReadOnlyError: the store cannot be written.
         """
         return self._capture(
-            roots, cache=cache, exclude=exclude, on_read=on_read, progress=progress
+            roots, cache=cache, exclude=exclude, hint=hint, on_read=on_read, progress=progress
         )[0]
 
     def _capture(
@@ -131,6 +135,7 @@ class StoreCore:
         *,
         cache: StatCache | None,
         exclude: Exclude | None = None,
+        hint: Hint = NOTHING_KNOWN,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[Snapshot, str]:
@@ -146,6 +151,7 @@ class StoreCore:
                 clock=self._clock,
                 cache=cache,
                 exclude=exclude,
+                hint=hint,
                 on_read=on_read,
                 progress=progress,
             )

@@ -69,7 +69,9 @@ class Snapshot:
     `excluded` holds what was left out by pattern, and directories that were not entered: another
     file system is mounted there, they are nested too deep, or are the store itself.
     `total_bytes` counts each path of a hard link. `stored_bytes` is what the disk took for it; 0
-    when nothing was new.
+    when nothing was new. `detection` says how it was found out what had changed: by looking at
+    every entry (`walk`), or by events of the kernel. `missed` are changes that the events did not
+    tell and an audit found; the snapshot has them.
     """
 
     root: str
@@ -82,6 +84,8 @@ class Snapshot:
     special: tuple[str, ...]
     excluded: tuple[str, ...]
     unreadable: tuple[str, ...]
+    detection: str = "walk"
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

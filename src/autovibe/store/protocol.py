@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from autovibe.store.hint import NOTHING_KNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from autovibe.store.exclude import Exclude
+    from autovibe.store.hint import Hint
     from autovibe.store.model import (
         Change,
         Entry,
@@ -30,6 +33,7 @@ class CheckpointStore(Protocol):
         *,
         cache: StatCache | None = None,
         exclude: Exclude | None = None,
+        hint: Hint = NOTHING_KNOWN,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Final
 from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.store import tree
-from autovibe.store.errors import PathNotFoundError
+from autovibe.store.capture import Capture, inode_of
 from autovibe.store.model import Snapshot
 from autovibe.store.opening import closing
 from autovibe.store.packs import sha256
 from autovibe.store.tree import TreeEntry, encode_tree, is_safe_name
-from autovibe.store.walk import DirNode, Report, TreeWalker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from autovibe.kernel.clock import Clock
+    from autovibe.store.capture import Links
     from autovibe.store.exclude import Exclude
+    from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
     from autovibe.store.packs import Objects, PackWriter
     from autovibe.store.statcache import Records, StatCache
-    from autovibe.store.walk import Inode
+    from autovibe.store.walk import DirNode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -37,31 +38,11 @@ def now_ns(clock: Clock) -> int:
     return (clock.now() - _EPOCH) // _MICROSECOND * 1_000
 
 
-def open_root(name: str, path: Path) -> int:
-    """Open a directory to capture; the caller named it, so links in its own path are followed.
-
-    Raises:
-        PathNotFoundError: it does not exist, is no directory or cannot be opened.
-    """
-    try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        msg = (
-            f"{path} cannot be captured as {name!r} ({error.strerror}): give a readable directory."
-        )
-        raise PathNotFoundError(msg, path=str(path)) from None
-
-
-def _inode(fd: int) -> Inode:
-    st = os.fstat(fd)
-    return st.st_dev, st.st_ino
-
-
-def link_labels(links: Mapping[Inode, list[tuple[bytes, bytes]]]) -> Labels:
+def link_labels(links: Links) -> Labels:
     """Name each group of hard links after its first path; a single name is no group."""
     labels: Labels = {}
     for names in links.values():
-        if len(names) > 1:
+        if len(set(names)) > 1:
             paths = {(d, n): (d + b"/" + n if d else n).split(b"/") for d, n in names}
             label = b"/".join(min(paths.values()))
             labels.update(dict.fromkeys(paths, label))
@@ -84,7 +65,8 @@ class TreeBuilder:
         if node.entry.flags:  # it was not entered
             return node.entry
         record = node.record
-        record.dirs = {name: self.build(child) for name, child in node.dirs.items()}
+        record.dirs = node.kept
+        record.dirs.update((name, self.build(child)) for name, child in node.dirs.items())
         same = node.same
         if same is not None and same.tree and not record.linked and same.dirs == record.dirs:
             record.tree = same.tree
@@ -118,6 +100,7 @@ def take_snapshot(
     clock: Clock,
     cache: StatCache | None,
     exclude: Exclude | None,
+    hint: Hint,
     on_read: Callable[[], None] | None,
     progress: Callable[[Progress], None] | None,
 ) -> Snapshot:
@@ -126,48 +109,52 @@ def take_snapshot(
     if not named or not all(is_safe_name(name) for name in named):
         msg = f"{sorted(roots)} are not names for the roots of a snapshot: use plain names."
         raise InvalidArgumentError(msg)
-    started_ns = now_ns(clock)
-    report = Report()
+    capture = Capture(store_id, cache, exclude, hint, progress, now_ns(clock))
     objects.scan()
     with closing(os.open(objects.path, os.O_PATH | os.O_CLOEXEC)) as fd:
-        own = _inode(fd)
+        own = inode_of(fd)
     with objects.writer() as writer:
-        walked: list[tuple[str, DirNode, TreeWalker]] = []
-        for _, name in sorted(named.items()):
-            walker = TreeWalker(
-                name,
-                writer,
-                report,
-                previous=cache.records(store_id, name) if cache else {},
-                exclude=exclude.matcher(name) if exclude else None,
-                started_ns=started_ns,
-                own=own,
-                progress=progress,
-            )
-            with closing(open_root(name, Path(roots[name]))) as fd:
-                if _inode(fd) == own:
-                    msg = f"{roots[name]} is the checkpoint store itself: capture something else."
-                    raise InvalidArgumentError(msg)
-                walked.append((name, walker.walk(fd), walker))
+        walked = [
+            capture.walk(name, Path(roots[name]), writer, own) for _, name in sorted(named.items())
+        ]
         if on_read is not None:
             on_read()
         faults.reach("tree_read")
-        builders = {name: TreeBuilder(writer, link_labels(w.links)) for name, _, w in walked}
-        data = encode_tree([builders[name].build(node) for name, node, _ in walked])
-        root = sha256(data)
-        writer.put(root, data)
+        builders = [TreeBuilder(writer, link_labels(root.links)) for root in walked]
+        top = [builder.build(root.node) for root, builder in zip(walked, builders, strict=True)]
+        data = encode_tree(top)
+        digest = sha256(data)
+        writer.put(digest, data)
         new_objects, stored_bytes = writer.commit()
-    if cache is not None:
-        cache.replace(store_id, {name: builder.records for name, builder in builders.items()})
+    report, file_count, total_bytes = capture.report, 0, 0
+    for root, builder in zip(walked, builders, strict=True):
+        known = root.known
+        if known is None:
+            file_count += builder.file_count
+            total_bytes += builder.total_bytes
+            if cache is not None:
+                cache.replace(store_id, {root.name: builder.records}, exclude=exclude)
+        else:
+            known.advance(root.gone, builder.records)
+            file_count += known.file_count
+            total_bytes += known.file_bytes
+            report.special += known.names(root.name, known.special, lambda r: r.special)
+            report.excluded += known.names(root.name, known.excluded, lambda r: r.excluded)
     return Snapshot(
-        root=root.hex(),
-        file_count=sum(builder.file_count for builder in builders.values()),
-        total_bytes=sum(builder.total_bytes for builder in builders.values()),
+        root=digest.hex(),
+        file_count=file_count,
+        total_bytes=total_bytes,
         stored_bytes=stored_bytes,
         new_objects=tuple(digest.hex() for digest in new_objects),
         read_bytes=report.read_bytes,
-        torn=tuple(sorted(report.torn)),
-        special=tuple(sorted(report.special)),
-        excluded=tuple(sorted(report.excluded)),
-        unreadable=tuple(sorted(report.unreadable)),
+        torn=_sorted(report.torn),
+        special=_sorted(report.special),
+        excluded=_sorted(report.excluded),
+        unreadable=_sorted(report.unreadable),
+        detection=capture.detection,
+        missed=_sorted(capture.missed),
     )
+
+
+def _sorted(paths: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(paths)))

@@ -25,6 +25,7 @@ from autovibe.store.opening import (
 )
 from autovibe.store.packs import sha256
 from autovibe.store.statcache import DIRECTORY, TICK_NS, DirRecord, stat_key
+from autovibe.store.tracking.libc import flush
 from autovibe.store.tree import CHUNK_BYTES, MAX_DEPTH, NO_CONTENT, TreeEntry, to_text
 
 if TYPE_CHECKING:
@@ -60,16 +61,22 @@ class Report:
 
 @dataclass(slots=True)
 class DirNode:
-    """A directory as it was found; `same` is the earlier record when no entry of it changed."""
+    """A directory as it was found; `same` is the earlier record when no entry of it changed.
+
+    `kept` are the entries of subdirectories that were not looked at, because nothing in them has
+    changed.
+    """
 
     entry: TreeEntry
     path: bytes
     record: DirRecord
     dirs: dict[bytes, DirNode] = field(default_factory=dict[bytes, "DirNode"])
+    kept: dict[bytes, TreeEntry] = field(default_factory=dict[bytes, TreeEntry])
     same: DirRecord | None = None
 
 
-def _entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> TreeEntry:
+def entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> TreeEntry:
+    """Return what a snapshot keeps of something, without its content."""
     return TreeEntry(
         name, kind, stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, size
     )
@@ -102,6 +109,7 @@ class TreeWalker:
         exclude: Matcher | None,
         started_ns: int,
         own: Inode,
+        reread: frozenset[int] = frozenset(),
         progress: Callable[[Progress], None] | None,
     ) -> None:
         """Prepare the walk of one root.
@@ -114,6 +122,8 @@ class TreeWalker:
             exclude: what to leave out.
             started_ns: wall time at which the snapshot begins, in nanoseconds.
             own: the directory of the store itself, which is not entered.
+            reread: inodes whose content is read whatever their time stamps say, because processes
+                map them.
             progress: called as the walk goes on.
         """
         self.links: dict[Inode, list[tuple[bytes, bytes]]] = {}
@@ -123,6 +133,7 @@ class TreeWalker:
         self._previous = previous
         self._exclude = exclude
         self._own = own
+        self._reread = reread
         self._racy_from_ns = started_ns - TICK_NS
         self._progress = progress
         self._device = 0
@@ -133,20 +144,29 @@ class TreeWalker:
         st = os.fstat(fd)
         self._device = st.st_dev
         name = tree.to_bytes(self._root)
-        entry = _entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd))
-        node = DirNode(entry, b"", DirRecord())
+        entry = entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd))
+        node = DirNode(entry, b"", DirRecord(own=self._settled(st)))
         self._fill(fd, node, 0)
         return node
+
+    def _settled(self, st: os.stat_result) -> StatKey:
+        """Return the key of a directory, unless it has just changed and may change unseen."""
+        return DIRECTORY if st.st_ctime_ns >= self._racy_from_ns else stat_key(st)
 
     def _name(self, path: bytes) -> str:
         return f"{self._root}/{to_text(path)}"
 
     def _fill(self, fd: int, node: DirNode, depth: int) -> None:
-        found = self._scan(fd, node.path)
         record, before = node.record, self._previous.get(node.path)
+        found = self._scan(fd, node.path, record)
         for name, st in found.items():
             record.listing[name] = DIRECTORY if stat.S_ISDIR(st.st_mode) else stat_key(st)
-        if before is not None and not before.unsettled and before.listing == record.listing:
+        if (
+            before is not None
+            and not before.unsettled
+            and before.listing == record.listing
+            and not self._is_mapped(record)
+        ):
             node.same = before
             record.files = dict(before.files)
             record.linked, record.special = before.linked, before.special
@@ -162,14 +182,24 @@ class TreeWalker:
                 if not self._reuse(record, before, name):
                     self._visit(fd, node, name, st, depth)
             self._summarise(record)
+        self._note(node)
+
+    def _is_mapped(self, record: DirRecord) -> bool:
+        return bool(self._reread) and any(k[2] in self._reread for k in record.listing.values())
+
+    def _note(self, node: DirNode) -> None:
+        """Keep what concerns more than this directory."""
+        record = node.record
         for name in record.linked:
             key = record.listing[name]
             self.links.setdefault((key[1], key[2]), []).append((node.path, name))
         prefix = node.path + b"/" if node.path else b""
         self._report.special += [self._name(prefix + name) for name in record.special]
+        self._report.excluded += [self._name(prefix + name) for name in record.excluded]
 
-    def _scan(self, fd: int, path: bytes) -> dict[bytes, os.stat_result]:
+    def _scan(self, fd: int, path: bytes, record: DirRecord) -> dict[bytes, os.stat_result]:
         found: dict[bytes, os.stat_result] = {}
+        excluded: list[bytes] = []
         with os.scandir(fd) as listing:
             for item in listing:
                 try:
@@ -177,18 +207,24 @@ class TreeWalker:
                 except FileNotFoundError:  # removed since it was listed
                     continue
                 name = os.fsencode(item.name)
-                if self._exclude is not None:
-                    full = path + b"/" + name if path else name
-                    if self._exclude.matches(full, is_dir=stat.S_ISDIR(st.st_mode)):
-                        self._report.excluded.append(self._name(full))
-                        continue
+                if self._is_excluded(path, name, st):
+                    excluded.append(name)
+                    continue
                 found[name] = st
+        record.excluded = tuple(excluded)
         return found
 
-    @staticmethod
-    def _reuse(record: DirRecord, before: DirRecord | None, name: bytes) -> bool:
+    def _is_excluded(self, path: bytes, name: bytes, st: os.stat_result) -> bool:
+        if self._exclude is None:
+            return False
+        full = path + b"/" + name if path else name
+        return self._exclude.matches(full, is_dir=stat.S_ISDIR(st.st_mode))
+
+    def _reuse(self, record: DirRecord, before: DirRecord | None, name: bytes) -> bool:
         key = record.listing[name]
         if before is None or before.listing.get(name) != key or name in before.unsettled:
+            return False
+        if key[2] in self._reread:
             return False
         entry = before.files.get(name)
         if entry is None:
@@ -226,7 +262,7 @@ class TreeWalker:
             return
         node.record.listing[name] = stat_key(now)
         node.record.unsettled.add(name)
-        node.record.files[name] = _entry_of(name, tree.FILE, now)._replace(
+        node.record.files[name] = entry_of(name, tree.FILE, now)._replace(
             flags=tree.TORN | tree.UNREADABLE, digest=NO_CONTENT
         )
         self._report.torn.append(self._name(path))
@@ -236,7 +272,7 @@ class TreeWalker:
     ) -> bool:
         path = node.path + b"/" + name if node.path else name
         node.record.listing[name] = DIRECTORY
-        entry = _entry_of(name, tree.DIR, seen)
+        entry = entry_of(name, tree.DIR, seen)
         # A store that captured itself would double with every snapshot.
         if seen.st_dev != self._device or (seen.st_dev, seen.st_ino) == self._own:
             self._leave_out(node, path, entry, tree.MOUNT)
@@ -257,9 +293,8 @@ class TreeWalker:
             st = os.fstat(fd)
             if not same_object(seen, st):
                 return False
-            child = DirNode(
-                _entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd)), path, DirRecord()
-            )
+            entry = entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(fd))
+            child = DirNode(entry, path, DirRecord(own=self._settled(st)))
             node.dirs[name] = child
             try:
                 self._fill(fd, child, depth + 1)
@@ -272,6 +307,7 @@ class TreeWalker:
     def _leave_out(self, node: DirNode, path: bytes, entry: TreeEntry, flag: int) -> None:
         kept = entry._replace(flags=flag, digest=tree.EMPTY_TREE)
         node.dirs[entry.name] = DirNode(kept, path, DirRecord())
+        node.record.unsettled.add(entry.name)
         where = self._report.unreadable if flag == tree.UNREADABLE else self._report.excluded
         where.append(self._name(path))
 
@@ -285,11 +321,11 @@ class TreeWalker:
                 if error.errno in CHANGED:
                     return False
                 raise
-            entry = _entry_of(name, tree.SYMLINK, seen, size=len(target))._replace(target=target)
+            entry = entry_of(name, tree.SYMLINK, seen, size=len(target))._replace(target=target)
         else:
             kind = tree.KIND_OF[stat.S_IFMT(seen.st_mode)]
             device = seen.st_rdev if kind in {tree.CHAR, tree.BLOCK} else 0
-            entry = _entry_of(name, kind, seen, size=device)
+            entry = entry_of(name, kind, seen, size=device)
         self._keep(record, entry, stat_key(seen))
         return True
 
@@ -311,6 +347,8 @@ class TreeWalker:
             try:
                 fd = open_file(name, parent)
                 with closing(fd):
+                    if seen.st_ino in self._reread:
+                        flush(fd)  # or the next store may leave no trace
                     before = os.fstat(fd)
                     if not same_object(seen, before):
                         return False
@@ -334,14 +372,14 @@ class TreeWalker:
         return True
 
     def _unreadable(self, node: DirNode, name: bytes, path: bytes, seen: os.stat_result) -> None:
-        entry = _entry_of(name, tree.FILE, seen, size=seen.st_size)
+        entry = entry_of(name, tree.FILE, seen, size=seen.st_size)
         flagged = entry._replace(flags=tree.UNREADABLE, digest=NO_CONTENT)
         self._keep(node.record, flagged, stat_key(seen))
         self._report.unreadable.append(self._name(path))
 
     def _read(self, fd: int, name: bytes, path: bytes, st: os.stat_result) -> TreeEntry:
         """Read the content up to the size it had when it was opened, and store it."""
-        entry = _entry_of(name, tree.FILE, st)._replace(holes=read_holes(fd, st))
+        entry = entry_of(name, tree.FILE, st)._replace(holes=read_holes(fd, st))
         xattrs = read_xattrs(fd)
         if st.st_size <= CHUNK_BYTES:
             data = read_fully(fd, st.st_size)

@@ -1,0 +1,109 @@
+"""One live tree with its tracker: what is known of it, kept from snapshot to snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from autovibe.store.hint import WALK, Hint
+from autovibe.store.statcache import StatCache
+from autovibe.store.tracking.walking import WalkTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from autovibe.store.exclude import Exclude
+    from autovibe.store.model import Progress, Snapshot
+    from autovibe.store.protocol import CheckpointStore
+    from autovibe.store.tracking.contract import ChangeTracker
+
+AUDIT_EVERY: Final = 50
+
+
+@dataclass(slots=True)
+class TrackedTree:
+    """Takes the snapshots of one tree, one at a time.
+
+    What a tracker tells is kept until a snapshot that uses it has succeeded. Every `audit_every`
+    snapshots one looks at everything, too; when it finds a change that the tracker did not tell,
+    `on_miss` hears of it, and from then on every snapshot looks at everything.
+    """
+
+    store: CheckpointStore
+    roots: Mapping[str, Path]
+    tracker: ChangeTracker
+    cache: StatCache = field(default_factory=StatCache)
+    exclude: Exclude | None = None
+    audit_every: int = AUDIT_EVERY
+    on_miss: Callable[[tuple[str, ...]], None] | None = None
+    _pending: set[bytes] | None = None  # None: everything, as before the first snapshot
+    _mapped: frozenset[int] = frozenset()
+    _since_audit: int = 0
+
+    @property
+    def detection(self) -> str:
+        """How changes are found."""
+        return self.tracker.detection
+
+    def snapshot(
+        self,
+        *,
+        mapped: frozenset[int] = frozenset(),
+        on_read: Callable[[], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Snapshot:
+        """Take a snapshot (see `Store.snapshot`).
+
+        Args:
+            mapped: inodes that processes can change through a mapping (`shared_writable_inodes`),
+                asked for while these processes stand still.
+            on_read: called once, when everything has been read.
+            progress: called for each file or MiB read.
+        """
+        self._hear(self._pending)
+        audit = self._pending is not None and self._since_audit + 1 >= self.audit_every > 0
+        later: set[bytes] | None = set()
+
+        def after_audit() -> set[bytes] | None:
+            nonlocal later
+            told = self.tracker.changed()
+            later = None if told is None or later is None else later | told
+            return later
+
+        hint = Hint(
+            detection=self.tracker.detection,
+            paths=self._pending,
+            # One that was mapped may have been changed before it was let go.
+            reread=mapped | self._mapped,
+            audit=after_audit if audit else None,
+        )
+        taken = self.store.snapshot(
+            self.roots,
+            cache=self.cache,
+            exclude=self.exclude,
+            hint=hint,
+            on_read=on_read,
+            progress=progress,
+        )
+        self._pending = later
+        self._mapped = mapped
+        self._since_audit = 0 if audit or taken.detection == WALK else self._since_audit + 1
+        if taken.missed:
+            self._distrust(taken.missed)
+        return taken
+
+    def _hear(self, before: set[bytes] | None) -> None:
+        told = self.tracker.changed()
+        self._pending = None if before is None or told is None else before | told
+
+    def _distrust(self, missed: tuple[str, ...]) -> None:
+        self.tracker.close()
+        self.tracker = WalkTracker()
+        self._pending = None
+        if self.on_miss is not None:
+            self.on_miss(missed)
+
+    def close(self) -> None:
+        """Stop tracking."""
+        self.tracker.close()
