@@ -25,7 +25,7 @@ from autovibe.domains.work.errors import (
     NothingToApplyError,
     UnsafePathsError,
 )
-from autovibe.domains.work.own_branch import carries_task, find_same, parent_of
+from autovibe.domains.work.own_branch import carries_task, find_same, first_above
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.text import printable, utf8
@@ -106,7 +106,8 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
             raise _nothing(plan, ignored)
     reach("commit_made")
     if made := await find_same(plan.directory, plan.branch, plan.head_commit, commit):
-        parent = await parent_of(plan.directory, made)
+        if parent != plan.head_commit:
+            parent = await first_above(plan.directory, plan.head_commit, made)
         return Applied(plan.branch, made, parent, wanted, sorted(ignored))
     await _make_branch(plan, commit)
     reach("branch_made")

@@ -38,11 +38,13 @@ async def find_same(directory: Path, branch: str, base: str, commit: str) -> str
 
 
 async def _content(directory: Path, base: str, commit: str) -> bytes:
-    listed = await git(directory, "log", "-z", "--format=%T%n%B", commit, f"^{base}", "--")
+    listed = await git(
+        directory, "log", "--topo-order", "-z", "--format=%T%n%B", commit, f"^{base}", "--"
+    )
     return listed.out
 
 
-async def parent_of(directory: Path, commit: str) -> str:
-    """Return the first parent of a commit."""
-    told = await git(directory, "rev-parse", "--verify", f"{commit}^1")
-    return os.fsdecode(told.out).strip()
+async def first_above(directory: Path, base: str, tip: str) -> str:
+    """Return the commit of a branch that all others above `base` go on from."""
+    listed = await git(directory, "rev-list", "--topo-order", "--reverse", tip, f"^{base}", "--")
+    return os.fsdecode(listed.out).split()[0]
