@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, Mapper, mapped_column
 from sqlalchemy.types import Uuid
 
+import autovibe.db.loading  # noqa: F401  # pyright: ignore[reportUnusedImport]  # its rules hold wherever a model is used
 from autovibe.db.types import (
     ExactDecimal,
     Json,

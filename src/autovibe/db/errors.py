@@ -42,6 +42,41 @@ class DatabaseNewerError(AutovibeError):
     reason = "DATABASE_NEWER"
 
 
+class DatabaseAbsentError(AutovibeError):
+    """There is no database yet."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_ABSENT"
+
+
+class RevisionNotFoundError(AutovibeError):
+    """No revision of the schema has this name, or none in the direction that was asked for."""
+
+    code = Code.NOT_FOUND
+    reason = "REVISION_NOT_FOUND"
+
+
+class MigrationBlockedError(AutovibeError):
+    """Tables were in use for too long; the migration changed nothing."""
+
+    code = Code.ABORTED
+    reason = "MIGRATION_BLOCKED"
+
+
+class BackupFailedError(AutovibeError):
+    """A backup could not be taken, read or restored."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "BACKUP_FAILED"
+
+
+class ProgramMissingError(AutovibeError):
+    """A program of the database's own is needed and not here."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "PROGRAM_MISSING"
+
+
 class DatabaseFullError(AutovibeError):
     """There is no room left where the database lives."""
 
@@ -85,6 +120,13 @@ class InvalidValueError(AutovibeError, DontWrapMixin):
 
     code = Code.INVALID_ARGUMENT
     reason = "INVALID_VALUE"
+
+
+class HiddenLoadError(AutovibeError):
+    """Code read a relationship or an expired value that its query had not loaded."""
+
+    code = Code.INTERNAL
+    reason = "HIDDEN_LOAD"
 
 
 class ConstraintError(AutovibeError):
