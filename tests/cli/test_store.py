@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -238,6 +240,28 @@ def test_control_characters_of_names_do_not_reach_the_terminal(store, tree):
     assert "\x1b" not in store("list", ref).out
     (tree / "evil\x1b[31m").unlink()
     assert "\x1b" not in store("diff", ref, snapshot(store, tree)).out
+
+
+def test_interrupted_snapshot_ends_soon_and_leaves_nothing(store, tree):
+    with (tree / "endless").open("wb") as file:
+        file.write(b"begin")
+        file.truncate(1 << 40)  # a hole that takes minutes to hash
+    child = subprocess.Popen(
+        [sys.executable, "-m", "autovibe.cli.main", "store", "snapshot", str(tree),
+         "--store", str(store.path), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    tmp = store.path / "tmp"
+    while child.poll() is None and not list(tmp.glob("*.pack")):
+        select.select([], [], [], 0.02)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert json.loads(out)["error"]["reason"] == "INTERRUPTED"
+    assert list(tmp.iterdir()) == []
+    assert store("list").out == "No snapshots.\n"
+    (tree / "endless").unlink()
+    assert store("snapshot", tree).status == 0
 
 
 def test_grace_of_nothing_is_a_time():
