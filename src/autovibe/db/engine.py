@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from autovibe.db.cache import TOPIC, QueryCache, told_keys
 from autovibe.db.cache_backends import make_backend
@@ -164,6 +164,28 @@ class Database:
                 await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
         raise AssertionError("unreachable: the last try raises")
 
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a connection for looking at the database as a whole; errors are typed.
+
+        Raises:
+            AutovibeError: as `read()`.
+        """
+        async with self._typed(), self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def begin_upgrade(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that alone may change the schema, and that does not wait long.
+
+        Raises:
+            DatabaseBusyError: others held its tables too long.
+            AutovibeError: as `write()`.
+        """
+        async with self._typed(), self._writer.begin() as connection:
+            await self.dialect.lock_for_upgrade(connection)
+            yield connection
+
     async def close(self) -> None:
         """Close all connections."""
         if self._returning:
@@ -233,6 +255,19 @@ class Database:
                 return session
             await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
         raise AssertionError("unreachable: the last try raises")
+
+    @contextlib.asynccontextmanager
+    async def _typed(self) -> AsyncGenerator[None, None]:
+        """Translate what a driver raises before SQLAlchemy reports it."""
+        try:
+            yield
+        except AutovibeError:
+            raise
+        except Exception as error:
+            typed = self.dialect.translate(error)
+            if typed is None:
+                raise
+            raise typed from error
 
     async def _connect(self, engine: AsyncEngine, session: AsyncSession) -> None:
         """Take a connection and begin; count it when it has to wait for one."""

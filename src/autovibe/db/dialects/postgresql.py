@@ -190,6 +190,29 @@ class PostgresqlDialect:
         await _set_local(connection, lock_timeout_s=TABLE_WAIT_S, statement_timeout_s=0)
 
 
+def libpq_environment(url: URL, settings: DatabaseSettings) -> dict[str, str]:
+    """Return how PostgreSQL's own programs reach the server; the password is on no command line.
+
+    Raises:
+        DatabaseUrlError: as `PostgresqlDialect.engines`.
+        TlsSettingsError: as `PostgresqlDialect.engines`.
+    """
+    url, settings = take_from_url(url, settings)
+    host = url.host or url.query.get("host")
+    given = {
+        "PGHOST": host,
+        "PGPORT": url.port,
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+        "PGDATABASE": url.database,
+        "PGSSLMODE": settings.sslmode,
+        "PGSSLROOTCERT": settings.sslrootcert,
+        "PGSSLCERT": settings.sslcert,
+        "PGSSLKEY": settings.sslkey,
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
 async def _set_local(
     connection: AsyncConnection, *, lock_timeout_s: float, statement_timeout_s: float
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, TextClause
 from sqlalchemy.schema import SchemaItem
 
 from autovibe.db.discovery import load_models
-from autovibe.db.engine import open_configured
+from autovibe.db.engine import database_url, open_configured
 from autovibe.kernel.settings import load_settings
 
 # Partitions are made by upkeep, not by migrations.
@@ -88,8 +88,28 @@ async def _run_alone() -> None:
         await database.close()
 
 
+def _run_offline() -> None:
+    """Write the statements instead of running them."""
+    settings = load_settings(dict(os.environ))
+    backend: str = context.config.attributes.get("backend") or (
+        database_url(settings.database_url).get_backend_name()
+    )
+    context.configure(dialect_name=backend, as_sql=True, transactional_ddl=True)
+    running = context.get_context()
+
+    def write(statement: str) -> None:
+        running.impl.static_output(f"{statement};\n")
+
+    # The migrations speak to a connection; this one has no other verb.
+    setattr(running.connection, "exec_driver_sql", write)  # noqa: B010 - it has no such attribute
+    with context.begin_transaction():
+        context.run_migrations()
+
+
 _given: Connection | None = context.config.attributes.get("connection")
-if _given is not None:
+if context.is_offline_mode():
+    _run_offline()
+elif _given is not None:
     _run(_given, context.config.attributes.get("metadata"))
 else:
     asyncio.run(_run_alone())
