@@ -198,3 +198,25 @@ async def until(condition: object, seconds: float = 60) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("it never came to be")
+
+
+async def test_the_commits_of_an_agent_are_kept_if_that_is_wanted(user: User) -> None:
+    who = "-c user.name='The Agent' -c user.email=agent@example.invalid"
+    run = await user.shell(
+        f"echo 1 > one.txt && git add one.txt && git {who} commit -qm 'First step' && "
+        f"echo 2 > two.txt && git add two.txt && git {who} commit -qm 'Second step' && "
+        "echo 3 > three.txt"
+    )
+    assert run.status == 0, run.err
+    task_id = run.json["task_id"]
+    apply = await user.autovibe("apply", task_id, "--branch", "kept", "--keep-commits", "--json")
+    assert apply.status == 0, apply.err
+    assert apply.json["kept_commits"] == 2
+    subjects = git(user.repo, "log", "--format=%s|%an|%cn", "main..kept").split("\n")
+    assert subjects[1:] == [
+        "Second step|The Agent|Test Person",
+        "First step|The Agent|Test Person",
+    ]
+    plain = await user.autovibe("apply", task_id, "--branch", "plain")
+    assert plain.status == 0, plain.err
+    assert git(user.repo, "rev-parse", "kept^{tree}") == git(user.repo, "rev-parse", "plain^{tree}")

@@ -13,6 +13,7 @@ import pytest
 from plane import run_git
 
 from autovibe.domains.checkpoints.git import find_work_tree
+from autovibe.domains.work import HistoryReader
 from autovibe.domains.work.apply import Applied, ApplyPlan, apply_result
 from autovibe.kernel.text import utf8
 from autovibe.store import Store
@@ -29,7 +30,7 @@ class Work:
     workspace: Path
     plan: ApplyPlan
 
-    async def apply(self, **fields: Any) -> Applied:
+    async def apply(self, history: HistoryReader | None = None, **fields: Any) -> Applied:
         """Take the workspace as the result and apply it; nothing of the user's may change."""
         home = self.workspace.parent / "home"
         snapshot = self.store.snapshot({"workspace": self.workspace, "home": home})
@@ -37,7 +38,7 @@ class Work:
         before = bytes_of(top)
         try:
             return await apply_result(
-                self.store, replace(self.plan, result_root=snapshot.root, **fields)
+                self.store, replace(self.plan, result_root=snapshot.root, **fields), history
             )
         finally:
             assert bytes_of(top) == before

@@ -24,7 +24,6 @@ BETWEEN_FIELDS: Final = {
     ("CreateTask", "base_checkpoint_id"): "a checkpoint must belong to the task's project",
     ("ForkCheckpoint", "description"): "as CreateTask; a prompt of spaces only is none",
     ("ApplyTask", "branch"): "git knows which texts name a branch",
-    ("ApplyTask", "keep_commits"): "this version makes one commit of all, and says so",
     ("SetBudget", "amount"): "only money has a currency",
     ("SetBudget", "budget_period"): "a task has one budget for all its time",
     ("ResumeTask", "budget"): "a task that may cost nothing cannot go on",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from autovibe.domains.machines.agent import AgentAdapter
@@ -14,6 +15,7 @@ from autovibe.domains.machines.errors import (
     UnknownAgentError,
 )
 from autovibe.domains.work import AgentFacts
+from autovibe.runtime.machine_history import export_history
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,13 @@ class LocalFleet:
                 "read and change everything you can, with --isolation process."
             )
         return "sandbox"
+
+    def export_history(self, repository: Path, base: str) -> AsyncGenerator[bytes]:
+        """Print the history of a hostile repository (see `work.HistoryReader`).
+
+        Raises:
+            NoIsolationError: no sandbox can be started here.
+            HistoryUnreadableError: git failed, or took too long.
+            HistoryUnrelatedError: the repository does not hold `base`.
+        """
+        return export_history(self.drivers.get("sandbox"), repository, base)

@@ -276,18 +276,20 @@ class ApplyTaskRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., branch: _Optional[str] = ..., include_ignored: _Optional[bool] = ..., keep_commits: _Optional[bool] = ...) -> None: ...
 
 class ApplyTaskResponse(_message.Message):
-    __slots__ = ("branch", "commit", "parent_commit", "files", "ignored")
+    __slots__ = ("branch", "commit", "parent_commit", "files", "ignored", "kept_commits")
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     PARENT_COMMIT_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_COMMITS_FIELD_NUMBER: _ClassVar[int]
     branch: str
     commit: str
     parent_commit: str
     files: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.FileChange]
     ignored: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., parent_commit: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ...) -> None: ...
+    kept_commits: int
+    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., parent_commit: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., kept_commits: _Optional[int] = ...) -> None: ...
 
 class GetTaskPatchRequest(_message.Message):
     __slots__ = ("task_id", "include_ignored", "page_token")

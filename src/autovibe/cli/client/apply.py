@@ -38,7 +38,9 @@ _STDOUT: Final = "-"
     help="Write a patch for `git apply` instead of a branch; - is standard output.",
 )
 @click.option("--include-ignored", is_flag=True, help="Files that the repository ignores too.")
-@click.option("--keep-commits", is_flag=True, help="Keep the agent's commits, not one of all.")
+@click.option(
+    "--keep-commits", is_flag=True, help="Keep the agent's own commits instead of one of all."
+)
 @json_option
 def apply(
     task_id: str,
@@ -53,6 +55,9 @@ def apply(
 
     The work tree, the index and the branch that is checked out are never touched. With --patch
     the result is written to FILE, byte for byte, also where there is no repository.
+
+    With --keep-commits the agent's own commits arrive, then one with what it had not committed; a
+    merge arrives as one commit. They are read in a sandbox, so one must work here.
     """
     if patch_file is not None:
         if branch or keep_commits:
@@ -74,8 +79,9 @@ def apply(
     if as_json:
         print_json(to_document(done))
         return
-    print_lines(applied_lines(done)[:1])
-    print_notes(applied_lines(done)[1:])
+    lines = applied_lines(done)
+    print_lines(lines[:1])
+    print_notes([*_kept_lines(done, wanted=keep_commits), *lines[1:]])
 
 
 def applied_lines(done: work_pb2.ApplyTaskResponse) -> list[str]:
@@ -164,6 +170,14 @@ def write_file(target: Path, data: bytes) -> None:
         raise InvalidArgumentError(
             f"{target} cannot be written ({error.strerror}); give --patch another FILE."
         ) from error
+
+
+def _kept_lines(done: work_pb2.ApplyTaskResponse, *, wanted: bool) -> list[str]:
+    if not wanted:
+        return []
+    if not done.kept_commits:
+        return ["The agent made no commits of its own; this is one commit of all."]
+    return [f"Kept {plural(done.kept_commits, 'commit')} that the agent made."]
 
 
 def _file_lines(files: Iterable[checkpoints_pb2.FileChange], ignored: Sequence[str]) -> list[str]:

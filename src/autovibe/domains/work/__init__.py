@@ -1,7 +1,18 @@
 """Work: tasks, the orders that queue them, and their executions."""
 
-from autovibe.domains.work.ports import AgentFacts, Fleet, WorkDefaults
+from autovibe.domains.work.errors import HistoryUnreadableError
+from autovibe.domains.work.history_stream import history_unrelated
+from autovibe.domains.work.ports import AgentFacts, Fleet, HistoryReader, WorkDefaults
 from autovibe.domains.work.queue import check_lease
 from autovibe.domains.work.service import WorkService
 
-__all__ = ["AgentFacts", "Fleet", "WorkDefaults", "WorkService", "check_lease"]
+__all__ = [
+    "AgentFacts",
+    "Fleet",
+    "HistoryReader",
+    "HistoryUnreadableError",
+    "WorkDefaults",
+    "WorkService",
+    "check_lease",
+    "history_unrelated",
+]

@@ -25,7 +25,15 @@ from autovibe.domains.work.errors import (
     NothingToApplyError,
     UnsafePathsError,
 )
+from autovibe.domains.work.history_stream import AgentCommit
+from autovibe.domains.work.kept_commits import (
+    agent_commits,
+    apply_message,
+    paths_of,
+    write_commits,
+)
 from autovibe.domains.work.own_branch import carries_task, find_same, first_above
+from autovibe.domains.work.ports import HistoryReader
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.text import printable, utf8
@@ -59,6 +67,7 @@ class ApplyPlan:
     branch: str
     include_ignored: bool
     dirty_cut: bool = False
+    keep_commits: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,21 @@ class Applied:
     parent_commit: str
     changes: Sequence[Change]
     ignored: Sequence[str]
+    kept_commits: int = 0
 
 
-async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
+async def apply_result(
+    store: CheckpointStore, plan: ApplyPlan, history: HistoryReader | None = None
+) -> Applied:
     """Make the commit and the branch.
 
+    With a reader of histories the agent's own commits are kept; what it had not committed is a
+    last one. The tree is the same either way.
+
     Raises:
+        NoIsolationError: the agent's commits cannot be read safely here.
+        HistoryUnreadableError: they cannot be read, or are too many.
+        HistoryUnrelatedError: they do not go on from the commit of the import.
         NotARepositoryError: the directory is gone or no git repository.
         BaseCommitMissingError: the commit of the import is not there.
         InvalidArgumentError: the branch's name is none.
@@ -89,29 +107,36 @@ async def apply_result(store: CheckpointStore, plan: ApplyPlan) -> Applied:
     with tempfile.TemporaryDirectory(prefix="autovibe-apply-") as scratch:
         writer = CommitWriter(store, plan.directory, prefix, Path(scratch))
         tracked = await writer.start(plan.head_commit)
-        _check_submodules(changes, tracked)
+        _check_submodules([change.path for change in changes], tracked)
         ignored = await ignored_changes(writer, plan, changes)
         wanted = [change for change in changes if change.path not in ignored]
         check_paths([change.path for change in wanted])
         if not wanted:
             raise _nothing(plan, ignored)
         parent = await _base_commit(store, writer, plan, tracked)
-        commit = await writer.commit(
-            plan.result_root,
-            [(change.path, change.new) for change in wanted],
-            parent,
-            f"{plan.title}\n\nAutovibe-Task: {plan.task_id}\n",
+        commits: Sequence[AgentCommit] = []
+        # The repository of a subdirectory's machine, if the agent made one, is not of this one.
+        if history is not None and not prefix:
+            commits = await agent_commits(
+                store, history, plan.result_root, plan.head_commit, Path(scratch)
+            )
+        tip = await _write_kept(writer, plan, tracked, commits, parent)
+        tree = await writer.tree(
+            plan.result_root, [(change.path, change.new) for change in wanted], len(parent)
         )
-        if commit == parent:
+        if not commits and await writer.has_tree(parent, tree):
             raise _nothing(plan, ignored)
+        commit = await writer.commit_changed(
+            tree, tip, apply_message(plan.title, plan.task_id, after_others=bool(commits))
+        )
     reach("commit_made")
     if made := await find_same(plan.directory, plan.branch, plan.head_commit, commit):
         if parent != plan.head_commit:
             parent = await first_above(plan.directory, plan.head_commit, made)
-        return Applied(plan.branch, made, parent, wanted, sorted(ignored))
+        return Applied(plan.branch, made, parent, wanted, sorted(ignored), len(commits))
     await _make_branch(plan, commit)
     reach("branch_made")
-    return Applied(plan.branch, commit, parent, wanted, sorted(ignored))
+    return Applied(plan.branch, commit, parent, wanted, sorted(ignored), len(commits))
 
 
 async def _make_branch(plan: ApplyPlan, commit: str) -> None:
@@ -127,6 +152,23 @@ def _branch_exists(plan: ApplyPlan) -> BranchExistsError:
     return BranchExistsError(
         f"Branch {plan.branch} exists; choose another with --branch NAME, or delete it."
     )
+
+
+async def _write_kept(
+    writer: CommitWriter,
+    plan: ApplyPlan,
+    tracked: Tracked,
+    commits: Sequence[AgentCommit],
+    parent: str,
+) -> str:
+    """Make the agent's commits on top of `parent`; return the last one."""
+    if not commits:
+        return parent
+    paths = paths_of(commits)
+    _check_submodules(paths, tracked)
+    left_out = await _ignored(writer, plan, paths)
+    check_paths([path for path in paths if path not in left_out])
+    return await write_commits(writer, commits, left_out, parent, plan.task_id)
 
 
 async def _check_repository(plan: ApplyPlan) -> str:
@@ -197,14 +239,11 @@ def content_changes(store: CheckpointStore, base_root: str, result_root: str) ->
     ]
 
 
-def _check_submodules(changes: Sequence[Change], tracked: Tracked) -> None:
+def _check_submodules(paths: Sequence[str], tracked: Tracked) -> None:
     inside = [
-        change.path
-        for change in changes
-        if tracked.gitlinks
-        and any(
-            change.path == link or change.path.startswith(f"{link}/") for link in tracked.gitlinks
-        )
+        path
+        for path in paths
+        if any(path == link or path.startswith(f"{link}/") for link in tracked.gitlinks)
     ]
     if inside:
         raise UnsafePathsError(
@@ -222,12 +261,16 @@ async def ignored_changes(
     A path that may not be written is ignored if the directory is that it is in. With
     `--include-ignored` only such paths are: nobody can take them.
     """
+    return await _ignored(writer, plan, [change.path for change in changes])
+
+
+async def _ignored(writer: CommitWriter, plan: ApplyPlan, paths: Sequence[str]) -> set[str]:
     asked: dict[str, list[str]] = {}
-    for change in changes:
-        unsafe = _is_unsafe(change.path)
+    for path in paths:
+        unsafe = _is_unsafe(path)
         if unsafe or not plan.include_ignored:
-            question = _safe_question(change.path) if unsafe else change.path
-            asked.setdefault(question, []).append(change.path)
+            question = _safe_question(path) if unsafe else path
+            asked.setdefault(question, []).append(path)
     ignored: set[str] = set()
     for root in dict.fromkeys((plan.base_root, plan.result_root)):
         for question in await writer.ignored(root, list(asked)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,20 @@ class Tracked:
     gitlinks: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Author:
+    """Who made a commit; `date` is as git reads it, now when it is empty."""
+
+    name: str
+    email: str
+    date: str
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that tell git."""
+        told = {"GIT_AUTHOR_NAME": self.name, "GIT_AUTHOR_EMAIL": self.email}
+        return told | ({"GIT_AUTHOR_DATE": self.date} if self.date else {})
+
+
 class CommitWriter:
     """Makes commits on top of one that is in the repository already.
 
@@ -58,6 +72,7 @@ class CommitWriter:
         self._prefix = prefix
         self._scratch = scratch
         self._environment = {"GIT_INDEX_FILE": str(scratch / "index")}
+        self._with_rules: set[str] = set()
 
     async def start(self, commit: str) -> Tracked:
         """Begin with the content of a commit; return what it tracks below the directory."""
@@ -66,6 +81,10 @@ class CommitWriter:
         records = [record.partition("\t") for record in listing.split("\0") if record]
         links = frozenset(path for state, _, path in records if state.startswith(_GITLINK))
         return Tracked(frozenset(path for _, _, path in records) - links, links)
+
+    async def restart(self, commit: str) -> None:
+        """Go on with the content of a commit, whatever was written since."""
+        await self._git("read-tree", commit)
 
     async def ignored(self, root: str, paths: Sequence[str]) -> set[str]:
         """Return those of the paths that the rules in a snapshot ignore; tracked ones never are.
@@ -76,7 +95,9 @@ class CommitWriter:
         top = self._scratch / f"rules-{root[:12]}"
         found = await git(self._directory, "rev-parse", "--absolute-git-dir", "--show-toplevel")
         git_dir, own_top = os.fsdecode(found.out).split("\n")[:2]
-        await asyncio.to_thread(self._write_rules, root, top, Path(own_top))
+        if root not in self._with_rules:
+            await asyncio.to_thread(self._write_rules, root, top, Path(own_top))
+            self._with_rules.add(root)
         environment = {**self._environment, "GIT_DIR": git_dir, "GIT_WORK_TREE": str(top)}
         return await ignored_paths(top / self._prefix, paths, environment)
 
@@ -107,21 +128,47 @@ class CommitWriter:
         Raises:
             GitFailedError: git does not know who commits, or cannot write.
         """
+        tree = await self.tree(root, changes, len(parent))
+        return await self.commit_changed(tree, parent, message)
+
+    async def tree(
+        self, root: str, changes: Sequence[tuple[str, Entry | None]], hash_size: int
+    ) -> str:
+        """Write entries of a snapshot over what was written before; return the tree.
+
+        Args:
+            root: of the snapshot.
+            changes: paths below the directory; `None` deletes.
+            hash_size: characters of a hash in this repository.
+        """
         blobs = [(path, entry) for path, entry in changes if entry is not None and is_blob(entry)]
         written = {path for path, _ in blobs}
-        lines = [
-            f"0 {'0' * len(parent)}\t{self._prefix}{p}" for p, _ in changes if p not in written
-        ]
+        lines = [f"0 {'0' * hash_size}\t{self._prefix}{p}" for p, _ in changes if p not in written]
         hashes = await self._write_blobs(root, blobs)
         reach("blobs_written")
         for (path, entry), blob in zip(blobs, hashes, strict=True):
             lines.append(f"{_git_mode(entry)} {blob}\t{self._prefix}{path}")
+        return await self.stage(lines)
+
+    async def stage(self, lines: Sequence[str]) -> str:
+        """Change the index by lines of `update-index --index-info`; return the tree of it."""
         records = b"".join(os.fsencode(line) + b"\0" for line in lines)
         await self._git("update-index", "-z", "--index-info", stdin=records)
-        tree = (await self._git("write-tree")).strip()
-        if tree == (await self._git("rev-parse", f"{parent}^{{tree}}")).strip():
+        return (await self._git("write-tree")).strip()
+
+    async def commit_changed(self, tree: str, parent: str, message: str) -> str:
+        """Commit a tree on top of `parent`, or return `parent` when it has this tree.
+
+        Raises:
+            GitFailedError: git does not know who commits, or cannot write.
+        """
+        if await self.has_tree(parent, tree):
             return parent
-        return await self._commit_tree(tree, parent, message)
+        return await self.commit_tree(tree, parent, message)
+
+    async def has_tree(self, commit: str, tree: str) -> bool:
+        """Return whether a commit has this tree."""
+        return (await self._git("rev-parse", f"{commit}^{{tree}}")).strip() == tree
 
     async def _write_blobs(self, root: str, blobs: Sequence[tuple[str, Entry]]) -> list[str]:
         if not blobs:
@@ -136,9 +183,14 @@ class CommitWriter:
             ]
 
         files = await asyncio.to_thread(extract)
+        hashes = await self.write_files(files)
+        await asyncio.to_thread(shutil.rmtree, folder)
+        return hashes
+
+    async def write_files(self, files: Sequence[Path]) -> list[str]:
+        """Write files of ours as blobs, byte for byte; return their hashes."""
         names = "".join(f"{file}\n" for file in files).encode()
         listing = await self._git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
-        await asyncio.to_thread(shutil.rmtree, folder)
         return listing.split()
 
     def _extract(self, root: str, path: str, entry: Entry, file: Path) -> Path:
@@ -150,12 +202,22 @@ class CommitWriter:
                 target.write(piece)
         return file
 
-    async def _commit_tree(self, tree: str, parent: str, message: str) -> str:
+    async def commit_tree(
+        self, tree: str, parent: str, message: str, author: Author | None = None
+    ) -> str:
+        """Commit a tree on top of `parent`, by the user when no author is given.
+
+        Raises:
+            GitFailedError: git does not know who commits, or cannot write.
+        """
         # A guessed name or address would be an author that nobody configured.
         options = ("-c", "user.useConfigOnly=true", "-c", "i18n.commitEncoding=UTF-8")
         try:
             answer = await self._git(
-                *options, "commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode()
+                *options,
+                *("commit-tree", tree, "-p", parent, "-F", "-"),
+                stdin=message.encode(),
+                environment=author.environment() if author else {},
             )
         except GitFailedError as error:
             if any(sign in error.message.lower() for sign in _NO_IDENTITY):
@@ -165,8 +227,11 @@ class CommitWriter:
             raise
         return answer.strip()
 
-    async def _git(self, *arguments: str, stdin: bytes = b"") -> str:
-        answer = await git(self._directory, *arguments, stdin=stdin, environment=self._environment)
+    async def _git(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> str:
+        variables = {**self._environment, **(environment or {})}
+        answer = await git(self._directory, *arguments, stdin=stdin, environment=variables)
         return os.fsdecode(answer.out)
 
 

@@ -82,6 +82,20 @@ class BaseCommitMissingError(AutovibeError):
     reason = "BASE_COMMIT_MISSING"
 
 
+class HistoryUnreadableError(AutovibeError):
+    """The repository in the machine cannot be read, or holds more than is taken from one."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "HISTORY_UNREADABLE"
+
+
+class HistoryUnrelatedError(AutovibeError):
+    """The commits made in the machine do not go on from the commit that the task began with."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "HISTORY_UNRELATED"
+
+
 class UnsafePathsError(AutovibeError):
     """The result holds paths that must not be written into a repository."""
 

@@ -22,6 +22,7 @@ from autovibe.domains.work.apply import (
 )
 from autovibe.domains.work.commit_writer import WORKSPACE, CommitWriter
 from autovibe.domains.work.errors import NothingToApplyError
+from autovibe.domains.work.ports import HistoryReader
 from autovibe.domains.work.results import ApplyTask
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
@@ -44,10 +45,10 @@ class PatchPlan:
 class GetTaskPatch:
     """The long operation GetTaskPatch."""
 
-    def __init__(self, store: CheckpointStore) -> None:
-        """Compare trees in a store."""
+    def __init__(self, store: CheckpointStore, history: HistoryReader) -> None:
+        """Compare trees in a store; what is prepared is what ApplyTask prepares."""
         self._store = store
-        self._trees = ApplyTask(store)
+        self._trees = ApplyTask(store, history)
 
     async def prepare(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetTaskPatchRequest

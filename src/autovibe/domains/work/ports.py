@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 
@@ -14,7 +16,24 @@ class AgentFacts:
     default_model: str | None
 
 
-class Fleet(Protocol):
+class HistoryReader(Protocol):
+    """Prints the history of a hostile repository where that can do no harm."""
+
+    def export_history(self, repository: Path, base: str) -> AsyncGenerator[bytes]:
+        """Yield the line `head HASH`, then what git fast-export prints of `base`..HEAD.
+
+        Only first parents are followed. The repository is a bare one on this host, which nothing
+        on this host may open.
+
+        Raises:
+            NoIsolationError: nothing that isolates works here.
+            HistoryUnreadableError: git failed, or took too long.
+            HistoryUnrelatedError: the repository does not hold `base`.
+        """
+        ...
+
+
+class Fleet(HistoryReader, Protocol):
     """The agents and drivers that this control plane can run."""
 
     def agents(self) -> dict[str, AgentFacts]:

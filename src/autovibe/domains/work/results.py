@@ -26,10 +26,10 @@ from autovibe.domains.work.apply import Applied, ApplyPlan, apply_result
 from autovibe.domains.work.errors import NothingToApplyError, TaskNotRunningError
 from autovibe.domains.work.messages import column_message, task_message
 from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskStatus
+from autovibe.domains.work.ports import HistoryReader
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.money import to_text
 from autovibe.kernel.text import utf8
 from autovibe.store import CheckpointStore
@@ -182,9 +182,10 @@ class PauseTask:
 class ApplyTask:
     """The long operation ApplyTask."""
 
-    def __init__(self, store: CheckpointStore) -> None:
-        """Apply results that are in a store."""
+    def __init__(self, store: CheckpointStore, history: HistoryReader) -> None:
+        """Apply results that are in a store; `history` reads the commits in them."""
         self._store = store
+        self._history = history
 
     async def prepare(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.ApplyTaskRequest
@@ -192,14 +193,8 @@ class ApplyTask:
         """Find both trees and where they came from.
 
         Raises:
-            InvalidArgumentError: the agent's own commits are wanted.
             NothingToApplyError: the task has no result yet.
         """
-        if request.keep_commits:
-            raise InvalidArgumentError(
-                "This version makes one commit of all; leave --keep-commits out.",
-                field="keep_commits",
-            )
         task = await get_task(tx, request.task_id)
         if task.result_checkpoint_id is None or task.base_checkpoint_id is None:
             raise NothingToApplyError(f"Task {task.id} has no result yet.")
@@ -221,11 +216,13 @@ class ApplyTask:
             result_root=result_root,
             branch=request.branch or f"autovibe/{str(task.id)[:8]}",
             include_ignored=request.include_ignored,
+            keep_commits=request.keep_commits,
         )
 
     async def act(self, ctx: CallContext, plan: ApplyPlan) -> Applied:
         """Make the commit and the branch."""
-        return await apply_result(self._store, plan)
+        history = self._history if plan.keep_commits else None
+        return await apply_result(self._store, plan, history)
 
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: ApplyPlan, outcome: Applied
@@ -240,4 +237,5 @@ class ApplyTask:
             parent_commit=outcome.parent_commit,
             files=[change_message(change) for change in outcome.changes],
             ignored=[utf8(path) for path in outcome.ignored],
+            kept_commits=outcome.kept_commits,
         )

@@ -66,8 +66,8 @@ class WorkService:
         self.fork_checkpoint = ForkCheckpoint(self.create_task)
         self.get_task_result = GetTaskResult(store)
         self.pause_task = PauseTask(control)
-        self.apply_task = ApplyTask(store)
-        self.get_task_patch = GetTaskPatch(store)
+        self.apply_task = ApplyTask(store, fleet)
+        self.get_task_patch = GetTaskPatch(store, fleet)
 
     async def get_task(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetTaskRequest
