@@ -329,6 +329,10 @@ async def _look(services: Services, found: Found) -> None:
     await services.metering.list_budgets(
         metering_pb2.ListBudgetsRequest(project="website", task_id=task_id)
     )
+    await services.metering.list_daily_usage(metering_pb2.ListDailyUsageRequest(project="website"))
+    await services.metering.list_path_history(
+        metering_pb2.ListPathHistoryRequest(project="website", path="README.md")
+    )
     for query in ({"project": "website"}, {"task_id": task_id}, {}):
         await services.metering.get_usage(metering_pb2.GetUsageRequest(**query))
     since = metering_pb2.GetUsageRequest(project="website")

@@ -64,8 +64,9 @@ def _sqlite_parts(connection: Connection) -> Iterator[str]:
         for row in rows:
             values = ", ".join(_sqlite_literal(value) for value in row)
             yield f"INSERT INTO {table} ({columns})\nVALUES ({values})"
-    # Triggers come last, so that they see no row of the script.
+    # Triggers come last, so that they see no row of the script; views read tables and other views.
     yield from sorted(sql for kind, _, sql in made if kind == "index")
+    yield from (sql for kind, _, sql in made if kind == "view")
     yield from sorted(sql for kind, _, sql in made if kind == "trigger")
 
 

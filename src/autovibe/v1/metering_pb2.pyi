@@ -128,6 +128,88 @@ class UsageLine(_message.Message):
     model: str
     def __init__(self, project_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_subtype: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ..., cost_cad: _Optional[str] = ..., rows: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
 
+class ListDailyUsageRequest(_message.Message):
+    __slots__ = ("project", "since", "until", "page_size", "page_token")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    page_size: int
+    page_token: str
+    def __init__(self, project: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDailyUsageResponse(_message.Message):
+    __slots__ = ("days", "next_page_token")
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    days: _containers.RepeatedCompositeFieldContainer[DailyUsage]
+    next_page_token: str
+    def __init__(self, days: _Optional[_Iterable[_Union[DailyUsage, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DailyUsage(_message.Message):
+    __slots__ = ("project_id", "project_name", "usage_date", "resource_type", "unit", "amount", "cost_cad", "rows")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    USAGE_DATE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    project_id: str
+    project_name: str
+    usage_date: str
+    resource_type: str
+    unit: str
+    amount: str
+    cost_cad: str
+    rows: int
+    def __init__(self, project_id: _Optional[str] = ..., project_name: _Optional[str] = ..., usage_date: _Optional[str] = ..., resource_type: _Optional[str] = ..., unit: _Optional[str] = ..., amount: _Optional[str] = ..., cost_cad: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class ListPathHistoryRequest(_message.Message):
+    __slots__ = ("project", "path", "home", "page_size", "page_token")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    path: str
+    home: bool
+    page_size: int
+    page_token: str
+    def __init__(self, project: _Optional[str] = ..., path: _Optional[str] = ..., home: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListPathHistoryResponse(_message.Message):
+    __slots__ = ("changes", "next_page_token")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[PathChange]
+    next_page_token: str
+    def __init__(self, changes: _Optional[_Iterable[_Union[PathChange, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PathChange(_message.Message):
+    __slots__ = ("checkpoint_id", "checkpoint_type", "created_at", "deleted", "machine_id", "machine_type", "cost_cad")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    checkpoint_type: str
+    created_at: _timestamp_pb2.Timestamp
+    deleted: bool
+    machine_id: str
+    machine_type: str
+    cost_cad: str
+    def __init__(self, checkpoint_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted: _Optional[bool] = ..., machine_id: _Optional[str] = ..., machine_type: _Optional[str] = ..., cost_cad: _Optional[str] = ...) -> None: ...
+
 class GetExchangeRateRequest(_message.Message):
     __slots__ = ("currency",)
     CURRENCY_FIELD_NUMBER: _ClassVar[int]

@@ -8,6 +8,7 @@ from typing import Protocol
 from autovibe.v1 import checkpoints_pb2
 from autovibe.v1 import identity_pb2
 from autovibe.v1 import machines_pb2
+from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
 from autovibe.v1 import projects_pb2
 from autovibe.v1 import work_pb2
@@ -163,6 +164,76 @@ class MachineService(Protocol):
         ...
 
 
+class MaintenanceService(Protocol):
+    """Jobs of one database. One runner at a time has a job, whichever process it is in."""
+
+    async def list_jobs(
+        self, request: maintenance_pb2.ListJobsRequest, /
+    ) -> maintenance_pb2.ListJobsResponse:
+        """List the jobs, with what is known of their last runs."""
+        ...
+
+    async def begin_job(
+        self, request: maintenance_pb2.BeginJobRequest, /
+    ) -> maintenance_pb2.BeginJobResponse:
+        """Begin a run of a job, unless somebody else runs it now."""
+        ...
+
+    async def step_job(
+        self, request: maintenance_pb2.StepJobRequest, /
+    ) -> maintenance_pb2.StepJobResponse:
+        """Do the next slice of a run."""
+        ...
+
+    async def end_job(
+        self, request: maintenance_pb2.EndJobRequest, /
+    ) -> maintenance_pb2.EndJobResponse:
+        """Record how a run ended."""
+        ...
+
+    async def register_jobs(
+        self, request: maintenance_pb2.RegisterJobsRequest, /
+    ) -> maintenance_pb2.RegisterJobsResponse:
+        """Let the database's own scheduler run what it can, if it has one."""
+        ...
+
+    async def read_archivable(
+        self, request: maintenance_pb2.ReadArchivableRequest, /
+    ) -> maintenance_pb2.ReadArchivableResponse:
+        """Read the next rows that are old enough for an archive."""
+        ...
+
+    async def delete_archived(
+        self, request: maintenance_pb2.DeleteArchivedRequest, /
+    ) -> maintenance_pb2.DeleteArchivedResponse:
+        """Delete rows that an archive holds, and record it with its run."""
+        ...
+
+    async def insert_archived(
+        self, request: maintenance_pb2.InsertArchivedRequest, /
+    ) -> maintenance_pb2.InsertArchivedResponse:
+        """Put rows of an archive back; those that are there are left alone."""
+        ...
+
+    async def drop_pruned_references(
+        self, request: maintenance_pb2.DropPrunedReferencesRequest, /
+    ) -> maintenance_pb2.DropPrunedReferencesResponse:
+        """Drop the store's references of checkpoints that were thinned."""
+        ...
+
+    async def claim_verification(
+        self, request: maintenance_pb2.ClaimVerificationRequest, /
+    ) -> maintenance_pb2.ClaimVerificationResponse:
+        """Claim the next checkpoint that nobody has verified yet."""
+        ...
+
+    async def finish_verification(
+        self, request: maintenance_pb2.FinishVerificationRequest, /
+    ) -> maintenance_pb2.FinishVerificationResponse:
+        """Record that a claimed checkpoint is done with, or could not be verified."""
+        ...
+
+
 class MeteringService(Protocol):
     """The ledger. Amounts are plain decimals with at most 6 places; money is in CAD."""
 
@@ -182,6 +253,18 @@ class MeteringService(Protocol):
         self, request: metering_pb2.GetUsageRequest, /
     ) -> metering_pb2.UsageReport:
         """Sum up what was used."""
+        ...
+
+    async def list_daily_usage(
+        self, request: metering_pb2.ListDailyUsageRequest, /
+    ) -> metering_pb2.ListDailyUsageResponse:
+        """Sum up what was used, per day."""
+        ...
+
+    async def list_path_history(
+        self, request: metering_pb2.ListPathHistoryRequest, /
+    ) -> metering_pb2.ListPathHistoryResponse:
+        """List the checkpoints that changed a file, with the machines that made them and what that cost."""
         ...
 
     async def get_exchange_rate(

@@ -11,7 +11,7 @@ from autovibe.cli.client.command import json_option, limit_option, with_connecti
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.differences import diff
 from autovibe.cli.client.fork import fork
-from autovibe.cli.client.lineage import path
+from autovibe.cli.client.lineage import log, path
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.tree import tree
@@ -34,6 +34,7 @@ def checkpoint() -> None:
 
 checkpoint.add_command(diff)
 checkpoint.add_command(fork)
+checkpoint.add_command(log)
 checkpoint.add_command(path)
 checkpoint.add_command(tree)
 

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import click
 
 from autovibe.cli.client.budget import whole_task_id
 from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.names import project_names
+from autovibe.cli.client.paging import collect
 from autovibe.cli.document import to_document
-from autovibe.cli.output import print_json, print_lines
+from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import cad, day, plural, short, table
+from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import metering_pb2
+
+_MOST_DAYS: Final = 100_000
 
 
 @click.command(epilog="Example: autovibe usage --project website")
 @click.option("--project", "project_name", default="", help="Only of this project (name or id).")
 @click.option("--task", "task_id", default="", help="Only of this task.")
+@click.option(
+    "--by", type=click.Choice(["day"]), default=None, help="Sums per day of the last 30 days."
+)
 @json_option
-def usage(project_name: str, task_id: str, *, as_json: bool) -> None:
+def usage(project_name: str, task_id: str, by: str | None, *, as_json: bool) -> None:
     """Show what was used and what it cost."""
+    if by is not None:
+        if task_id:
+            raise InvalidArgumentError(
+                "Days are kept per project; leave out --task or --by.", field="by"
+            )
+        _show_days(project_name, as_json=as_json)
+        return
 
     async def body(connection: Connection) -> tuple[metering_pb2.UsageReport, dict[str, str]]:
         report = await connection.services.metering.get_usage(
@@ -54,6 +71,40 @@ def usage(project_name: str, task_id: str, *, as_json: bool) -> None:
         print_lines([f"{uncertain} counted at the full hold: the true cost is not known."])
     if report.HasField("rate"):
         print_lines([rate_text(report.rate)])
+
+
+def _show_days(project_name: str, *, as_json: bool) -> None:
+    async def body(connection: Connection) -> list[metering_pb2.DailyUsage]:
+        async def fetch(size: int, token: str) -> tuple[Sequence[metering_pb2.DailyUsage], str]:
+            answer = await connection.services.metering.list_daily_usage(
+                metering_pb2.ListDailyUsageRequest(
+                    project=project_name, page_size=size, page_token=token
+                )
+            )
+            return answer.days, answer.next_page_token
+
+        return (await collect(fetch, _MOST_DAYS))[0]
+
+    days = with_connection(body)
+    if as_json:
+        print_json({"days": [to_document(one) for one in days]})
+        return
+    if not days:
+        print_notes(["Nothing was used in the last 30 days."])
+        return
+    rows = [
+        (
+            one.project_name,
+            one.usage_date,
+            one.resource_type,
+            one.amount,
+            one.unit,
+            cad(one.cost_cad),
+        )
+        for one in days
+    ]
+    headers = ("PROJECT", "DAY (UTC)", "RESOURCE", "AMOUNT", "UNIT", "CAD")
+    print_lines(table(headers, rows, right="AMOUNT CAD"))
 
 
 def rate_text(rate: metering_pb2.ExchangeRate) -> str:

@@ -1,6 +1,22 @@
 -- The schema as the migrations make it; a test compares. Statements are parted by blank
 -- lines. Written by `python -m autovibe.testing.schema_dump`; do not edit.
 
+CREATE FUNCTION public.add_usage_to_daily() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO resource_usage_daily AS daily
+    SELECT project_id, (recorded_at AT TIME ZONE 'UTC')::date, resource_type, unit,
+           sum(amount), coalesce(sum(cost_cad), 0), count(*)
+    FROM inserted GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (project_id, usage_date, resource_type, unit) DO UPDATE SET
+        amount = daily.amount + excluded.amount,
+        cost_cad = daily.cost_cad + excluded.cost_cad,
+        transaction_count = daily.transaction_count + excluded.transaction_count;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.checkpoints_immutable() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -17,6 +33,151 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.cleanup_old_resource_usage(before timestamp with time zone DEFAULT (now() - '1 year'::interval)) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    part record;
+    rows bigint;
+    total bigint := 0;
+BEGIN
+    FOR part IN
+        SELECT child.relname AS name FROM pg_inherits
+            JOIN pg_class AS child ON child.oid = inhrelid
+        WHERE inhparent = 'resource_usage'::regclass
+            AND child.relname ~ '^resource_usage_[0-9]{4}_[0-9]{2}$'
+            AND (to_date(right(child.relname, 7), 'YYYY_MM') + interval '1 month')
+                <= (before AT TIME ZONE 'UTC')
+        ORDER BY child.relname
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %I', part.name) INTO rows;
+        EXECUTE format('DROP TABLE %I', part.name);
+        total := total + rows;
+    END LOOP;
+    DELETE FROM resource_usage WHERE recorded_at < before;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    total := total + rows;
+    INSERT INTO maintenance_log (operation, affected_rows) VALUES ('cleanup_resource_usage', total);
+    RETURN total;
+END
+$_$;
+
+CREATE FUNCTION public.create_monthly_partition(table_name text, start_date date) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    first_day date := date_trunc('month', start_date)::date;
+    name text := table_name || '_' || to_char(first_day, 'YYYY_MM');
+    lower_bound text := first_day::text || ' 00:00:00+00';
+    upper_bound text := (first_day + interval '1 month')::date::text || ' 00:00:00+00';
+BEGIN
+    -- Two that make the same one: the second waits, and finds it made.
+    PERFORM pg_advisory_xact_lock(hashtext('create_monthly_partition'), hashtext(table_name));
+    IF to_regclass(quote_ident(name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', table_name || '_default');
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name, table_name);
+    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE recorded_at >= %L AND recorded_at < %L RETURNING *)'
+        ' INSERT INTO %I SELECT * FROM moved', table_name || '_default', lower_bound, upper_bound, name);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        table_name, name, lower_bound, upper_bound);
+    RETURN true;
+END
+$$;
+
+CREATE FUNCTION public.enforce_resource_budget() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ids uuid[];
+    added numeric[];
+    asked numeric[];
+    broken record;
+BEGIN
+    -- Rows of the ledger have a reservation: their amounts were moved by it (decision D2).
+    WITH RECURSIVE used AS (
+        SELECT project_id, execution_id, resource_type, unit,
+               (recorded_at AT TIME ZONE 'UTC')::date AS day, sum(amount) AS amount,
+               coalesce(sum(amount) FILTER (WHERE enforcement = 'authorise'), 0) AS asked
+        FROM inserted WHERE reservation_id IS NULL
+        GROUP BY 1, 2, 3, 4, 5
+    ), line AS (
+        SELECT executions.id AS execution_id, executions.task_id
+        FROM executions
+        WHERE executions.id IN (SELECT execution_id FROM used)
+        UNION
+        SELECT line.execution_id, tasks.parent_task_id
+        FROM line JOIN tasks ON tasks.id = line.task_id
+        WHERE tasks.parent_task_id IS NOT NULL
+    ), touched AS (
+        SELECT budget.id, sum(used.amount) FILTER (WHERE used.unit = budget.unit) AS amount,
+               sum(used.asked) AS asked
+        FROM used JOIN resource_budgets AS budget
+            ON budget.project_id = used.project_id
+            AND budget.resource_type = used.resource_type
+            AND used.day BETWEEN budget.period_start AND budget.period_end
+            AND (budget.task_id IS NULL OR (used.execution_id, budget.task_id) IN (SELECT * FROM line))
+        WHERE used.unit = budget.unit OR used.asked > 0
+        GROUP BY budget.id
+    )
+    SELECT array_agg(touched.id), array_agg(touched.amount), array_agg(touched.asked)
+    INTO ids, added, asked
+    FROM touched;
+    IF ids IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM 1 FROM resource_budgets WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
+    -- A new statement: it sees what the transactions that it waited for have written.
+    SELECT budget.*, change.added AS adding INTO broken
+    FROM unnest(ids, added, asked) AS change (id, added, asked)
+        JOIN resource_budgets AS budget ON budget.id = change.id
+    WHERE change.asked > 0 AND (
+        change.added IS NULL
+        OR budget.used_amount + budget.reserved_amount + change.added > budget.allocated_amount)
+    ORDER BY budget.id LIMIT 1;
+    IF FOUND AND broken.adding IS NULL THEN
+        RAISE EXCEPTION 'The budget of project % for % counts in %; usage in another unit cannot be authorised by it',
+            broken.project_id, broken.resource_type, broken.unit
+            USING ERRCODE = 'check_violation', DETAIL = 'AV:BUDGET_UNIT_MISMATCH',
+                TABLE = 'resource_usage';
+    ELSIF FOUND THEN
+        RAISE EXCEPTION 'Resource budget exceeded for project % resource %: current=%, adding=%, budget=%',
+            broken.project_id, broken.resource_type,
+            broken.used_amount + broken.reserved_amount, broken.adding, broken.allocated_amount
+            USING ERRCODE = 'check_violation', DETAIL = 'AV:BUDGET_EXCEEDED',
+                TABLE = 'resource_usage';
+    END IF;
+    UPDATE resource_budgets AS budget
+    SET used_amount = budget.used_amount + change.added, updated_at = now()
+    FROM unnest(ids, added) AS change (id, added)
+    WHERE budget.id = change.id AND change.added > 0;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.finish_checkpoint_verification() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE checkpoint_verification_queue
+    SET status = CASE NEW.verification_status WHEN 'verified' THEN 'done' ELSE 'failed' END,
+        finished_at = now(), locked_by = NULL
+    WHERE checkpoint_id = NEW.id AND status IN ('queued', 'processing');
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.queue_checkpoint_verification() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_notify('checkpoint_verification',
+        json_build_object('checkpoint_id', NEW.id, 'created_at', NEW.created_at)::text);
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.set_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -25,6 +186,15 @@ BEGIN
         NEW.updated_at = now();
     END IF;
     RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION public.verify_checkpoint_integrity() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO checkpoint_verification_queue (checkpoint_id) VALUES (NEW.id);
+    RETURN NULL;
 END
 $$;
 
@@ -465,6 +635,40 @@ CREATE TABLE public.machine_messages (
     CONSTRAINT ck_machine_messages_status CHECK (((status)::text = ANY ((ARRAY['queued'::character varying, 'delivered'::character varying, 'processed'::character varying, 'failed'::character varying, 'dead'::character varying])::text[])))
 );
 
+CREATE MATERIALIZED VIEW public.mv_machine_performance AS
+ SELECT machine_type,
+    count(*) AS total_machines,
+    count(*) FILTER (WHERE ((status)::text = 'terminated'::text)) AS terminated_machines,
+    (round(avg((EXTRACT(epoch FROM (terminated_at - spawned_at)) / (60)::numeric))))::integer AS avg_runtime_minutes,
+    count(*) FILTER (WHERE (((status)::text = 'terminated'::text) AND (error_message IS NULL))) AS successful_count,
+    round(((100.0 * (count(*) FILTER (WHERE (((status)::text = 'terminated'::text) AND (error_message IS NULL))))::numeric) / (NULLIF(count(*) FILTER (WHERE ((status)::text = 'terminated'::text)), 0))::numeric), 2) AS success_rate_percent,
+    round(avg(
+        CASE
+            WHEN ((resource_usage ->> 'money'::text) ~ '^[0-9]+([.][0-9]+)?$'::text) THEN ((resource_usage ->> 'money'::text))::numeric
+            ELSE NULL::numeric
+        END), 6) AS avg_money_cost,
+    round(avg(
+        CASE
+            WHEN ((resource_usage ->> 'api_calls'::text) ~ '^[0-9]+$'::text) THEN ((resource_usage ->> 'api_calls'::text))::numeric
+            ELSE NULL::numeric
+        END), 6) AS avg_api_calls,
+    round(avg(checkpoint_count), 6) AS avg_checkpoints_created
+   FROM public.intelligent_machines
+  WHERE ((spawned_at >= (((now() AT TIME ZONE 'UTC'::text))::date - 30)) AND ((machine_type)::text <> 'hub'::text))
+  GROUP BY machine_type
+  WITH NO DATA;
+
+CREATE VIEW public.machine_performance_metrics AS
+ SELECT machine_type,
+    total_machines,
+    avg_runtime_minutes,
+    successful_count AS successful_machines,
+    round(((100.0 * (successful_count)::numeric) / (total_machines)::numeric), 2) AS success_rate_percent,
+    avg_money_cost,
+    avg_api_calls,
+    avg_checkpoints_created
+   FROM public.mv_machine_performance;
+
 CREATE TABLE public.maintenance_log (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     operation character varying(100) NOT NULL,
@@ -475,6 +679,48 @@ CREATE TABLE public.maintenance_log (
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT ck_maintenance_log_status CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failed'::character varying])::text[])))
 );
+
+CREATE TABLE public.projects (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name character varying(255) NOT NULL,
+    description text,
+    greediness numeric(3,2) NOT NULL,
+    status character varying(50) DEFAULT 'active'::character varying NOT NULL,
+    initial_checkpoint_id uuid,
+    current_checkpoint_id uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_projects_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'archived'::character varying])::text[]))),
+    CONSTRAINT valid_greediness_range CHECK (((greediness >= 0.0) AND (greediness <= 1.0)))
+);
+
+CREATE TABLE public.resource_usage_daily (
+    project_id uuid NOT NULL,
+    usage_date date NOT NULL,
+    resource_type character varying(50) NOT NULL,
+    unit character varying(20) NOT NULL,
+    amount numeric(20,6) NOT NULL,
+    cost_cad numeric(20,6) DEFAULT '0'::numeric NOT NULL,
+    transaction_count bigint NOT NULL,
+    CONSTRAINT ck_resource_usage_daily_type CHECK (((resource_type)::text = ANY ((ARRAY['money'::character varying, 'time'::character varying, 'api_calls'::character varying, 'cpu'::character varying, 'memory'::character varying, 'storage'::character varying, 'network'::character varying])::text[])))
+);
+
+CREATE MATERIALIZED VIEW public.mv_project_resource_summary AS
+ SELECT p.id AS project_id,
+    p.name AS project_name,
+    p.greediness,
+    daily.usage_date,
+    daily.resource_type,
+    daily.unit,
+    daily.amount AS total_amount,
+    round((daily.amount / (daily.transaction_count)::numeric), 6) AS avg_amount,
+    daily.cost_cad AS total_cost_cad,
+    daily.transaction_count
+   FROM (public.projects p
+     JOIN public.resource_usage_daily daily ON ((daily.project_id = p.id)))
+  WHERE (daily.usage_date >= (((now() AT TIME ZONE 'UTC'::text))::date - 90))
+  WITH NO DATA;
 
 CREATE TABLE public.orders (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -534,20 +780,18 @@ CREATE TABLE public.project_members (
     CONSTRAINT ck_project_members_role CHECK (((role)::text = ANY ((ARRAY['admin'::character varying, 'developer'::character varying, 'viewer'::character varying])::text[])))
 );
 
-CREATE TABLE public.projects (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    name character varying(255) NOT NULL,
-    description text,
-    greediness numeric(3,2) NOT NULL,
-    status character varying(50) DEFAULT 'active'::character varying NOT NULL,
-    initial_checkpoint_id uuid,
-    current_checkpoint_id uuid,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT ck_projects_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'archived'::character varying])::text[]))),
-    CONSTRAINT valid_greediness_range CHECK (((greediness >= 0.0) AND (greediness <= 1.0)))
-);
+CREATE VIEW public.project_resource_summary AS
+ SELECT project_id,
+    project_name,
+    greediness,
+    usage_date,
+    resource_type,
+    unit,
+    total_amount,
+    avg_amount,
+    total_cost_cad,
+    transaction_count
+   FROM public.mv_project_resource_summary;
 
 CREATE TABLE public.rag_documents (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -888,6 +1132,9 @@ ALTER TABLE ONLY public.resource_budgets
 ALTER TABLE ONLY public.resource_usage
     ADD CONSTRAINT pk_resource_usage PRIMARY KEY (id, recorded_at);
 
+ALTER TABLE ONLY public.resource_usage_daily
+    ADD CONSTRAINT pk_resource_usage_daily PRIMARY KEY (project_id, usage_date, resource_type, unit);
+
 ALTER TABLE ONLY public.task_dependencies
     ADD CONSTRAINT pk_task_dependencies PRIMARY KEY (id);
 
@@ -1047,7 +1294,7 @@ CREATE INDEX idx_checkpoints_machine ON public.checkpoints USING btree (creating
 
 CREATE INDEX idx_checkpoints_parent ON public.checkpoints USING btree (parent_checkpoint_id);
 
-CREATE INDEX idx_checkpoints_paths_gin ON public.checkpoints USING gin (jsonb_path_query_array(file_manifest, '$."files"[*]."path"'::jsonpath) jsonb_path_ops);
+CREATE INDEX idx_checkpoints_paths_gin ON public.checkpoints USING gin (((jsonb_path_query_array(file_manifest, '$."files"[*]."path"'::jsonpath) || COALESCE((file_manifest -> 'deleted'::text), '[]'::jsonb))) jsonb_path_ops);
 
 CREATE INDEX idx_checkpoints_project ON public.checkpoints USING btree (project_id, created_at DESC);
 
@@ -1153,6 +1400,10 @@ CREATE INDEX idx_machines_worker ON public.intelligent_machines USING btree (wor
 
 CREATE INDEX idx_maintenance_log_operation ON public.maintenance_log USING btree (operation, performed_at DESC);
 
+CREATE UNIQUE INDEX idx_mv_machine_performance ON public.mv_machine_performance USING btree (machine_type);
+
+CREATE UNIQUE INDEX idx_mv_project_summary ON public.mv_project_resource_summary USING btree (project_id, usage_date, resource_type, unit);
+
 CREATE INDEX idx_orders_status ON public.orders USING btree (status);
 
 CREATE INDEX idx_orders_user_id ON public.orders USING btree (user_id);
@@ -1184,6 +1435,8 @@ CREATE INDEX idx_resource_machine ON ONLY public.resource_usage USING btree (mac
 CREATE INDEX idx_resource_project_time ON ONLY public.resource_usage USING btree (project_id, recorded_at);
 
 CREATE INDEX idx_resource_type_time ON ONLY public.resource_usage USING btree (resource_type, recorded_at);
+
+CREATE INDEX idx_resource_usage_daily_date ON public.resource_usage_daily USING btree (usage_date);
 
 CREATE INDEX idx_task_deps_depends_on ON public.task_dependencies USING btree (depends_on_task_id);
 
@@ -1272,6 +1525,16 @@ ALTER INDEX public.idx_resource_project_time ATTACH PARTITION public.resource_us
 ALTER INDEX public.idx_resource_type_time ATTACH PARTITION public.resource_usage_default_resource_type_recorded_at_idx;
 
 CREATE TRIGGER checkpoints_immutable BEFORE UPDATE ON public.checkpoints FOR EACH ROW WHEN (((old.verification_status)::text = 'verified'::text)) EXECUTE FUNCTION public.checkpoints_immutable();
+
+CREATE TRIGGER enforce_budget_after_insert AFTER INSERT ON public.resource_usage REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_resource_budget();
+
+CREATE TRIGGER finish_checkpoint_verification AFTER UPDATE ON public.checkpoints FOR EACH ROW WHEN ((((old.verification_status)::text = 'pending'::text) AND ((new.verification_status)::text <> 'pending'::text))) EXECUTE FUNCTION public.finish_checkpoint_verification();
+
+CREATE TRIGGER queue_verification_after_insert AFTER INSERT ON public.checkpoints FOR EACH ROW WHEN (((new.verification_status)::text = 'pending'::text)) EXECUTE FUNCTION public.queue_checkpoint_verification();
+
+CREATE TRIGGER roll_up_usage_after_insert AFTER INSERT ON public.resource_usage REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.add_usage_to_daily();
+
+CREATE TRIGGER schedule_checkpoint_verification AFTER INSERT ON public.checkpoints FOR EACH ROW WHEN (((new.verification_status)::text = 'pending'::text)) EXECUTE FUNCTION public.verify_checkpoint_integrity();
 
 CREATE TRIGGER update_api_tokens_updated_at BEFORE UPDATE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 
@@ -1482,6 +1745,9 @@ ALTER TABLE ONLY public.resource_budgets
 
 ALTER TABLE ONLY public.resource_budgets
     ADD CONSTRAINT fk_resource_budgets_task_id FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.resource_usage_daily
+    ADD CONSTRAINT fk_resource_usage_daily_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 
 ALTER TABLE public.resource_usage
     ADD CONSTRAINT fk_resource_usage_machine_id FOREIGN KEY (machine_id) REFERENCES public.intelligent_machines(id) ON DELETE SET NULL;

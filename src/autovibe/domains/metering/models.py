@@ -6,15 +6,17 @@ import uuid
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Date,
     ForeignKey,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     String,
     UniqueConstraint,
     text,
@@ -29,10 +31,12 @@ from autovibe.db.base import (
     Timestamps,
     WithMetadata,
     clock_time,
+    metadata_of,
     money,
     one_of,
 )
 from autovibe.db.types import EnumText, ExactDecimal
+from autovibe.v1.metering_pb2 import CallTerms, UsageMetadata
 
 if TYPE_CHECKING:
     from autovibe.domains.machines.models import IntelligentMachine
@@ -120,11 +124,35 @@ class ResourceUsage(Identified, WithMetadata, Base):
         default=Enforcement.AUTHORISE,
         server_default=Enforcement.AUTHORISE,
     )
+    metadata_: Mapped[dict[str, Any]] = metadata_of(UsageMetadata)
     billing_period_start: Mapped[date | None] = mapped_column(Date)
     billing_period_end: Mapped[date | None] = mapped_column(Date)
 
     project: Mapped[Project] = relationship(back_populates="resource_usage")
     machine: Mapped[IntelligentMachine | None] = relationship(back_populates="usage_records")
+
+
+class ResourceUsageDaily(Base):
+    """Usage per project, UTC day, resource and unit; kept by a trigger on `resource_usage`."""
+
+    __tablename__ = "resource_usage_daily"
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "project_id", "usage_date", "resource_type", "unit", name="pk_resource_usage_daily"
+        ),
+        one_of("resource_type", ResourceType, "ck_resource_usage_daily_type"),
+        Index("idx_resource_usage_daily_date", "usage_date"),
+    )
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    usage_date: Mapped[date] = mapped_column(Date)
+    resource_type: Mapped[ResourceType] = mapped_column(EnumText(ResourceType, 50))
+    unit: Mapped[str] = mapped_column(String(20))
+    amount: Mapped[Decimal] = mapped_column(ExactDecimal(20, 6))
+    cost_cad: Mapped[Decimal] = mapped_column(
+        ExactDecimal(20, 6), default=Decimal(0), server_default="0"
+    )
+    transaction_count: Mapped[int] = mapped_column(BigInteger)
 
 
 class ResourceBudget(Identified, Timestamps, Base):
@@ -221,6 +249,7 @@ class BudgetReservation(Identified, WithMetadata, Base):
         server_default=ReservationState.RESERVED,
     )
     idempotency_key: Mapped[str] = mapped_column(String(200))
+    metadata_: Mapped[dict[str, Any]] = metadata_of(CallTerms)
     reserved_at: Mapped[datetime] = clock_time()
     forwarded_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column()

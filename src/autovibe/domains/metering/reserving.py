@@ -180,11 +180,16 @@ async def open_periods(
         tx, today, project_ids=projects, task_ids=tasks, resource_types=kinds
     )
     for last in ended:
-        key = BudgetKey(last.project_id, last.task_id, last.resource_type, last.budget_period)
-        values = {"allocated_amount": last.allocated_amount, "unit": last.unit, "auto_reset": True}
-        bounds = period_bounds(last.budget_period, today)
-        await repository.open_budget(tx, key, bounds, values, now)
+        await open_next(tx, last, now)
     return len(ended)
+
+
+async def open_next(tx: WriteTx, last: BudgetState, now: datetime) -> None:
+    """Insert the row of the present period of a budget whose newest row has ended."""
+    key = BudgetKey(last.project_id, last.task_id, last.resource_type, last.budget_period)
+    values = {"allocated_amount": last.allocated_amount, "unit": last.unit, "auto_reset": True}
+    bounds = period_bounds(last.budget_period, utc_day(now))
+    await repository.open_budget(tx, key, bounds, values, now)
 
 
 async def _decide(tx: WriteTx, batch: _Batch, one: _Wanted) -> metering_pb2.ReserveVerdict:

@@ -21,6 +21,7 @@ from autovibe.domains.metering.errors import NoExchangeRateError
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
 from autovibe.domains.metering.recording import record_usage_many
+from autovibe.domains.metering.reports import list_daily_usage, list_path_history
 from autovibe.domains.metering.reserving import MONEY, OpenedPeriods, reserve_many
 from autovibe.domains.metering.settling import API_CALLS, recover, settle_many
 from autovibe.domains.metering.state import BudgetKey
@@ -141,6 +142,26 @@ class MeteringService:
         except NoExchangeRateError:
             report.ClearField("rate")
         return report
+
+    async def list_daily_usage(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListDailyUsageRequest
+    ) -> metering_pb2.ListDailyUsageResponse:
+        """Return one page of usage per project and day.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        return await list_daily_usage(tx, ctx, request)
+
+    async def list_path_history(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListPathHistoryRequest
+    ) -> metering_pb2.ListPathHistoryResponse:
+        """Return one page of the checkpoints that changed a file, with what that cost.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        return await list_path_history(tx, ctx, request)
 
     async def get_exchange_rate(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetExchangeRateRequest

@@ -21,6 +21,12 @@ from autovibe.domains.metering.repository.calls import (
     lock_reservations,
     open_calls,
 )
+from autovibe.domains.metering.repository.days import (
+    DayPlace,
+    costs_of_machines,
+    daily_usage,
+    machine_types,
+)
 from autovibe.domains.metering.repository.references import (
     lease_generations,
     lock_quickly,
@@ -39,7 +45,10 @@ from autovibe.domains.metering.repository.usage import (
 
 __all__ = [
     "OPEN_STATES",
+    "DayPlace",
+    "costs_of_machines",
     "current_budgets",
+    "daily_usage",
     "ended_budgets",
     "find_by_keys",
     "find_reservations",
@@ -55,6 +64,7 @@ __all__ = [
     "lock_left_over",
     "lock_quickly",
     "lock_reservations",
+    "machine_types",
     "newest_rate",
     "open_budget",
     "open_calls",

@@ -1,0 +1,51 @@
+"""Queries of scheduled jobs on usage."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import date, datetime
+from typing import Final, cast
+
+from sqlalchemy import Table, Uuid, column, delete, func, insert, select, table, text
+
+from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.metering.models import ResourceUsage
+
+_USAGE: Final = cast("Table", ResourceUsage.__table__)
+# The log of jobs is the audit domain's, which is above this one.
+_LOG: Final = table(
+    "maintenance_log", column("id", Uuid()), column("operation"), column("affected_rows")
+)
+
+
+async def count_usage(tx: ReadTx, before: datetime) -> int:
+    """Return how many rows are older than a time."""
+    query = select(func.count()).where(ResourceUsage.recorded_at < before)
+    return (await tx.session.scalar(query)) or 0
+
+
+async def delete_usage(tx: WriteTx, before: datetime, limit: int) -> int:
+    """Delete rows that are older than a time, the oldest first; return how many.
+
+    A row of the log tells of each time, as the function of PostgreSQL that does this writes it.
+    """
+    query = select(_USAGE.c.id).where(_USAGE.c.recorded_at < before)
+    ids = list(await tx.session.scalars(query.order_by(_USAGE.c.recorded_at).limit(limit)))
+    if ids:
+        await tx.session.execute(
+            delete(_USAGE).where(_USAGE.c.id.in_(ids), _USAGE.c.recorded_at < before)
+        )
+    await tx.session.execute(
+        insert(_LOG).values(
+            id=uuid.uuid4(), operation="cleanup_resource_usage", affected_rows=len(ids)
+        )
+    )
+    return len(ids)
+
+
+async def count_partitions(tx: ReadTx, months: Collection[date]) -> int:
+    """Return how many of these months have a partition of usage."""
+    names = [f"resource_usage_{month:%Y_%m}" for month in months]
+    query = text("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname = ANY (:names)")
+    return int(await tx.session.scalar(query, {"names": names}) or 0)
