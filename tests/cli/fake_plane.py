@@ -65,7 +65,7 @@ class FakePlane:
         self.settings = settings
         self.stop = asyncio.Event()
         twin = cast("Any", self)
-        services = Services(twin, twin, twin, twin, twin, twin)
+        services = Services(twin, twin, twin, twin, twin, twin, twin)
         holder = cast("Any", _Holder(self, services)) if self.embedded else None
         try:
             yield Connection(services, holder)

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from autovibe.agents import adapters
+from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
 from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
@@ -24,6 +25,7 @@ from autovibe.domains.work import WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
+from autovibe.kernel.maintenance_settings import MaintenanceSettings
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.fleet import LocalFleet
@@ -245,6 +247,7 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             "autovibe.v1.CheckpointService": CheckpointService(
                 store, InlineStoreWork(store), check_lease
             ),
+            "autovibe.v1.MaintenanceService": maintenance_service(store, MaintenanceSettings()),
             "autovibe.v1.MeteringService": MeteringService(),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
         }

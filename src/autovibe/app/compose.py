@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 
 from autovibe.agents import adapters
+from autovibe.app.jobs import maintenance_service, make_scheduler
 from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.checkpoints import CheckpointService
@@ -47,6 +48,7 @@ from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import host_name, registered_instance
 from autovibe.runtime.protection import protect_process
 from autovibe.runtime.recovery import Recovery
+from autovibe.runtime.scheduler import Scheduler
 from autovibe.runtime.store_process import StoreProcess
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
@@ -70,6 +72,7 @@ class ControlPlane:
     control: LocalControl
     surroundings: Surroundings
     recovery: Recovery
+    scheduler: Scheduler
 
     async def worker(self, slots: int) -> Worker:
         """Register the worker of this host and return it."""
@@ -110,6 +113,7 @@ async def open_control_plane(
                 "autovibe.v1.MeteringService": MeteringService(
                     max_rate_age_days=settings.rates_max_age_days
                 ),
+                "autovibe.v1.MaintenanceService": maintenance_service(store, settings.maintenance),
                 "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
             }
         )
@@ -143,6 +147,7 @@ async def open_control_plane(
             control,
             surroundings,
             recovery,
+            make_scheduler(settings, services, database, instance_id, clock),
         )
 
 

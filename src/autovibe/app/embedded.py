@@ -25,7 +25,8 @@ class Embedded:
     async def work_on(self, task_id: str) -> None:
         """Do the task's order in this process; return when it has ended (decision A7)."""
         worker = await self.control_plane.worker(slots=1)
-        async with self.control_plane.recovery.served():
+        plane = self.control_plane
+        async with plane.recovery.served(), plane.scheduler.caught_up():
             await worker.work_on(task_id)
 
 

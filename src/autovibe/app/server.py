@@ -46,6 +46,7 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
         )
         await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
         await stack.enter_async_context(plane.recovery.served())
+        await stack.enter_async_context(plane.scheduler.served())
         if not slots:
             await asyncio.Event().wait()
         worker = await plane.worker(slots)

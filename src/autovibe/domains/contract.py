@@ -6,6 +6,7 @@ rpc in snake_case. A long operation is an attribute of that name holding a `Long
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -51,4 +52,21 @@ class LongRead(Protocol[RequestT_contra, PlanT, ResponseT_co]):
 
     async def act(self, ctx: CallContext, plan: PlanT) -> ResponseT_co:
         """Do the work and return the response; no transaction is open."""
+        ...
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one step of a scheduled job came to."""
+
+    rows: int
+    more: bool = False
+    """Another step is needed."""
+
+
+class Step(Protocol):
+    """One slice of a scheduled job, in one transaction that SQLite can afford (50 ms)."""
+
+    async def __call__(self, tx: WriteTx, ctx: CallContext, *, dry_run: bool) -> Slice:
+        """Do the next slice; in a dry run count all that is to be done, and change nothing."""
         ...

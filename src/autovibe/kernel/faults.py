@@ -72,7 +72,14 @@ APPLY: Final = (
 )
 """Points of `apply`."""
 
-POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *RECOVERY, *APPLY))
+ARCHIVE: Final = (
+    "archive_written",  # complete, under a temporary name
+    "archive_kept",  # verified, with its manifest; its rows are there still
+    "archive_slice_deleted",
+)
+"""Points of archiving old rows."""
+
+POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *RECOVERY, *APPLY, *ARCHIVE))
 
 _hooks: Final[list[Callable[[str], None]]] = []
 

@@ -20,6 +20,11 @@ from autovibe.kernel.database_settings import (
     read_database_settings,
 )
 from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
+from autovibe.kernel.maintenance_settings import (
+    MAINTENANCE_KEYS,
+    MaintenanceSettings,
+    read_maintenance_settings,
+)
 from autovibe.kernel.money import parse_decimal
 
 PROVIDERS: Final = ("anthropic", "openai", "gemini")
@@ -41,6 +46,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "cache": CACHE_KEYS,
     "database": KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
+    "maintenance": MAINTENANCE_KEYS,
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
     "up": {"host", "http_port", "grpc_port"},
@@ -85,6 +91,7 @@ class Settings:
     grpc_port: int = GRPC_PORT
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     keys: str | None = field(default=None, repr=False)
     """A key ring in place of the file `keys.json`; see `db.encryption`."""
 
@@ -107,6 +114,11 @@ class Settings:
     def keys_file(self) -> Path:
         """Where the key ring of secret columns is, unless `keys` gives one."""
         return self.home / "keys.json"
+
+    @property
+    def archive_path(self) -> Path:
+        """Directory of archives of old rows."""
+        return self.maintenance.archive_path or self.home / "archives"
 
     @property
     def server_file(self) -> Path:
@@ -151,6 +163,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         grpc_port=_port(up, "grpc_port", GRPC_PORT),
         database=read_database_settings(env, _table(config, "database")),
         cache=read_cache_settings(env, _table(config, "cache")),
+        maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         keys=env.pop("AUTOVIBE_KEYS", None) or None,
     )
 

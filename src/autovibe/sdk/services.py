@@ -21,6 +21,7 @@ _ATTRIBUTES: Final = {
     "autovibe.v1.CheckpointService": "checkpoints",
     "autovibe.v1.MeteringService": "metering",
     "autovibe.v1.WorkService": "work",
+    "autovibe.v1.MaintenanceService": "maintenance",
 }
 
 
@@ -34,6 +35,7 @@ class Services:
     checkpoints: services.CheckpointService
     metering: services.MeteringService
     work: services.WorkService
+    maintenance: services.MaintenanceService
 
 
 def build_services(call_of: Callable[[Method], Call]) -> Services:

@@ -1,1 +1,15 @@
-"""Sealing of the audit trail, and the log of maintenance jobs."""
+"""Sealing of the audit trail, the log of maintenance jobs, and archives of old rows."""
+
+from autovibe.domains.audit.jobs import JOBS, Job, JobKind
+from autovibe.domains.audit.maintenance import MaintenanceService
+from autovibe.domains.audit.sealing import clean_outbox, find_broken_seal, seal_audit
+
+__all__ = [
+    "JOBS",
+    "Job",
+    "JobKind",
+    "MaintenanceService",
+    "clean_outbox",
+    "find_broken_seal",
+    "seal_audit",
+]

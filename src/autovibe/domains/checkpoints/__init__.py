@@ -13,13 +13,18 @@ from autovibe.domains.checkpoints.recording import (
 )
 from autovibe.domains.checkpoints.repository import PathVersion, count_of_machines, path_history
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
+from autovibe.domains.checkpoints.thinning import DropPrunedReferences, ThinCheckpoints
+from autovibe.domains.checkpoints.verifying import VerificationQueue
 
 __all__ = [
     "REPOSITORY_ROOT",
     "CheckpointService",
+    "DropPrunedReferences",
     "LeaseCheck",
     "PathVersion",
     "StoreWork",
+    "ThinCheckpoints",
+    "VerificationQueue",
     "change_message",
     "count_of_machines",
     "descends_from",

@@ -32,6 +32,12 @@ from autovibe.domains.metering.terms import (
     pinned_prices,
     worst_case,
 )
+from autovibe.domains.metering.upkeep import (
+    clean_usage,
+    create_partitions,
+    refresh_nothing,
+    reset_budgets,
+)
 
 __all__ = [
     "UNLIMITED",
@@ -56,9 +62,13 @@ __all__ = [
     "anthropic_cost",
     "anthropic_input_tokens",
     "call_terms",
+    "clean_usage",
+    "create_partitions",
     "ensure_task_budget",
     "in_cad",
     "pinned_prices",
+    "refresh_nothing",
+    "reset_budgets",
     "set_task_budget",
     "spend_of_task",
     "worst_case",

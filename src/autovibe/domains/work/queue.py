@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -46,6 +46,7 @@ _RANK: Final = {
     TaskPriority.CRITICAL: 3,
 }
 _FIRST_RETRY_S: Final = 10
+_HEARD_EVERY: Final = timedelta(minutes=1)
 
 
 def first_payload(task: Task) -> work_pb2.WorkOrderPayload:
@@ -142,6 +143,7 @@ async def claim(
 ) -> work_pb2.ClaimedOrder | None:
     """Claim the next order for a worker, or return `None`."""
     now = ctx.clock.now()
+    _hear_of(worker, now)
     held = await repository.count_active_assignments(tx, worker.id)
     if held >= worker.max_concurrent_tasks:
         return None
@@ -180,7 +182,6 @@ async def claim(
         started_at=now,
     )
     tx.session.add(execution)
-    worker.last_heartbeat_at = now
     if held + 1 >= worker.max_concurrent_tasks:
         worker.status = WorkerStatus.BUSY
     await tx.session.flush()  # the answer names the execution
@@ -193,6 +194,15 @@ async def claim(
         timeout_s=min(order.timeout_seconds, worker.timeout_seconds),
         lease_expires_at=timestamp(order.lease_expires_at),
     )
+
+
+def _hear_of(worker: Worker, now: datetime) -> None:
+    """Note that a worker lives; it asks several times a second, and one note a minute will do."""
+    heard = worker.last_heartbeat_at
+    if heard is None or now - heard >= _HEARD_EVERY or worker.status == WorkerStatus.OFFLINE:
+        worker.last_heartbeat_at = now
+    if worker.status == WorkerStatus.OFFLINE:
+        worker.status = WorkerStatus.IDLE
 
 
 async def _activate_assignment(

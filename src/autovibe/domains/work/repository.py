@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.work.models import (
@@ -19,6 +19,7 @@ from autovibe.domains.work.models import (
     TaskStatus,
     Worker,
     WorkerAssignment,
+    WorkerStatus,
     WorkOrder,
     WorkOrderStatus,
 )
@@ -224,3 +225,65 @@ async def insert_logs(tx: WriteTx, execution_id: uuid.UUID, rows: Sequence[dict[
     fresh = [row for row in rows if row["seq"] not in present]
     if fresh:
         await tx.session.execute(insert(ExecutionLog).values(fresh))
+
+
+async def count_overdue(tx: ReadTx, now: datetime) -> int:
+    """Return how many orders wait that should have been claimed by now."""
+    query = select(func.count()).select_from(WorkOrder).where(_overdue(now))
+    return (await tx.session.scalar(query)) or 0
+
+
+async def overdue_orders(tx: WriteTx, now: datetime, limit: int) -> Sequence[WorkOrder]:
+    """Return, locked, orders that should have been claimed by now; those in use are skipped."""
+    query = select(WorkOrder).where(_overdue(now)).order_by(WorkOrder.id).limit(limit)
+    return (
+        await tx.session.scalars(tx.dialect.for_update(query, WorkOrder, skip_locked=True))
+    ).all()
+
+
+async def running_unheld(tx: ReadTx, now: datetime) -> Sequence[tuple[Execution, WorkOrder | None]]:
+    """Return executions that run though they do not hold their order, or its lease has expired."""
+    query = (
+        select(Execution, WorkOrder)
+        .join(WorkOrder, WorkOrder.id == Execution.work_order_id, isouter=True)
+        .where(
+            Execution.status == ExecutionStatus.RUNNING,
+            or_(
+                WorkOrder.id.is_(None),
+                WorkOrder.lease_generation != Execution.lease_generation,
+                WorkOrder.status != WorkOrderStatus.CLAIMED,
+                WorkOrder.lease_expires_at < now,
+            ),
+        )
+        .order_by(Execution.id)
+    )
+    return [(execution, order) for execution, order in await tx.session.execute(query)]
+
+
+async def count_silent_workers(tx: ReadTx, since: datetime) -> int:
+    """Return how many workers were not heard of since a time, and hold no order."""
+    query = select(func.count()).select_from(Worker).where(_silent(since))
+    return (await tx.session.scalar(query)) or 0
+
+
+async def silent_workers(tx: WriteTx, since: datetime, limit: int) -> Sequence[Worker]:
+    """Return, locked, workers that were not heard of since a time, and hold no order."""
+    query = select(Worker).where(_silent(since)).order_by(Worker.id).limit(limit)
+    return (await tx.session.scalars(tx.dialect.for_update(query, Worker, skip_locked=True))).all()
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    return and_(WorkOrder.status == WorkOrderStatus.PENDING, WorkOrder.expires_at <= now)
+
+
+def _silent(since: datetime) -> ColumnElement[bool]:
+    holding = select(WorkerAssignment.worker_id).where(
+        WorkerAssignment.status == AssignmentStatus.ACTIVE
+    )
+    return and_(
+        Worker.deleted_at.is_(None),
+        Worker.status != WorkerStatus.OFFLINE,
+        or_(Worker.last_heartbeat_at.is_(None), Worker.last_heartbeat_at < since),
+        Worker.created_at < since,
+        Worker.id.not_in(holding),
+    )
