@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autovibe.store import Kind, Store
+from autovibe.store import Kind, Store, UnsafeTreeError
 from autovibe.store.opening import read_holes
+from autovibe.store.tree import FILE, TreeEntry, decode_tree, encode_tree
 
 _MIB = 1 << 20
 
@@ -247,6 +248,58 @@ def test_thousands_of_trees_restore_to_themselves(
     tmp_path: Path, wanted: dict[bytes, tuple[object, ...]]
 ):
     _restores_to_itself(tmp_path, wanted)
+
+
+def test_time_beyond_what_the_format_holds_does_not_end_a_snapshot(store: Store, tmp_path: Path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "from-the-future").write_bytes(b"x")
+    os.utime(tree / "from-the-future", ns=(0, 14 * 10**18))  # the year 2413
+    if (tree / "from-the-future").stat().st_mtime_ns <= 1 << 63:
+        pytest.skip("this file system does not know such years either")
+    taken = store.snapshot({"w": tree})
+    store.restore(taken.root, tmp_path / "out", path="w")
+    assert (tmp_path / "out" / "from-the-future").stat().st_mtime_ns == (1 << 63) - 1
+
+
+_ENTRIES = st.lists(
+    st.builds(
+        TreeEntry,
+        name=_NAME,
+        kind=st.just(FILE),
+        mode=st.integers(0, 0o7777),
+        uid=st.integers(0, 2**32 - 1),
+        gid=st.integers(0, 2**32 - 1),
+        mtime_ns=st.integers(-(2**63), 2**63 - 1),
+        size=st.integers(1000, 2**63),
+        flags=st.sampled_from([0, 1, 2]),
+        digest=st.binary(min_size=32, max_size=32),
+        chunks=st.one_of(st.just(b""), st.binary(min_size=32, max_size=32)),
+        target=st.just(b""),
+        link=st.one_of(st.just(b""), _NAME),
+        xattrs=st.lists(st.tuples(_NAME, st.binary(max_size=20)), max_size=2).map(tuple),
+        holes=st.sampled_from([(), ((0, 10),), ((5, 1), (7, 900))]),
+    ),
+    max_size=4,
+    unique_by=lambda entry: entry.name,
+).map(lambda entries: sorted(entries, key=lambda entry: entry.name))
+
+
+@given(entries=_ENTRIES, at=st.integers(0, 10_000), byte=st.integers(0, 255))
+@settings(_SETTINGS, max_examples=200)
+def test_tree_is_read_as_it_was_written_and_a_changed_one_is_read_or_refused(
+    entries: list[TreeEntry], at: int, byte: int
+):
+    data = encode_tree(entries)
+    assert decode_tree(data) == entries
+    changed = bytearray(data)
+    changed[at % len(data)] = byte
+    for hostile in (bytes(changed), data[: at % len(data)], data + bytes(changed)):
+        try:
+            read = decode_tree(hostile)
+        except UnsafeTreeError:
+            continue
+        assert encode_tree(read)[16:] == hostile[16:] or hostile.startswith(b"autovibe-tree 1")
 
 
 def test_kinds_in_a_listing_are_those_of_the_tree(store: Store, awkward: Path):

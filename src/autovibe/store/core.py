@@ -37,10 +37,11 @@ _MOST_VOUCHED: Final = 10_000
 
 
 class _Known(NamedTuple):
-    """The snapshot that brought a cache forward last, and the key it is known under."""
+    """The snapshot that brought a cache forward last, how, and the key it is known under."""
 
     key: str
     root: str
+    exclude: Exclude | None
 
 
 class StoreCore:
@@ -158,7 +159,7 @@ class StoreCore:
             self._pin(TAKEN, taken.root, epoch)
             self._vouch(parse_root(taken.root), epoch)
         if cache is not None:
-            self._known[cache] = _Known(key, taken.root)
+            self._known[cache] = _Known(key, taken.root, exclude)
         return taken, key
 
     def _carry_over(self, cache: StatCache, key: str, roots: Iterable[str]) -> None:
@@ -172,7 +173,8 @@ class StoreCore:
         self._objects.scan()
         if find_gap(self._objects, parse_root(known.root)) is None:
             records = {name: dict(cache.records(known.key, name)) for name in roots}
-            cache.replace(key, {name: found for name, found in records.items() if found})
+            found = {name: record for name, record in records.items() if record}
+            cache.replace(key, found, exclude=known.exclude)
 
     def _cache_key(self, epoch: str) -> str:
         """Return what a stat cache is kept under: what was removed must not be relied on."""

@@ -60,6 +60,9 @@ _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _HOLE: Final = struct.Struct("<QQ")
 _MAX_MODE: Final = 0o7777
+# Of the years 1677 to 2262; some file systems know others, which must not end a snapshot.
+_FIRST_NS: Final = -(1 << 63)
+_LAST_NS: Final = (1 << 63) - 1
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 Holes = tuple[tuple[int, int], ...]
@@ -104,7 +107,7 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
                 entry.mode,
                 entry.uid,
                 entry.gid,
-                entry.mtime_ns,
+                max(_FIRST_NS, min(entry.mtime_ns, _LAST_NS)),
                 entry.size,
                 len(entry.name),
             ),
