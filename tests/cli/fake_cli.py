@@ -14,6 +14,7 @@ import fake_plane
 
 from autovibe.cli.main import main
 from autovibe.kernel.errors import Code
+from autovibe.kernel.progress import Step, report
 from autovibe.v1 import checkpoints_pb2, work_pb2
 
 
@@ -40,7 +41,15 @@ class GrowingPlane(fake_plane.FakePlane):
         await asyncio.sleep(1.6)
         return await super().restore_checkpoint(request)
 
+    async def import_directory(self, request: Any) -> Any:
+        report(Step("read", 2, 2**20))
+        await asyncio.sleep(1.0)
+        report(Step("verify", 7, 2**19))
+        await asyncio.sleep(0.5)
+        return await super().import_directory(request)
+
     async def verify_checkpoint(self, request: Any) -> Any:
+        report(Step("verify", 3, 512))
         await asyncio.sleep(0.3)
         return await super().verify_checkpoint(request)
 
@@ -52,9 +61,9 @@ def write_requests(plane: fake_plane.FakePlane) -> None:
 
 def run(scenario: str, arguments: list[str]) -> int:
     mode, _, name = scenario.rpartition(":")
-    kinds = {"slow": SlowPlane, "growing": GrowingPlane}
+    kinds = {"slow": SlowPlane, "growing": GrowingPlane, "growing-remote": GrowingPlane}
     kind = kinds.get(mode, fake_plane.FakePlane)
-    plane = kind(fake_plane.SCENARIOS[name], embedded=mode != "remote")
+    plane = kind(fake_plane.SCENARIOS[name], embedded=mode not in {"remote", "growing-remote"})
     if mode == "unpausable":
         refusal = fake_plane.RefusedError(Code.UNAVAILABLE, "UNAVAILABLE", "The server is gone.")
         plane.refusals["PauseTaskRequest"] = refusal

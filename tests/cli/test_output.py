@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from autovibe.cli.client.waiting import GrowingTree, measure, waiting
+from autovibe.cli.client.waiting import GrowingTree, Heard, measure, waiting
 from autovibe.cli.main import COMMANDS
+from autovibe.kernel.progress import Step
 
 COLOURS = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
 
@@ -62,9 +64,53 @@ def test_restore_shows_no_progress_when_piped(process, tmp_path):
     assert out.count("\n") == 1
 
 
-def test_verify_shows_on_a_terminal_that_it_goes_on(terminal):
+def test_verify_shows_on_a_terminal_how_far_it_is(terminal):
     seen = terminal("growing:completes", "checkpoint", "verify", "12345678").read_to_end()
-    assert "reading everything back · 0." in seen
+    assert "verifying · 3 objects, 512 B of at most 1.0 KiB read back · 0." in seen
+    assert " 50% " in seen
+
+
+def test_import_shows_on_a_terminal_files_bytes_and_rate_of_each_phase(terminal, repo):
+    (repo / "large.bin").write_bytes(b"x" * 2**21)
+    one = terminal("growing:completes", "run", "x", "--repo", str(repo), COLUMNS="200")
+    seen = one.read_to_end()
+    assert one.child.returncode == 0
+    assert re.search(r"importing \S+ · 2 files, 1\.0 MiB of at most 2\.0 MiB read, \S+ \S+/s", seen)
+    assert re.search(r"━+╌+ +(49|50)% importing", seen)
+    assert "7 objects, 512.0 KiB of at most 2.0 MiB read back" in seen
+
+
+@pytest.mark.parametrize("options", [["--quiet"], ["--json"]], ids=["quiet", "as a document"])
+def test_no_bar_is_shown_where_nobody_wants_one(options, process, terminal, repo):
+    arguments = ("growing:completes", "run", "x", "--repo", str(repo), *options)
+    if options == ["--quiet"]:
+        assert "━" not in terminal(*arguments).read_to_end()
+    out, err = process(*arguments).communicate(timeout=60)
+    assert "━" not in out + err
+    assert "of at most" not in out + err
+
+
+def test_a_bar_has_no_colour_if_none_is_wanted(terminal, repo):
+    (repo / "large.bin").write_bytes(b"x" * 2**21)
+    seen = terminal(
+        "growing:completes", "run", "x", "--repo", str(repo), "--no-color"
+    ).read_to_end()
+    assert "━" in seen
+    assert not COLOURS.findall(seen)
+
+
+async def test_heard_progress_has_a_rate_per_phase_and_no_total_until_there_is_one():
+    clock = SimpleNamespace(time=10.0, monotonic=lambda: clock.time)
+    heard = Heard({"read": ("file", "read")}, clock=clock)
+    assert heard.how_far() == ("", None)
+    heard.take(Step("read", 1, 1024))
+    assert heard.how_far() == ("1 file, 1.0 KiB read", None)
+    clock.time = 12.0
+    heard.total_bytes = 8192
+    heard.take(Step("read", 2, 4096))
+    assert heard.how_far() == ("2 files, 4.0 KiB of at most 8.0 KiB read, 2.0 KiB/s", 0.5)
+    heard.take(Step("verify", 1, 9000))
+    assert heard.how_far() == ("1 item, 8.8 KiB of at most 8.0 KiB verify", 1.0)
 
 
 async def test_waiting_shows_what_is_known_and_ends_with_nothing():

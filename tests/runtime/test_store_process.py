@@ -12,6 +12,7 @@ import pytest
 from plane import write_files
 
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.progress import Step, listening
 from autovibe.runtime import store_process
 from autovibe.runtime.store_process import StoreProcess, StoreProcessError
 from autovibe.store import Store
@@ -149,6 +150,18 @@ async def test_a_job_that_is_cancelled_takes_its_process_along(endless: Path, tm
     with pytest.raises(asyncio.CancelledError):
         await job
     assert not Path(f"/proc/{child}").exists()
+
+
+async def test_who_listens_hears_how_far_an_import_is(endless: Path, tmp_path: Path):
+    heard: asyncio.Queue[Step] = asyncio.Queue()
+    with listening(heard.put_nowait):
+        job = asyncio.create_task(StoreProcess(tmp_path / "store").import_tree({"w": endless}, []))
+    first, second = await heard.get(), await heard.get()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert (first.phase, second.phase) == ("read", "read")
+    assert 0 < first.bytes < second.bytes
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from autovibe.kernel.errors import AutovibeError, Code, RemoteError
+from autovibe.kernel.progress import Step, report
 from autovibe.store import Damage, Snapshot, VerifyResult
 
-_LINE_LIMIT: Final = 64 * 1024 * 1024
+_PIECE: Final = 64 * 1024
+_PROGRESS: Final = b'{"event": "progress"'
 _LISTS: Final = ("new_objects", "torn", "special", "excluded", "unreadable")
 
 
@@ -80,15 +84,13 @@ class StoreProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT,
         )
         try:
-            out, err = await process.communicate(stdin)
+            last, err = await _talk(process, stdin)
         except asyncio.CancelledError:
             process.kill()
             await process.wait()
             raise
-        last = _last_event(out)
         event = last.pop("event", "")
         if event == "result":
             return last
@@ -101,10 +103,51 @@ class StoreProcess:
         )
 
 
-def _last_event(out: bytes) -> dict[str, Any]:
-    """Return what the process said last; a line that was cut off by its end says nothing."""
-    lines = out.rstrip(b"\n").rsplit(b"\n", 1)
+async def _talk(process: Process, stdin: bytes) -> tuple[dict[str, Any], bytes]:
+    """Give the process its input; return what it said last, and its errors."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    last, err, _ = await asyncio.gather(
+        _last_event(process.stdout), process.stderr.read(), _feed(process.stdin, stdin)
+    )
+    await process.wait()
+    return last, err
+
+
+async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
+    # A process that has gone says so by its exit status.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        pipe.write(data)
+        await pipe.drain()
+    pipe.close()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        await pipe.wait_closed()
+
+
+async def _last_event(stream: asyncio.StreamReader) -> dict[str, Any]:
+    """Report progress until the stream ends; return the last line.
+
+    A line that was cut off by the end says nothing.
+    """
+    last = b""
+    held = bytearray()
+    while piece := await stream.read(_PIECE):
+        held += piece
+        if b"\n" in piece:
+            *lines, rest = bytes(held).split(b"\n")
+            for line in lines:
+                _report(line)
+            last, held = lines[-1], bytearray(rest)
     try:
-        return json.loads(lines[-1])
+        return json.loads(bytes(held) or last)
     except ValueError:
         return {}
+
+
+def _report(line: bytes) -> None:
+    if line.startswith(_PROGRESS):
+        # What is not understood is not worth a failure: only a result is.
+        with contextlib.suppress(ValueError, KeyError):
+            told = json.loads(line)
+            report(Step(told["phase"], told["items"], told["bytes"]))

@@ -15,7 +15,7 @@ from autovibe.cli.client.lineage import log, path
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.tree import tree
-from autovibe.cli.client.waiting import GrowingTree, waiting
+from autovibe.cli.client.waiting import GrowingTree, Heard, hearing, waiting
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, plural, short, size, table
@@ -208,11 +208,9 @@ def verify(checkpoint_id: str, *, as_json: bool) -> int:
     """Read everything of a checkpoint back and hash it again; exit status 1 if it is damaged."""
 
     async def body(connection: Connection) -> checkpoints_pb2.VerifyCheckpointResponse:
-        return await connection.services.checkpoints.verify_checkpoint(
-            checkpoints_pb2.VerifyCheckpointRequest(checkpoint_id=checkpoint_id)
-        )
+        return await verified(connection, checkpoint_id)
 
-    found = with_connection(body, doing="reading everything back")
+    found = with_connection(body)
     if as_json:
         print_json(to_document(found))
     elif found.ok:
@@ -254,6 +252,31 @@ def restore(
         print_json(to_document(done) | {"directory": str(target)})
     else:
         print_notes([f"Wrote {plural(done.files, 'file')}, {size(done.bytes)}, to {target}."])
+
+
+async def verified(
+    connection: Connection, checkpoint_id: str
+) -> checkpoints_pb2.VerifyCheckpointResponse:
+    """Verify, and show on a terminal how far it is.
+
+    A server does not tell how far it is; then only the time is shown.
+    """
+    checkpoints = connection.services.checkpoints
+    view = progress_view()
+    try:
+        heard = Heard({"verify": ("object", "read back")})
+        if connection.embedded is not None and not isinstance(view, SilentView):
+            found = await checkpoints.get_checkpoint(
+                checkpoints_pb2.GetCheckpointRequest(checkpoint_id=checkpoint_id)
+            )
+            # Equal files are one object, so there may be less to read.
+            heard.total_bytes = found.size_bytes
+        async with hearing(view, "verifying", heard):
+            return await checkpoints.verify_checkpoint(
+                checkpoints_pb2.VerifyCheckpointRequest(checkpoint_id=checkpoint_id)
+            )
+    finally:
+        view.close()
 
 
 async def restored(

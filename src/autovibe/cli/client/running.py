@@ -14,7 +14,7 @@ from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.following import end_of_log, follow, poll_s
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.usage import rate_text
-from autovibe.cli.client.waiting import waiting
+from autovibe.cli.client.waiting import Heard, hearing, waiting
 from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.events import Details, Line, event_lines, text_of
 from autovibe.cli.render import cad, plural, short
@@ -225,7 +225,11 @@ class Run:
             exclude=order.exclude,
             include_secrets=include,
         )
-        async with waiting(self.view, f"importing {directory}", clock=self.clock):
+        heard = Heard(
+            {"read": ("file", "read"), "verify": ("object", "read back")}, clock=self.clock
+        )
+        here = order.directory if self.connection.embedded is not None else None
+        async with hearing(self.view, f"importing {directory}", heard, path=here):
             answer = await checkpoints.import_directory(request)
         checkpoint = answer.checkpoint
         how = "unchanged since" if answer.reused else "saved as"

@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from autovibe.cli.render import plural, size
-from autovibe.cli.view import View
+from autovibe.cli.view import PlainView, SilentView, View
 from autovibe.kernel.clock import Clock, SystemClock
+from autovibe.kernel.progress import Step, listening
 from autovibe.kernel.units import duration_text
 
 _TICK_S: Final = 0.2
 _LOOK_S: Final = 1.0
+_RATE_AFTER_S: Final = 0.5
 _LOOK_SHARE: Final = 10
 """Looking at a large tree takes time: at most a tenth of it is spent so."""
 
@@ -60,6 +62,73 @@ async def waiting(
         view.status("")
 
 
+def share_of(done: int, total: int) -> float | None:
+    """Return how much is done, 0 to 1; `None` without a total."""
+    return min(1.0, done / total) if total else None
+
+
+@dataclass
+class Heard:
+    """What a long operation in this process says of its progress.
+
+    `total_bytes` is what each phase comes to at most; 0 while that is not known. `phases` says for
+    people what is counted in a phase, and what is done to it.
+    """
+
+    phases: Mapping[str, tuple[str, str]]
+    total_bytes: int = 0
+    clock: Clock = field(default_factory=SystemClock)
+    step: Step | None = None
+    began: float = 0.0
+
+    def take(self, step: Step) -> None:
+        """Keep what is said; a rate counts from where its phase began."""
+        if self.step is None or self.step.phase != step.phase:
+            self.began = self.clock.monotonic()
+        self.step = step
+
+    def how_far(self) -> tuple[str, float | None]:
+        """Return what was heard last."""
+        step = self.step
+        if step is None:
+            return "", None
+        noun, verb = self.phases.get(step.phase, ("item", step.phase))
+        of = f" of at most {size(self.total_bytes)}" if self.total_bytes else ""
+        took = self.clock.monotonic() - self.began
+        rate = f", {size(int(step.bytes / took))}/s" if took >= _RATE_AFTER_S else ""
+        text = f"{plural(step.items, noun)}, {size(step.bytes)}{of} {verb}{rate}"
+        return text, share_of(step.bytes, self.total_bytes)
+
+    async def measure(self, path: Path) -> None:
+        """Find out what a directory comes to."""
+        _, self.total_bytes = await asyncio.to_thread(measure, path)
+
+
+@contextlib.asynccontextmanager
+async def hearing(
+    view: View, doing: str, heard: Heard, *, path: Path | None = None
+) -> AsyncGenerator[None]:
+    """Show what is done and how far it is, as far as what the block calls tells.
+
+    Args:
+        view: where.
+        doing: what is done, for people.
+        heard: keeps what is told.
+        path: a directory whose size is the total; it is looked at meanwhile.
+    """
+    measuring: asyncio.Task[None] | None = None
+    if path is not None and not isinstance(view, SilentView | PlainView):
+        measuring = asyncio.create_task(heard.measure(path), name="measure")
+    try:
+        with listening(heard.take):
+            async with waiting(view, doing, how_far=heard.how_far, clock=heard.clock):
+                yield
+    finally:
+        if measuring is not None:
+            measuring.cancel()
+            await asyncio.wait([measuring])
+
+
 @dataclass
 class GrowingTree:
     """A directory that something else fills, looked at now and then.
@@ -75,7 +144,7 @@ class GrowingTree:
 
     def how_far(self) -> tuple[str, float | None]:
         """Return what was seen last."""
-        share = min(1.0, self.bytes / self.total_bytes) if self.total_bytes else None
+        share = share_of(self.bytes, self.total_bytes)
         of = f" of at most {size(self.total_bytes)}" if self.total_bytes else ""
         return f"{plural(self.files, 'file')}, {size(self.bytes)}{of} written", share
 
