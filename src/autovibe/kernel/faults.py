@@ -38,6 +38,7 @@ PRUNE: Final = (
 """Points of a prune or repair of the checkpoint store."""
 
 RUN: Final = (
+    "before_claim",  # a task in the queue that nobody is going to take
     "order_claimed",  # a lease without a machine
     "machine_recorded",  # a row without a process
     "machine_spawned",  # a process that its row does not name yet

@@ -33,6 +33,7 @@ class Worker:
 
         Returns at once when the order is not there to be claimed: another worker has it.
         """
+        reach("before_claim")
         order = await self._claim(task_id)
         if order is not None:
             await self._do(order)

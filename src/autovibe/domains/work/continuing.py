@@ -32,7 +32,9 @@ _WHY_STOPPED: Final = {
     "CONTROL_PLANE_DIED": "the computer that ran you stopped",
     "LEASE_EXPIRED": "the program that ran you was stuck",
 }
-_RESUMABLE: Final = frozenset({TaskStatus.BLOCKED, TaskStatus.FAILED, TaskStatus.PENDING})
+_RESUMABLE: Final = frozenset(
+    {TaskStatus.BLOCKED, TaskStatus.FAILED, TaskStatus.PENDING, TaskStatus.QUEUED}
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class _Continue:
         _check_resumable(task)
         if plan.budget and task.project_id is not None:
             await set_task_budget(tx, ctx, task.project_id, task.id, plan.budget)
-        task.context = column_value(plan.context)
         await enqueue_again(tx, ctx, task, plan.payload)
+        task.context = column_value(plan.context)
         return task_message(task)
 
 
@@ -249,7 +251,6 @@ def _check_resumable(task: Task) -> None:
         TaskStatus.COMPLETED: "it has completed; go on from it with `autovibe checkpoint fork`",
         TaskStatus.CANCELLED: "it was cancelled; go on from it with `autovibe checkpoint fork`",
         TaskStatus.IN_PROGRESS: "it is running; follow it with `autovibe logs -f`",
-        TaskStatus.QUEUED: "it is queued already",
     }
     raise TaskNotResumableError(
         f"Task {task.id} cannot be started again: {hints[task.status]}.", task_id=str(task.id)

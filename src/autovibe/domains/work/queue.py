@@ -65,13 +65,19 @@ async def enqueue_again(
 ) -> WorkOrder:
     """Queue a task that was queued before: its order becomes pending again, with a new payload.
 
+    One that still waits is left in the queue: whoever queued it may have died before its claim.
+
     Raises:
-        InvalidTransitionError: the task cannot be queued now.
+        InvalidTransitionError: the task cannot be queued now, or has just been claimed.
     """
     order = await repository.newest_order(tx, task.id)
     if order is None or order.status in {WorkOrderStatus.COMPLETED, WorkOrderStatus.EXPIRED}:
         return await enqueue(tx, ctx, task, payload)
-    check_transition("task", task.status, TaskStatus.QUEUED)
+    if task.status == TaskStatus.QUEUED:
+        await repository.refresh_locked(tx, order)  # before the task, as a claim does
+        await repository.refresh_locked(tx, task)
+    if task.status != TaskStatus.QUEUED or order.status != WorkOrderStatus.PENDING:
+        check_transition("task", task.status, TaskStatus.QUEUED)
     if order.status != WorkOrderStatus.PENDING:
         check_transition("work order", order.status, WorkOrderStatus.PENDING)
     now = ctx.clock.now()

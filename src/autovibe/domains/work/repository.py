@@ -73,6 +73,11 @@ async def lock_order(tx: WriteTx, order_id: uuid.UUID) -> WorkOrder | None:
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def refresh_locked(tx: WriteTx, row: Task | WorkOrder) -> None:
+    """Lock a row that was read before, and read it again as it is now."""
+    await tx.session.refresh(row, with_for_update=True)
+
+
 async def generation_of(tx: ReadTx | WriteTx, order_id: uuid.UUID) -> int | None:
     """Return the lease generation that an order has now."""
     return await tx.session.scalar(
