@@ -10,6 +10,7 @@ from sqlalchemy import text
 from autovibe.domains.checkpoints.errors import CheckpointPrunedError
 from autovibe.domains.checkpoints.manifest import MANIFEST_LIMIT, manifest_of
 from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
+from autovibe.kernel.progress import Step, listening
 from autovibe.kernel.paging import encode_token
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.store import Change, Entry
@@ -131,7 +132,10 @@ async def test_a_checkpoint_is_restored_whole_or_in_part_into_an_empty_directory
             )
         )
 
-    whole = await restore(tmp_path / "whole")
+    heard: list[Step] = []
+    with listening(heard.append):
+        whole = await restore(tmp_path / "whole")
+    assert heard[-1] == Step("restore", whole.files, whole.bytes)
     assert (tmp_path / "whole" / "run.sh").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "whole" / "link").readlink() == Path("a.txt")
     assert whole.files > 4

@@ -15,7 +15,7 @@ from autovibe.cli.client.lineage import log, path
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.tree import tree
-from autovibe.cli.client.waiting import GrowingTree, Heard, hearing, waiting
+from autovibe.cli.client.waiting import Heard, hearing
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, plural, short, size, table
@@ -282,23 +282,18 @@ async def verified(
 async def restored(
     connection: Connection, request: checkpoints_pb2.RestoreCheckpointRequest
 ) -> checkpoints_pb2.RestoreCheckpointResponse:
-    """Restore, and show on a terminal how far it is.
-
-    The services do not tell; what is written is looked at if it is written on this host.
-    """
+    """Restore, and show on a terminal how far it is, as `verified` does."""
     checkpoints = connection.services.checkpoints
     view = progress_view()
+    heard = Heard({"restore": ("file", "written")})
     try:
-        if connection.embedded is None or isinstance(view, SilentView):
-            async with waiting(view, "restoring"):
-                return await checkpoints.restore_checkpoint(request)
-        found = await checkpoints.get_checkpoint(
-            checkpoints_pb2.GetCheckpointRequest(checkpoint_id=request.checkpoint_id)
-        )
-        # Its size is that of workspace and home together: at most, and only of a whole one.
-        total = 0 if request.path or request.home else found.size_bytes
-        target = GrowingTree(Path(request.directory), total)
-        async with target.watched(), waiting(view, "restoring", how_far=target.how_far):
+        if not (connection.embedded is None or isinstance(view, SilentView)):
+            found = await checkpoints.get_checkpoint(
+                checkpoints_pb2.GetCheckpointRequest(checkpoint_id=request.checkpoint_id)
+            )
+            # Its size is that of workspace and home together: at most, and only of a whole one.
+            heard.total_bytes = 0 if request.path or request.home else found.size_bytes
+        async with hearing(view, "restoring", heard):
             return await checkpoints.restore_checkpoint(request)
     finally:
         view.close()

@@ -18,10 +18,7 @@ from autovibe.kernel.progress import Step, listening
 from autovibe.kernel.units import duration_text
 
 _TICK_S: Final = 0.2
-_LOOK_S: Final = 1.0
 _RATE_AFTER_S: Final = 0.5
-_LOOK_SHARE: Final = 10
-"""Looking at a large tree takes time: at most a tenth of it is spent so."""
 
 
 @contextlib.asynccontextmanager
@@ -127,44 +124,6 @@ async def hearing(
         if measuring is not None:
             measuring.cancel()
             await asyncio.wait([measuring])
-
-
-@dataclass
-class GrowingTree:
-    """A directory that something else fills, looked at now and then.
-
-    `total_bytes` is what it will hold at most; 0 when that is not known.
-    """
-
-    path: Path
-    total_bytes: int = 0
-    files: int = 0
-    bytes: int = 0
-    clock: Clock = field(default_factory=SystemClock)
-
-    def how_far(self) -> tuple[str, float | None]:
-        """Return what was seen last."""
-        share = share_of(self.bytes, self.total_bytes)
-        of = f" of at most {size(self.total_bytes)}" if self.total_bytes else ""
-        return f"{plural(self.files, 'file')}, {size(self.bytes)}{of} written", share
-
-    async def watch(self) -> None:
-        """Look until cancelled."""
-        while True:
-            started = self.clock.monotonic()
-            self.files, self.bytes = await asyncio.to_thread(measure, self.path)
-            took = self.clock.monotonic() - started
-            await asyncio.sleep(max(_LOOK_S, took * _LOOK_SHARE))
-
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncGenerator[None]:
-        """Watch while the block runs."""
-        task = asyncio.create_task(self.watch(), name="watch")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
 
 def measure(path: Path) -> tuple[int, int]:

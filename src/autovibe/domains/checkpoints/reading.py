@@ -22,6 +22,7 @@ from autovibe.domains.checkpoints.recording import get_readable_root
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.progress import Step, report
 from autovibe.kernel.text import utf8
 from autovibe.store import Change, CheckpointStore, VerifyResult, iter_patch
 from autovibe.v1 import checkpoints_pb2
@@ -201,7 +202,12 @@ class RestoreCheckpoint:
             StoreFullError: the disk is full.
         """
         result = await asyncio.to_thread(
-            self._store.restore, plan.root, plan.directory, path=plan.path, exact=plan.exact
+            self._store.restore,
+            plan.root,
+            plan.directory,
+            path=plan.path,
+            exact=plan.exact,
+            progress=lambda at: report(Step(at.phase, at.items, at.bytes)),
         )
         return checkpoints_pb2.RestoreCheckpointResponse(files=result.files, bytes=result.bytes)
 
