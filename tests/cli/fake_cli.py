@@ -29,7 +29,7 @@ class SlowPlane(fake_plane.FakePlane):
 
 
 class GrowingPlane(fake_plane.FakePlane):
-    """Takes a while to import, verify and restore, and tells how far it is, in this process only."""
+    """Takes a while to import, verify and restore, and tells in this process how far it is."""
 
     def _tell(self, step: Step) -> None:
         if self.embedded:
