@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -24,6 +25,7 @@ from autovibe.store import (
     Store,
     StoreBusyError,
     StoreDamagedError,
+    StoreFullError,
 )
 from autovibe.store.guard import Guard
 
@@ -316,6 +318,42 @@ def test_damaged_pack_stays_for_a_repair(store: Store, tree: Path, clock: LaterC
     clock.ahead = timedelta(hours=2)
     assert store.prune(grace=NO_GRACE).kept_packs == (at.pack,)
     assert pack.exists()
+
+
+def test_full_disk_is_relieved_by_a_prune(
+    store: Store, tree: Path, clock: LaterClock, monkeypatch: pytest.MonkeyPatch
+):
+    commit(store, tree, "checkpoints/1", 1)
+    (tree / "kept").write_bytes(b"in a pack of which most goes")
+    commit(store, tree, "checkpoints/2", 2)
+    new = commit(store, tree, "checkpoints/3", 3)
+    clock.ahead = timedelta(hours=2)
+    really_write, really_open = os.write, os.open
+
+    def write(fd: int, data: bytes) -> int:
+        if Path(f"/proc/self/fd/{fd}").readlink().name != "epoch":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really_write(fd, data)
+
+    def create(path, flags: int, *rest, **options) -> int:
+        if flags & os.O_CREAT and not Path(path).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really_open(path, flags, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", write)
+        patched.setattr(os, "open", create)
+        with pytest.raises(StoreFullError):
+            store.snapshot({"w": tree.parent})
+        result = store.prune(KeepRules(last=1), grace=NO_GRACE)
+    assert result.refs_removed == ("checkpoints/1", "checkpoints/2")
+    assert (result.packs_removed, result.packs_written, len(result.kept_packs)) == (1, 0, 1)
+    assert result.stored_after < result.stored_before * 0.7
+    assert store.check().ok
+    again = store.prune(grace=NO_GRACE)
+    assert (again.packs_removed, again.packs_written) == (1, 1)
+    assert again.stored_after < result.stored_before * 0.4
+    assert store.verify(new).ok
 
 
 def test_prune_waits_for_a_snapshot_and_gives_up_in_time(store: Store, tree: Path, clock):

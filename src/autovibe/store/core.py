@@ -267,8 +267,12 @@ class StoreCore:
             StoreFullError: no space is left to note it.
             StoreReadOnlyError: the store cannot be written.
         """
+        self._drop_ref(name, pin=True)
+
+    def _drop_ref(self, name: str, *, pin: bool) -> None:
         with self._guard.adding() as epoch:
-            self._pin_present(name, epoch)
+            if pin:
+                self._pin_present(name, epoch)
             self._refs.delete(name)
 
     def refs(self, prefix: str = "") -> Iterator[tuple[str, str]]:

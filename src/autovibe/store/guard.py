@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from autovibe.kernel import faults
 from autovibe.store.errors import StoreBusyError
-from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
+from autovibe.store.files import store_writes, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 FIRST_EPOCH: Final = "0"
 _POLL_S: Final = 0.005
-EPOCH_BYTES: Final = 16
+
+
+def new_epoch() -> bytes:
+    """Return the content of the file of a new epoch; it always has the same length."""
+    return f"{uuid.uuid4().hex}\n".encode("ascii")
 
 
 class Guard:
@@ -45,19 +49,21 @@ class Guard:
             return FIRST_EPOCH
 
     def begin_epoch(self) -> str:
-        """Begin a new epoch, durably; the caller holds the exclusive lock."""
-        epoch = uuid.uuid4().hex
+        """Begin a new epoch, durably; the caller holds the exclusive lock.
+
+        Written in place, which takes no space: a full disk is when something has to be removed.
+        What a crash leaves of it is none of the epochs before, either.
+        """
+        epoch = new_epoch()
         with store_writes(self._path):
-            file = create_temporary(self._path / "tmp", ".epoch")
+            fd = self._open("epoch")
             try:
-                write_all(file.fd, f"{epoch}\n".encode("ascii"))
-                os.fsync(file.fd)
-                file.rename(self._path / "epoch")
-                sync_dir(self._path)
+                write_all(fd, epoch)
+                os.fsync(fd)
             finally:
-                file.close()
+                os.close(fd)
         faults.reach("epoch_begun")
-        return epoch
+        return epoch.decode("ascii").strip()
 
     @contextlib.contextmanager
     def adding(self) -> Generator[str]:

@@ -13,6 +13,7 @@ from autovibe.store.errors import (
     StoreNotFoundError,
 )
 from autovibe.store.files import create_temporary, store_writes, sweep, sync_dir, write_all
+from autovibe.store.guard import new_epoch
 from autovibe.store.packfile import adopt
 from autovibe.store.sealing import CIPHER, Seal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 2
 _NAME: Final = "autovibe-store"
 _PARTS: Final = ("tmp", "packs", "refs", "pins")
+_FILES: Final = ("lock", "maintenance", "epoch")
 _PLAIN_WORDS: Final = 3
 _SEALED_WORDS: Final = 5
 
@@ -67,14 +69,13 @@ def _create(path: Path, key: bytes | None) -> None:
         raise NotAStoreError(msg, path=str(path))
     with store_writes(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = sorted({child.name for child in path.iterdir()} - {*_PARTS, "format"})
+        others = sorted({child.name for child in path.iterdir()} - {*_PARTS, *_FILES, "format"})
         if others:
             msg = (
                 f"{path} is no checkpoint store, it holds {others[0]!r}: choose another directory."
             )
             raise NotAStoreError(msg, path=str(path))
-        for part in _PARTS:
-            (path / part).mkdir(mode=0o700, exist_ok=True)
+        _make_parts(path)
         store_id = uuid.uuid4().hex
         file = create_temporary(path / "tmp", ".format")
         try:
@@ -90,6 +91,23 @@ def _create(path: Path, key: bytes | None) -> None:
             file.close()
 
 
+def _make_parts(path: Path) -> None:
+    """Make all directories, and the files that must be there when no space is left for them."""
+    for part in _PARTS:
+        (path / part).mkdir(mode=0o700, exist_ok=True)
+    for name in _FILES:
+        try:
+            fd = os.open(path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        try:
+            if name == "epoch":
+                write_all(fd, new_epoch())
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def _format_line(store_id: str, key: bytes | None) -> bytes:
     words = [_NAME, str(FORMAT), store_id]
     if key is not None:
@@ -99,7 +117,7 @@ def _format_line(store_id: str, key: bytes | None) -> bytes:
 
 def _raise_format(path: Path, store_id: str) -> None:
     """Write the present format: from now on an older program refuses the store."""
-    (path / "pins").mkdir(mode=0o700, exist_ok=True)
+    _make_parts(path)
     file = create_temporary(path / "tmp", ".format")
     try:
         write_all(file.fd, _format_line(store_id, None))

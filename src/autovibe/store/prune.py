@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from autovibe.store.errors import StoreDamagedError
+from autovibe.store.errors import StoreDamagedError, StoreFullError
 from autovibe.store.model import Progress, PruneResult
 from autovibe.store.pins import DELETED
 from autovibe.store.reach import Reach
@@ -39,7 +39,7 @@ Packs = dict[str, dict[bytes, "Location"]]
 
 @dataclass(slots=True)
 class Prune:
-    """One prune of one store; `drop` deletes a ref and pins what it named."""
+    """One prune of one store; `drop` deletes a ref, and pins what it named for the grace time."""
 
     objects: Objects
     refs: Refs
@@ -80,13 +80,7 @@ class Prune:
         live = self._addresses()
         packs = self.objects.known_packs()
         unused, thin = self._plan(packs, live)
-        with Rewriter(self.objects) as rewriter:
-            kept: set[str] = set()
-            written = 0
-            if not self.dry_run:
-                kept = self._copy(rewriter, packs, unused | thin, thin, live)
-                written = rewriter.finish()
-                kept |= self._remove(rewriter, packs, unused | (thin - kept))
+        kept, written = (set[str](), 0) if self.dry_run else self._act(packs, unused, thin, live)
         gone = (unused | thin) - kept
         live = self._addresses()
         before = _stored(packs)
@@ -113,6 +107,26 @@ class Prune:
             ),
             kept_packs=tuple(sorted(kept)),
         )
+
+    def _act(
+        self, packs: Packs, unused: set[str], thin: set[str], live: set[bytes]
+    ) -> tuple[set[str], int]:
+        """Copy and remove; return the chosen packs that stay, and how many were written.
+
+        On a full disk what needs no copy is removed, and the rest is for another prune.
+        """
+        try:
+            with Rewriter(self.objects) as rewriter:
+                kept = self._copy(rewriter, packs, unused | thin, thin, live)
+                written = rewriter.finish()
+                kept |= self._remove(rewriter, packs, unused | (thin - kept))
+        except StoreFullError:
+            if not unused or not thin:
+                raise
+            self._elsewhere.clear()
+            with Rewriter(self.objects) as nothing:
+                return thin | self._remove(nothing, packs, unused), 0
+        return kept, written
 
     def _saved(self, packs: Packs, gone: set[str], live: set[bytes]) -> int:
         return sum(

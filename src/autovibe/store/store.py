@@ -302,7 +302,8 @@ class Store(StoreCore):
             dry_run,
             wait_s,
             progress,
-            self.delete_ref,
+            # Without a grace time there is nothing to note, and perhaps no space for it.
+            lambda name: self._drop_ref(name, pin=bool(grace)),
         ).run()
 
     def export(
