@@ -10,13 +10,17 @@ import pytest
 from composed import composed
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import Message
-from sqlalchemy import JSON, Column, Table, text
+from sqlalchemy import Column, Table, text
 from walk import Walk
 from walk_steps import walk
 
 from autovibe.db.discovery import load_models
+from autovibe.db.types import JsonValue
 from autovibe.v1 import (
+    agents_pb2,
     checkpoints_pb2,
+    commerce_pb2,
+    hubs_pb2,
     identity_pb2,
     machines_pb2,
     metering_pb2,
@@ -71,16 +75,33 @@ PRIVATE: Final = {
 PRIVATE_TABLES: Final = {
     "audit_log": "no operation reads it yet; it is read where the database is",
     "audit_seals": "the chain over audit_log",
+    "agent_executions": "no operation on them yet",
+    "approval_requests": "no operation on them yet",
     "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
     "budget_reservations": "the ledger's own; usage shows what came of a call",
+    "chat_attachments": "no operation on them yet",
+    "chat_conversations": "no operation on them yet",
+    "chat_messages": "no operation on them yet",
     "checkpoint_verification_queue": "a queue's own; a checkpoint shows verification_status",
+    "context_document_versions": "no operation on them yet",
+    "context_documents": "no operation on them yet",
+    "hub_checkpoints": "no operation on them yet",
+    "hub_experiments": "no operation on them yet",
+    "hub_instances": "no operation on them yet",
+    "llm_round_table_results": "no operation on them yet",
+    "machine_messages": "no operation on them yet",
     "maintenance_log": "the scheduler's own",
+    "orders": "no operation on them yet",
     "outbox_events": "the relay's own",
+    "products": "no operation on them yet",
     "project_members": "no operation on people yet",
+    "rag_documents": "no operation on them yet",
     "resource_usage": "one row per call; UsageReport gives the sums",
     "task_dependencies": "no operation on them yet",
+    "tool_executions": "no operation on them yet",
     "users": "no operation on people yet",
     "work_orders": "a queue's own: a person sees the task, a worker its ClaimedOrder",
+    "worker_capabilities": "a worker shows their names as capabilities",
     "worker_assignments": "a queue's own: the execution says who does a task",
 }
 """Tables without a message, each with its reason."""
@@ -110,6 +131,35 @@ JSON_COLUMNS: Final[dict[tuple[str, str], type[Message] | str]] = {
     ("work_orders", "required_capabilities"): "list of text",
     ("work_orders", "result"): _FREE,
     ("workers", "capabilities"): "list of text",
+    ("agent_executions", "metadata"): _FREE,
+    ("agent_executions", "result"): agents_pb2.AgentResult,
+    ("approval_requests", "answer"): agents_pb2.ApprovalAnswer,
+    ("approval_requests", "details"): agents_pb2.ApprovalDetails,
+    ("approval_requests", "options"): "list of text",
+    ("chat_attachments", "metadata"): _FREE,
+    ("chat_conversations", "metadata"): _FREE,
+    ("chat_messages", "metadata"): _FREE,
+    ("context_document_versions", "metadata"): _FREE,
+    ("context_documents", "metadata"): _FREE,
+    ("hub_checkpoints", "metadata"): _FREE,
+    ("hub_checkpoints", "system_metrics"): hubs_pb2.HubSystemMetrics,
+    ("hub_experiments", "configuration_changes"): _FREE,
+    ("hub_experiments", "metadata"): _FREE,
+    ("hub_experiments", "performance_data"): hubs_pb2.HubPerformanceData,
+    ("hub_experiments", "success_metrics"): hubs_pb2.HubSuccessMetrics,
+    ("hub_instances", "configuration"): _FREE,
+    ("hub_instances", "metadata"): _FREE,
+    ("llm_round_table_results", "metadata"): _FREE,
+    ("llm_round_table_results", "participants"): "list of RoundTableParticipant",
+    ("machine_messages", "metadata"): _FREE,
+    ("machine_messages", "payload"): _FREE,
+    ("orders", "metadata"): commerce_pb2.OrderDetails,
+    ("products", "metadata"): _FREE,
+    ("rag_documents", "metadata"): _FREE,
+    ("tool_executions", "inputs"): _FREE,
+    ("tool_executions", "metadata"): _FREE,
+    ("tool_executions", "outputs"): _FREE,
+    ("worker_capabilities", "metadata"): _FREE,
     ("workers", "config"): _FREE,
 }
 """What each JSON column holds: a named message, any object, or a list of text."""
@@ -123,6 +173,35 @@ UNWRITTEN: Final = {
     ("work_orders", "required_capabilities"),
     ("work_orders", "result"),
     ("workers", "capabilities"),
+    ("agent_executions", "metadata"),
+    ("agent_executions", "result"),
+    ("approval_requests", "answer"),
+    ("approval_requests", "details"),
+    ("approval_requests", "options"),
+    ("chat_attachments", "metadata"),
+    ("chat_conversations", "metadata"),
+    ("chat_messages", "metadata"),
+    ("context_document_versions", "metadata"),
+    ("context_documents", "metadata"),
+    ("hub_checkpoints", "metadata"),
+    ("hub_checkpoints", "system_metrics"),
+    ("hub_experiments", "configuration_changes"),
+    ("hub_experiments", "metadata"),
+    ("hub_experiments", "performance_data"),
+    ("hub_experiments", "success_metrics"),
+    ("hub_instances", "configuration"),
+    ("hub_instances", "metadata"),
+    ("llm_round_table_results", "metadata"),
+    ("llm_round_table_results", "participants"),
+    ("machine_messages", "metadata"),
+    ("machine_messages", "payload"),
+    ("orders", "metadata"),
+    ("products", "metadata"),
+    ("rag_documents", "metadata"),
+    ("tool_executions", "inputs"),
+    ("tool_executions", "metadata"),
+    ("tool_executions", "outputs"),
+    ("worker_capabilities", "metadata"),
     ("workers", "config"),
 }
 """JSON columns that no operation writes yet: they hold their default, or nothing."""
@@ -154,8 +233,22 @@ def test_nothing_is_listed_that_is_not_there() -> None:
 
 
 def test_every_json_column_says_what_it_holds() -> None:
-    there = {(table, column.name) for table, column in COLUMNS if isinstance(column.type, JSON)}
+    there = {
+        (table, column.name) for table, column in COLUMNS if isinstance(column.type, JsonValue)
+    }
     assert there == set(JSON_COLUMNS)
+
+
+@pytest.mark.parametrize(("table", "column"), sorted(JSON_COLUMNS))
+def test_every_json_column_checks_what_it_says(table: str, column: str) -> None:
+    kind = TABLES[table].c[column].type
+    assert isinstance(kind, JsonValue)
+    said = JSON_COLUMNS[table, column]
+    if isinstance(said, str):
+        assert kind.many
+        assert said.startswith(f"list of {'text' if kind.holds is str else kind.holds.__name__}")
+    else:
+        assert (kind.holds, kind.many) == (said, False)
 
 
 async def test_what_operations_write_into_json_columns_is_what_they_say(tmp_path: Path) -> None:

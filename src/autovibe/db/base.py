@@ -8,21 +8,27 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import CheckConstraint, MetaData, event
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, event
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, Mapper, mapped_column
 from sqlalchemy.types import Uuid
 
 import autovibe.db.loading  # noqa: F401  # pyright: ignore[reportUnusedImport]  # its rules hold wherever a model is used
 from autovibe.db.types import (
+    Checked,
     ExactDecimal,
     Json,
+    JsonTexts,
+    JsonValue,
+    PlainText,
+    TextArray,
     UtcDateTime,
     no_texts,
     random_uuid,
-    text_array,
     utc_now,
 )
 from autovibe.kernel.ids import new_id
@@ -46,7 +52,7 @@ class Base(AsyncAttrs, DeclarativeBase):
         datetime: UtcDateTime(),
         uuid.UUID: Uuid(),
         dict[str, Any]: Json,
-        list[str]: Json,
+        list[str]: JsonTexts,
     }
 
     def __init__(self, **values: Any) -> None:
@@ -62,6 +68,18 @@ class Base(AsyncAttrs, DeclarativeBase):
             setattr(self, name, value)
 
 
+@event.listens_for(Column, "after_parent_attach")
+def _name_type(column: Column[Any], table: object) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
+    """Give a column of a model a type that checks its values and knows its name."""
+    if not isinstance(table, Table) or table.metadata is not Base.metadata:
+        return
+    kind = column.type
+    if isinstance(kind, String):
+        kind = PlainText(kind)
+    if isinstance(kind, Checked):
+        column.type = cast("Checked[Any]", kind).named(f"{table.name}.{column.name}")
+
+
 @event.listens_for(Mapper, "before_configured")
 def _load_all_models() -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
     """Make the classes known that relationships name by text, whichever model is used first."""
@@ -75,14 +93,26 @@ def clock_time(**options: Any) -> MappedColumn[datetime]:
     )
 
 
-def json_object() -> MappedColumn[dict[str, Any]]:
-    """Return a NOT NULL JSON column that defaults to `{}`."""
-    return mapped_column(Json, nullable=False, default=dict, server_default="{}")
+def json_object(message: type[Message] = Struct) -> MappedColumn[dict[str, Any]]:
+    """Return a NOT NULL JSON column that defaults to `{}` and holds a message (any object)."""
+    return mapped_column(JsonValue(message), nullable=False, default=dict, server_default="{}")
+
+
+def metadata_of(message: type[Message]) -> MappedColumn[dict[str, Any]]:
+    """Return the column `metadata`, a message or any object; the name in Python is reserved."""
+    return mapped_column(
+        "metadata",
+        JsonValue(message),
+        nullable=False,
+        default=dict,
+        server_default="{}",
+        sort_order=90,
+    )
 
 
 def tags() -> MappedColumn[list[str]]:
     """Return a NOT NULL list of texts of at most 50 characters; it defaults to the empty one."""
-    return mapped_column(text_array(50), nullable=False, default=list, server_default=no_texts())
+    return mapped_column(TextArray(50), nullable=False, default=list, server_default=no_texts())
 
 
 def money(scale: int = 6) -> ExactDecimal:
@@ -132,6 +162,4 @@ class Timestamps(Created):
 class WithMetadata:
     """A table with a free JSON object; the attribute has an underscore, the column has not."""
 
-    metadata_: Mapped[dict[str, Any]] = mapped_column(
-        "metadata", Json, nullable=False, default=dict, server_default="{}", sort_order=90
-    )
+    metadata_: Mapped[dict[str, Any]] = metadata_of(Struct)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, Numeric, String, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.ext.compiler import compiles
@@ -16,29 +20,200 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine, Uuid
 
+from autovibe.db.checks import json_fault, message_fault, text_fault
 from autovibe.db.errors import InvalidValueError
 
+T = TypeVar("T")
 EnumT = TypeVar("EnumT", bound=StrEnum)
-
-Json: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-"""JSONB on PostgreSQL, text on SQLite. A change inside a value is not seen: assign a new one."""
 
 BigIdentity: Final = BigInteger().with_variant(Integer(), "sqlite")
 """BIGINT; on SQLite the INTEGER that alone can be a rowid."""
 
 
-def text_array(length: int | None = None) -> TypeEngine[Any]:
-    """Return the type of a list of texts: VARCHAR(length)[] or TEXT[]; JSON on SQLite."""
-    item = Text() if length is None else String(length)
-    return JSON(none_as_null=True).with_variant(ARRAY(item), "postgresql")
+class Checked(TypeDecorator[T]):
+    """A type that refuses what does not belong in its column, and names the column.
+
+    `Base` gives every column a type of its own by `named`, so that the error can say where.
+    """
+
+    __abstract__ = True
+    impl = String
+    cache_ok = True
+    field: str = ""
+
+    def named(self, field: str) -> Self:
+        """Return the same type for the column `table.column`."""
+        other = self.copy()
+        other.field = field
+        return other
+
+    def refusal(self, sentence: str) -> InvalidValueError:
+        """Return the error for a value, with the column in front of the sentence."""
+        if not self.field:
+            return InvalidValueError(sentence)
+        return InvalidValueError(f"{self.field}: {sentence}", field=self.field)
 
 
-def real_array() -> TypeEngine[Any]:
-    """Return the type of a list of single-precision numbers: REAL[]; JSON on SQLite."""
-    return JSON(none_as_null=True).with_variant(ARRAY(REAL()), "postgresql")
+class PlainText(Checked[str]):
+    """VARCHAR, CHAR or TEXT; refuses NUL, invalid UTF-8 and, when stored, too many characters."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, inner: String) -> None:
+        """Args: the type in the database."""
+        super().__init__(inner.length)
+        self.inner = inner
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type in the database."""
+        return dialect.type_descriptor(self.inner)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Check a text.
+
+        Raises:
+            InvalidValueError: it cannot be stored.
+        """
+        del dialect
+        if value is not None and (fault := text_fault(value, self.inner.length)):
+            raise self.refusal(fault)
+        return value
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Return what checks a text that is only looked for: it may be longer."""
+        del op
+        return PlainText(Text()).named(self.field) if isinstance(value, str) else self
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class JsonValue(Checked[Any]):
+    """JSONB on PostgreSQL, text on SQLite: the ProtoJSON of a message, or of a list of them.
+
+    A change inside a value is not seen: assign a new one.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, holds: type[Message | str] = Struct, *, many: bool = False) -> None:
+        """Args: a message (`Struct` is any object) or text; whether it is a list of those."""
+        super().__init__(none_as_null=True)
+        self.holds = holds
+        self.many = many
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return JSONB or JSON."""
+        kind = JSONB if dialect.name == "postgresql" else JSON
+        return dialect.type_descriptor(kind(none_as_null=True))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Check a value; a message itself is taken too.
+
+        Raises:
+            InvalidValueError: it is not what the column holds.
+        """
+        del dialect
+        if isinstance(value, Message):
+            value = json_format.MessageToDict(value, preserving_proto_field_name=True)
+        if value is not None and (fault := self._fault(value)):
+            raise self.refusal(fault)
+        return value
+
+    def _fault(self, value: Any) -> str:
+        if fault := json_fault(value):
+            return fault
+        if self.many and not isinstance(value, list):
+            return f"{type(value).__name__} is no list; give one."
+        items = cast("list[Any]", value) if self.many else [value]
+        for item in items:
+            if self.holds is str:
+                fault = text_fault(item)
+            elif not isinstance(item, dict):
+                fault = f"{type(item).__name__} is no object; give a dict."
+            elif self.holds is not Struct:
+                fault = message_fault(item, cast("type[Message]", self.holds))
+            if fault:
+                return fault
+        return ""
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Return what the JSON type of the database makes of a compared value."""
+        return self.impl_instance.coerce_compared_value(op, value)
+
+
+Json: Final = JsonValue()
+"""Any JSON object."""
+JsonTexts: Final = JsonValue(str, many=True)
+"""A JSON list of texts."""
+
+
+class TextArray(Checked[list[str]]):
+    """VARCHAR(length)[] or TEXT[]; JSON on SQLite."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        """Args: of each text at most; None is TEXT."""
+        super().__init__(none_as_null=True)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return an array or JSON."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        item = Text() if self.length is None else String(self.length)
+        return dialect.type_descriptor(ARRAY(item))
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> list[str] | None:
+        """Check the texts.
+
+        Raises:
+            InvalidValueError: no list, or a text in it cannot be stored.
+        """
+        del dialect
+        if value is None:
+            return None
+        if not isinstance(value, list):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may break the annotation
+            raise self.refusal(f"{type(value).__name__} is no list; give one.")
+        for item in value:
+            if fault := text_fault(item, self.length):
+                raise self.refusal(fault)
+        return value
+
+
+class RealArray(Checked[list[float]]):
+    """REAL[]; JSON on SQLite. Single precision: what comes back may differ in the eighth digit."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self) -> None:
+        """Take no arguments."""
+        super().__init__(none_as_null=True)
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return an array or JSON."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        return dialect.type_descriptor(ARRAY[float](REAL[float]()))
+
+    def process_bind_param(self, value: list[float] | None, dialect: Dialect) -> list[float] | None:
+        """Check the numbers.
+
+        Raises:
+            InvalidValueError: one is not finite, or no number.
+        """
+        del dialect
+        for item in value or []:
+            if isinstance(item, bool) or not isinstance(item, float | int):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may break the annotation
+                raise self.refusal(f"{item!r} is no number; give a float.")
+            if not math.isfinite(item):
+                raise self.refusal(f"{item} is not finite; give a number.")
+        return value
+
+
+class UtcDateTime(Checked[datetime]):
     """An aware time, in UTC on the way out; naive times are refused.
 
     SQLite keeps text with microseconds, so that comparison as text is comparison in time.
@@ -56,7 +231,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if not isinstance(value, datetime) or value.tzinfo is None:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may break the annotation
-            raise InvalidValueError(f"{value!r} has no time zone; give a time in UTC.")
+            raise self.refusal(f"{value!r} has no time zone; give a time in UTC.")
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
@@ -68,7 +243,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class ExactDecimal(TypeDecorator[Decimal]):
+class ExactDecimal(Checked[Decimal]):
     """NUMERIC(precision, scale); on SQLite an integer scaled by 10^scale, which is exact.
 
     Comparison, `+`, `-`, `sum`, `min`, `max` and `coalesce` work in SQL between columns and values
@@ -103,15 +278,15 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
     def _exact(self, value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, Decimal | int):
-            raise InvalidValueError(f"{value!r} is no exact number; give a Decimal.")
+            raise self.refusal(f"{value!r} is no exact number; give a Decimal.")
         exact = Decimal(value)
         if not exact.is_finite():
-            raise InvalidValueError(f"{value} is not finite; give a number.")
+            raise self.refusal(f"{value} is not finite; give a number.")
         scaled = exact.scaleb(self.scale)
         if scaled != scaled.to_integral_value():
-            raise InvalidValueError(f"{value} has more than {self.scale} decimals; round it first.")
+            raise self.refusal(f"{value} has more than {self.scale} decimals; round it first.")
         if abs(scaled) >= Decimal(10) ** self.precision:
-            raise InvalidValueError(
+            raise self.refusal(
                 f"{value} has more than {self.precision - self.scale} digits before the point."
             )
         return exact
@@ -165,7 +340,7 @@ def _refuse_rescaling(op: Any) -> None:
         raise InvalidValueError("Multiply and divide exact decimals in Python, not in SQL.")
 
 
-class EnumText(TypeDecorator[EnumT]):
+class EnumText(Checked[EnumT]):
     """VARCHAR that holds a member of one `StrEnum`; the table has a CHECK from the same enum."""
 
     impl = String
@@ -190,7 +365,7 @@ class EnumText(TypeDecorator[EnumT]):
         except ValueError:
             members = ", ".join(self.enum)
             msg = f"{value!r} is no {self.enum.__name__}; give one of {members}."
-            raise InvalidValueError(msg) from None
+            raise self.refusal(msg) from None
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> EnumT | None:
         """Return the member."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from autovibe.db.base import Base, Identified, Timestamps, WithMetadata, one_of
-from autovibe.db.types import EnumText, ExactDecimal, text_array
+from autovibe.db.base import Base, Identified, Timestamps, WithMetadata, metadata_of, one_of
+from autovibe.db.types import EnumText, ExactDecimal, TextArray
+from autovibe.v1.commerce_pb2 import OrderDetails
 
 if TYPE_CHECKING:
     from autovibe.domains.identity.models import User
@@ -54,7 +55,7 @@ class Product(Identified, WithMetadata, Timestamps, Base):
     status: Mapped[ProductStatus] = mapped_column(
         EnumText(ProductStatus, 50), default=ProductStatus.DRAFT, server_default=ProductStatus.DRAFT
     )
-    tags: Mapped[list[str] | None] = mapped_column(text_array())
+    tags: Mapped[list[str] | None] = mapped_column(TextArray())
 
 
 class Order(Identified, WithMetadata, Timestamps, Base):
@@ -76,5 +77,6 @@ class Order(Identified, WithMetadata, Timestamps, Base):
     )
     total_price: Mapped[Decimal] = mapped_column(ExactDecimal(10, 2))
     subtotal: Mapped[Decimal] = mapped_column(ExactDecimal(10, 2))
+    metadata_: Mapped[dict[str, Any]] = metadata_of(OrderDetails)
 
     user: Mapped[User | None] = relationship(back_populates="orders")

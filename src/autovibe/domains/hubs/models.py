@@ -30,7 +30,8 @@ from autovibe.db.base import (
     json_object,
     one_of,
 )
-from autovibe.db.types import EnumText, ExactDecimal, Json
+from autovibe.db.types import EnumText, ExactDecimal, Json, JsonValue
+from autovibe.v1.hubs_pb2 import HubPerformanceData, HubSuccessMetrics, HubSystemMetrics
 
 if TYPE_CHECKING:
     from autovibe.domains.machines.models import IntelligentMachine
@@ -177,7 +178,7 @@ class HubCheckpoint(Identified, WithMetadata, Created, Base):
     checkpoint_type: Mapped[HubCheckpointType] = mapped_column(EnumText(HubCheckpointType, 50))
     proxmox_snapshot_id: Mapped[str] = mapped_column(String(200))
     trigger_reason: Mapped[str | None] = mapped_column(String(200))
-    system_metrics: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    system_metrics: Mapped[dict[str, Any] | None] = mapped_column(JsonValue(HubSystemMetrics))
     active_machines: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     active_projects: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     checkpoint_size_gb: Mapped[Decimal | None] = mapped_column(ExactDecimal(10, 3))
@@ -220,8 +221,8 @@ class HubExperiment(Identified, WithMetadata, Timestamps, Base):
         ForeignKey("hub_instances.id", ondelete="SET NULL")
     )
     configuration_changes: Mapped[dict[str, Any]] = mapped_column(Json)
-    success_metrics: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    performance_data: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    success_metrics: Mapped[dict[str, Any] | None] = mapped_column(JsonValue(HubSuccessMetrics))
+    performance_data: Mapped[dict[str, Any] | None] = mapped_column(JsonValue(HubPerformanceData))
     status: Mapped[ExperimentStatus] = mapped_column(
         EnumText(ExperimentStatus, 50),
         default=ExperimentStatus.PLANNED,

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from autovibe.db.base import Base, Created, Identified, Timestamps, WithMetadata, one_of, tags
-from autovibe.db.types import EnumText, real_array
+from autovibe.db.types import EnumText, RealArray
 
 if TYPE_CHECKING:
     from autovibe.domains.identity.models import User
@@ -129,6 +129,6 @@ class RagDocument(Identified, WithMetadata, Timestamps, Base):
     chunk_index: Mapped[int | None] = mapped_column()
     total_chunks: Mapped[int | None] = mapped_column()
     embedding_model: Mapped[str | None] = mapped_column(String(100))
-    embedding: Mapped[list[float] | None] = mapped_column(real_array())
+    embedding: Mapped[list[float] | None] = mapped_column(RealArray())
 
     context_document: Mapped[ContextDocument | None] = relationship(back_populates="chunks")

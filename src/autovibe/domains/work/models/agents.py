@@ -18,12 +18,18 @@ from autovibe.db.base import (
     json_object,
     one_of,
 )
-from autovibe.db.types import EnumText, Json
+from autovibe.db.types import EnumText, Json, JsonValue
 from autovibe.domains.work.models.states import (
     AgentExecutionStatus,
     ApprovalKind,
     ApprovalStatus,
     ToolExecutionStatus,
+)
+from autovibe.v1.agents_pb2 import (
+    AgentResult,
+    ApprovalAnswer,
+    ApprovalDetails,
+    RoundTableParticipant,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +81,7 @@ class ApprovalRequest(Identified, Timestamps, Base):
     )
     kind: Mapped[ApprovalKind] = mapped_column(EnumText(ApprovalKind, 20))
     title: Mapped[str] = mapped_column(String(255))
-    details: Mapped[dict[str, Any]] = json_object()
+    details: Mapped[dict[str, Any]] = json_object(ApprovalDetails)
     options: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     default_answer: Mapped[str | None] = mapped_column(String(255))
     deadline_at: Mapped[datetime | None] = mapped_column()
@@ -84,7 +90,7 @@ class ApprovalRequest(Identified, Timestamps, Base):
         default=ApprovalStatus.OPEN,
         server_default=ApprovalStatus.OPEN,
     )
-    answer: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JsonValue(ApprovalAnswer))
     answered_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL")
     )
@@ -120,7 +126,7 @@ class AgentExecution(Identified, WithMetadata, Created, Base):
         default=AgentExecutionStatus.RUNNING,
         server_default=AgentExecutionStatus.RUNNING,
     )
-    result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JsonValue(AgentResult))
     tokens_used: Mapped[int | None] = mapped_column()
     duration_ms: Mapped[int | None] = mapped_column()
     completed_at: Mapped[datetime | None] = mapped_column()
@@ -181,7 +187,9 @@ class RoundTableResult(Identified, WithMetadata, Created, Base):
     task_category: Mapped[str | None] = mapped_column(String(100))
     winner_provider: Mapped[str | None] = mapped_column(String(50))
     winner_response: Mapped[str | None] = mapped_column(Text)
-    participants: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    participants: Mapped[list[dict[str, Any]]] = mapped_column(
+        JsonValue(RoundTableParticipant, many=True)
+    )
     task_execution_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("executions.id", ondelete="SET NULL")
     )

@@ -29,9 +29,10 @@ from autovibe.db.base import (
     WithMetadata,
     clock_time,
     json_object,
+    metadata_of,
     one_of,
 )
-from autovibe.db.types import BigIdentity, EnumText, Json
+from autovibe.db.types import BigIdentity, EnumText, Json, JsonValue
 from autovibe.domains.work.models.states import (
     AssignmentStatus,
     ExecutionStatus,
@@ -39,6 +40,7 @@ from autovibe.domains.work.models.states import (
     TaskType,
     WorkOrderStatus,
 )
+from autovibe.v1.work_pb2 import ExecutionMetrics, LogEvent, WorkOrderPayload
 
 if TYPE_CHECKING:
     from autovibe.domains.checkpoints.models import Checkpoint
@@ -91,7 +93,7 @@ class WorkOrder(Identified, Timestamps, Base):
     fair_key: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
     worker_type: Mapped[TaskType | None] = mapped_column(EnumText(TaskType, 20))
     required_capabilities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
-    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    payload: Mapped[dict[str, Any]] = mapped_column(JsonValue(WorkOrderPayload))
     result: Mapped[dict[str, Any] | None] = mapped_column(Json)
     error_message: Mapped[str | None] = mapped_column(Text)
     retry_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
@@ -197,7 +199,7 @@ class Execution(Identified, Timestamps, Base):
     exit_code: Mapped[int | None] = mapped_column()
     stdout_log: Mapped[str | None] = mapped_column(Text)
     stderr_log: Mapped[str | None] = mapped_column(Text)
-    metrics: Mapped[dict[str, Any]] = json_object()
+    metrics: Mapped[dict[str, Any]] = json_object(ExecutionMetrics)
     started_at: Mapped[datetime] = clock_time()
     completed_at: Mapped[datetime | None] = mapped_column()
     duration_seconds: Mapped[int | None] = mapped_column()
@@ -236,6 +238,7 @@ class ExecutionLog(WithMetadata, Base):
     seq: Mapped[int] = mapped_column(BigInteger)
     level: Mapped[LogLevel] = mapped_column(EnumText(LogLevel, 10))
     message: Mapped[str] = mapped_column(Text)
+    metadata_: Mapped[dict[str, Any]] = metadata_of(LogEvent)
     logged_at: Mapped[datetime] = clock_time()
 
     execution: Mapped[Execution] = relationship(back_populates="logs")

@@ -18,6 +18,7 @@ from autovibe.domains.work.models.states import (
     TaskStatus,
     TaskType,
 )
+from autovibe.v1.work_pb2 import TaskContext
 
 if TYPE_CHECKING:
     from autovibe.domains.collaboration.models import ChatConversation
@@ -69,7 +70,7 @@ class Task(Identified, WithMetadata, Timestamps, Base):
     branch_name: Mapped[str | None] = mapped_column(String(255))
     issue_number: Mapped[int | None] = mapped_column()
     pr_number: Mapped[int | None] = mapped_column()
-    context: Mapped[dict[str, Any]] = json_object()
+    context: Mapped[dict[str, Any]] = json_object(TaskContext)
     created_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL")
     )
