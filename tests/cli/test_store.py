@@ -132,9 +132,13 @@ def test_prune_keeps_what_the_rules_say_and_tells_before(store, tree):
         (tree / "data.bin").write_bytes(random.Random(number).randbytes(50_000))
         refs.append(snapshot(store, tree, "--ref", f"daily/{number}"))
     planned = store("prune", "--keep-last", "1", "--dry-run")
-    assert "daily/0: would be deleted" in planned.out
-    assert len(store("list", "--json").document()["refs"]) == 3
+    roots = {ref["name"]: ref["root"] for ref in store("list", "--json").document()["refs"]}
+    assert f"daily/0 {roots['daily/0']}: would be deleted" in planned.out
+    assert len(roots) == 3
     held = store("prune", "--keep-last", "1")
+    assert store("fork", roots["daily/0"], "back/0").status == 0
+    assert store("cat", "back/0", "src/app.py").out.startswith("print")
+    assert store("prune", "--keep-last", "0", "--keep-ref", "daily/*").status == 0
     assert "go when the grace time is over" in held.out
     assert [ref["name"] for ref in store("list", "--json").document()["refs"]] == ["daily/2"]
     document = store("prune", "--grace", "0", "--json").document()

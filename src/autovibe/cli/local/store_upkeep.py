@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -230,6 +230,7 @@ def prune(
     chosen = None if rules == KeepRules(prefix=prefix) else rules
     if chosen is not None:
         _refuse_if_owned(opened, store_directory(store_path), chosen)
+    roots = {ref.name: ref.root for ref in opened.list_refs()}
     done = work(
         "pruning",
         lambda progress: opened.prune(chosen, grace=grace, dry_run=dry_run, progress=progress),
@@ -237,7 +238,7 @@ def prune(
     if as_json:
         print_json(asdict(done))
     else:
-        _show_pruned(done)
+        _show_pruned(done, roots)
 
 
 def _refuse_if_owned(opened: Store, path: Path, rules: KeepRules) -> None:
@@ -254,9 +255,10 @@ def _refuse_if_owned(opened: Store, path: Path, rules: KeepRules) -> None:
         raise StoreOwnedError(msg, path=str(path))
 
 
-def _show_pruned(done: PruneResult) -> None:
+def _show_pruned(done: PruneResult, roots: Mapping[str, str]) -> None:
     would = "would be " if done.dry_run else ""
-    print_lines([f"{name}: {would}deleted" for name in done.refs_removed])
+    # In full: it is what the snapshot is taken back by within the grace time.
+    print_lines([f"{name} {roots.get(name, '')}: {would}deleted" for name in done.refs_removed])
     print_lines(
         [
             (
