@@ -162,6 +162,22 @@ def test_copy_in_another_pack_serves_when_one_is_damaged(tmp_path: Path):
     assert b"".join(store.read(taken.root, "w/a")) == b"twice " * 500
 
 
+def test_file_that_was_found_damaged_is_stored_again_by_the_next_snapshot(
+    pair: tuple[Store, Store, str], tmp_path: Path
+):
+    store, _, root = pair
+    blob = next(e.sha256 for e in store.entries(root, "w") if e.path == "d1/f4") or ""
+    damage_object(store, blob)
+    assert not store.verify(root).ok
+    again = store.snapshot({"w": tmp_path / "tree"})
+    assert again.new_objects == (blob,)
+    assert store.verify(root).ok
+    assert Store.open(store.path).verify(root).ok
+    assert store.check(repair=True).ok
+    assert Store.open(store.path).check().ok
+    assert store.snapshot({"w": tmp_path / "tree"}).new_objects == ()
+
+
 def test_share_of_everything_is_read_and_damage_in_it_found(pair: tuple[Store, Store, str]):
     store, _, root = pair
     known = store.stats().objects

@@ -56,6 +56,7 @@ class Objects:
         self._seen: set[str] = set()
         self._damaged: set[str] = set()
         self._pack_seals: dict[str, PackSeal] = {}
+        self._rotten: set[bytes] = set()  # found damaged: a snapshot that has them stores them anew
         self._unsynced = False
 
     def address(self, digest: bytes) -> bytes:
@@ -120,8 +121,9 @@ class Objects:
             self._pack_seals.pop(pack, None)
 
     def has(self, digest: bytes) -> bool:
-        """Say whether an object is in a pack that was seen."""
-        return self.address(digest) in self._where
+        """Say whether an object is in a pack that was seen, and was not found damaged there."""
+        address = self.address(digest)
+        return address in self._where and not (self._rotten and address in self._rotten)
 
     def locate(self, digest: bytes) -> Location | None:
         """Find an object, scanning for new packs when it is not known."""
@@ -158,11 +160,13 @@ class Objects:
                 frame = self._read(at, from_disk=from_disk)
                 data = None if frame is None else self._content(at, address, frame)
                 if data is not None and sha256(data) == digest:
+                    self._rotten.discard(address)
                     return data
                 bad = bad if frame is None else at
         if bad is None:
             msg = f"Object {digest.hex()} is not in the checkpoint store {self.path}: verify it."
             raise ObjectMissingError(msg, object=digest.hex(), store=str(self.path))
+        self._rotten.add(address)
         msg = (
             f"Object {digest.hex()} in pack {bad.pack} of {self.path} is damaged: "
             "check the store and repair it from a copy."
@@ -226,6 +230,7 @@ class Objects:
         with self._lock:
             self._seen.add(pack)
             self._add(records)
+            self._rotten -= records.keys()
 
     def sync_packs(self, *, force: bool) -> None:
         """Make the names of all packs durable that a snapshot may rely on, others' too."""
