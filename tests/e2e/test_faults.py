@@ -64,7 +64,6 @@ _LATE = {"checkpoint_recorded", "before_final_checkpoint", "before_finish", "aft
 SHORT = (
     ("order_claimed", "sqlite"),
     ("machine_spawned", "postgresql"),
-    ("first_byte", "sqlite"),
     ("reference_written", "postgresql"),
 )
 
@@ -171,8 +170,8 @@ async def test_a_run_that_was_killed_anywhere_is_recovered_and_goes_on(
 
 
 def slow_at(script: Script, turn: int) -> Script:
-    """Return a script whose answer at one turn takes three seconds when first asked for."""
-    fault = Fault(first_byte_delay_s=3, times=1)
+    """Return a script whose answer at one turn takes a while when first asked for."""
+    fault = Fault(first_byte_delay_s=2, times=1)
     turns = [
         Turn(made.blocks, made.usage, fault if number == turn else None)
         for number, made in enumerate(script.turns)
@@ -301,9 +300,9 @@ async def apply_is_killed(aftermath: Aftermath, *points: str) -> None:
     assert applied.json["parent_commit"] == git(user.repo, "rev-parse", "HEAD")
     assert git(user.repo, "show", f"{branch}:made.txt") == "made"
     assert mine() == before
-    shown = (await user.autovibe("task", "show", task, "--json")).json
-    assert shown["branch_name"] == branch
-    assert shown["metadata"]["applied_commit"] == applied.json["commit"]
+    (recorded,) = await aftermath.rows("SELECT branch_name, metadata FROM tasks")
+    assert recorded[0] == branch
+    assert applied.json["commit"] in str(recorded[1])
 
 
 async def test_apply_that_was_killed_after_it_made_its_branch_recognises_it(
