@@ -10,7 +10,7 @@ from typing import Final
 
 from repository import ROOT
 
-from autovibe.kernel import settings
+from autovibe.kernel import database_settings, settings
 
 SOURCE: Final = ROOT / "src/autovibe/kernel/settings.py"
 HEAD: Final = """# Settings
@@ -58,6 +58,63 @@ ROWS: Final = (
     ("host", "", "up.host", "Address that `autovibe up` listens on."),
     ("http_port", "", "up.http_port", "Its HTTP port."),
     ("grpc_port", "", "up.grpc_port", "Its gRPC port."),
+    (
+        "keys",
+        "AUTOVIBE_KEYS",
+        "",
+        "Key ring of secret columns, as `keys.json` of the home has it, in place of that file.",
+    ),
+)
+# The same, of the sections that have classes of their own; the default is read from those.
+DATABASE: Final = (
+    (
+        "profile",
+        "profile",
+        "Pool of PostgreSQL connections: `large` (20 + 30) or `small` (20 + 10).",
+    ),
+    ("pool_size", "pool_size", "Connections that are kept open."),
+    ("max_overflow", "max_overflow", "Further connections while those are in use."),
+    ("pool_timeout_s", "pool_timeout", "Seconds to wait for a connection."),
+    ("pool_recycle_s", "pool_recycle", "Age in seconds at which a connection is replaced."),
+    ("pool_pre_ping", "pool_pre_ping", "Try a connection before it is used."),
+    (
+        "statement_timeout_s",
+        "statement_timeout",
+        "Seconds after which PostgreSQL ends a statement; 0: never.",
+    ),
+    (
+        "lock_timeout_s",
+        "lock_timeout",
+        "Seconds after which PostgreSQL ends waiting for a lock; 0: never.",
+    ),
+    (
+        "slow_query_s",
+        "slow_query",
+        "Statements that take more seconds are logged with their plan, without values; 0: none.",
+    ),
+    (
+        "sslmode",
+        "sslmode",
+        (
+            "As libpq's: `disable`, `prefer`, `require`, `verify-ca`, `verify-full`; unset: what "
+            "the URL says, else `prefer`."
+        ),
+    ),
+    ("sslrootcert", "sslrootcert", "File of the authority that the server's certificate is of."),
+    ("sslcert", "sslcert", "File of a certificate that shows who we are."),
+    ("sslkey", "sslkey", "File of its key."),
+    ("require_tls", "require_tls", "Refuse everything but `verify-full`; for production."),
+)
+CACHE: Final = (
+    (
+        "url",
+        "url",
+        (
+            "Query cache: `memory`, `off`, or `redis://HOST:PORT/DB` (`valkey://`, `rediss://`, "
+            "`unix://`), which several processes share."
+        ),
+    ),
+    ("max_entries", "max_entries", "Entries of the cache in memory."),
 )
 COMPUTED: Final = {
     "home": "`~/.autovibe`",
@@ -93,6 +150,17 @@ def page() -> str:
                 "Key for it; without one, no call is forwarded there.",
             ),
         ]
+    for section, rows, kind in (
+        ("database", DATABASE, database_settings.DatabaseSettings),
+        ("cache", CACHE, database_settings.CacheSettings),
+    ):
+        own = {field.name: field for field in dataclasses.fields(kind)}
+        lines += [
+            row(
+                f"AUTOVIBE_{section}_{key}".upper(), f"{section}.{key}", default(own[name]), meaning
+            )
+            for name, key, meaning in rows
+        ]
     text = HEAD + "\n".join(lines) + "\n"
     refuse_gaps(text, set(fields))
     return text
@@ -110,8 +178,10 @@ def code(text: str) -> str:
 
 def default(field: dataclasses.Field[object]) -> str:
     """Return a field's default as a person would write it."""
-    if field.default in (None, (), dataclasses.MISSING):
+    if field.default in (None, (), "", dataclasses.MISSING):
         return "none"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
     return f"`{field.default}`"
 
 
@@ -121,7 +191,7 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
     Raises:
         LookupError: something is missing on the page.
     """
-    missing = fields - {name for name, *_ in ROWS} - {"upstreams"}
+    missing = fields - {name for name, *_ in ROWS} - {"upstreams", "database", "cache"}
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}
     for section, keys in settings._SECTIONS.items():

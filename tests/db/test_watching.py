@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import insert, select, text
@@ -72,7 +73,11 @@ async def test_the_plan_of_a_statement_that_writes_is_shown_and_it_is_not_run_ag
     database = opened(database_url, slow_query_s=0.5)
     with caplog.at_level(logging.WARNING, "autovibe.db.slow_queries"):
         async with database.write() as tx:
-            await tx.session.execute(insert(Project).values(name="a", metadata_={"k": "hidden"}))
+            await tx.session.execute(
+                insert(Project).values(
+                    name="a", greediness=Decimal("0.5"), metadata_={"k": "hidden"}
+                )
+            )
         async with database.write() as tx:
             await tx.session.execute(text("UPDATE projects SET description = 'blanked'"))
         await slow_lines(database, caplog)
@@ -115,7 +120,9 @@ async def test_a_failed_statement_is_counted_by_its_reason(database_url: str) ->
     async def twice() -> None:
         async with database.write() as tx:
             for _ in range(2):
-                await tx.session.execute(insert(Project).values(name="same", metadata_={}))
+                await tx.session.execute(
+                    insert(Project).values(name="same", greediness=Decimal("0.5"), metadata_={})
+                )
 
     with pytest.raises(Exception, match="Another row has this key"):
         await twice()

@@ -70,16 +70,14 @@ class Database:
         self._watch = QueryWatch(
             dialect, self._reader, self.metrics, clock.monotonic, settings.slow_query_s
         )
-        pools = {"read": self._reader.pool, "write": self._writer.pool}
+        engines = {"read": self._reader, "write": self._writer}
         if self._reader.pool is self._writer.pool:
-            del pools["read"]
-        else:
-            self._watch.attach(self._reader)
-        self._watch.attach(self._writer)
-        self.metrics.watch_pools(pools)
-        for engine in (self._reader, self._writer):
+            del engines["read"]  # made from the other, with its events
+        for engine in engines.values():
+            self._watch.attach(engine)
             event.listen(engine.sync_engine, "handle_error", self._typed_error)
             attach_key_ring(engine.sync_engine.dialect, keys)
+        self.metrics.watch_pools({name: engine.pool for name, engine in engines.items()})
         backend = make_backend(cache, self.metrics.cache_errors, clock.monotonic)
         self._outbox = StaleKeys()
         self.cache = QueryCache(
