@@ -9,43 +9,46 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import Select, case, literal, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    Uuid,
+    bindparam,
+    case,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints.models import Checkpoint
 from autovibe.domains.checkpoints.repository.rows import TREE_COLUMNS, TreeRow
 
 _LIMIT: Final = 10_000
+# Making these statements takes several times as long as running them, so they are made once.
+_START: Final = bindparam("start", type_=Uuid())
+_END: Final = bindparam("end", type_=Uuid())
+_NUMBER: Final = bindparam("number", type_=Integer())
 
 
 async def ancestors(
     tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID, *, limit: int = _LIMIT
 ) -> Sequence[TreeRow]:
     """Return a checkpoint and those it comes from, the nearest first, at most `limit`."""
-    line = (
-        select(*TREE_COLUMNS, literal(1).label("step"))
-        .where(Checkpoint.id == checkpoint_id)
-        .cte("line", recursive=True)
-    )
-    line = line.union_all(
-        select(*TREE_COLUMNS, line.c.step + 1).where(
-            Checkpoint.id == line.c.parent_checkpoint_id, line.c.step < limit
-        )
-    )
-    return await _rows(tx, select(*_columns(line)).order_by(line.c.depth.desc()))
+    return await _rows(tx, _ANCESTORS, start=checkpoint_id, number=limit)
 
 
 async def descendants(
     tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID, *, limit: int = _LIMIT
 ) -> Sequence[TreeRow]:
     """Return a checkpoint and those that come from it, parents before children, at most `limit`."""
-    tree = select(*TREE_COLUMNS).where(Checkpoint.id == checkpoint_id).cte("tree", recursive=True)
-    tree = tree.union_all(select(*TREE_COLUMNS).where(Checkpoint.parent_checkpoint_id == tree.c.id))
-    query = select(*_columns(tree)).order_by(tree.c.depth, tree.c.created_at, tree.c.id)
-    return await _rows(tx, query.limit(limit))
+    return await _rows(tx, _DESCENDANTS, start=checkpoint_id, number=limit)
 
 
 async def evolution(
@@ -55,14 +58,7 @@ async def evolution(
 
     Source: 000-autovibe-orm-and-data-architecture, "checkpoint evolution tree".
     """
-    tree = (
-        select(*TREE_COLUMNS)
-        .where(Checkpoint.project_id == project_id, Checkpoint.parent_checkpoint_id.is_(None))
-        .cte("tree", recursive=True)
-    )
-    tree = tree.union_all(select(*TREE_COLUMNS).where(Checkpoint.parent_checkpoint_id == tree.c.id))
-    query = select(*_columns(tree)).order_by(tree.c.depth, tree.c.created_at, tree.c.id)
-    return await _rows(tx, query.limit(limit))
+    return await _rows(tx, _EVOLUTION, start=project_id, number=limit)
 
 
 async def ancestor_at(
@@ -72,15 +68,7 @@ async def ancestor_at(
 
     One query: each step goes to the far ancestor unless that is above the depth.
     """
-    climb = select(*_pointers()).where(Checkpoint.id == checkpoint_id).cte("climb", recursive=True)
-    near_or_far = case(
-        (climb.c.jump_depth >= depth, climb.c.jump_checkpoint_id),
-        else_=climb.c.parent_checkpoint_id,
-    )
-    climb = climb.union_all(
-        select(*_pointers()).where(Checkpoint.id == near_or_far, climb.c.depth > depth)
-    )
-    return await tx.session.scalar(select(climb.c.id).where(climb.c.depth == depth))
+    return await tx.session.scalar(_ANCESTOR_AT, {"start": checkpoint_id, "number": depth})
 
 
 async def common_ancestor(
@@ -88,19 +76,10 @@ async def common_ancestor(
 ) -> uuid.UUID | None:
     """Return the deepest checkpoint that both come from; `None` when they share none.
 
-    First the deeper one is brought to the other's depth; from there both jump as long as they
-    land on different checkpoints, which have the same depth and so the same jump depth.
+    One query. The deeper of the two climbs to the depth of the other; from there both jump as long
+    as they land on different checkpoints, which have the same depth and so the same jump depth.
     """
-    query = select(Checkpoint.id, Checkpoint.depth).where(Checkpoint.id.in_((one_id, other_id)))
-    depths = {row.id: row.depth for row in await tx.session.execute(query)}
-    if len(depths) < len({one_id, other_id}):
-        return None
-    depth = min(depths.values())
-    left = one_id if depths[one_id] == depth else await ancestor_at(tx, one_id, depth)
-    right = other_id if depths[other_id] == depth else await ancestor_at(tx, other_id, depth)
-    if left == right:
-        return left
-    return await tx.session.scalar(_meeting(left, right))
+    return await tx.session.scalar(_MEETING, {"start": one_id, "end": other_id})
 
 
 async def path_between(
@@ -110,71 +89,116 @@ async def path_between(
 
     Both ends are in it.
     """
-    up, down = [await _up_to(tx, end, meeting) for end in (one_id, other_id)]
+    up, down = [await _rows(tx, _UP_TO, start=end, end=meeting) for end in (one_id, other_id)]
     return [*up, *reversed(down[:-1])]
 
 
-async def _up_to(
-    tx: ReadTx | WriteTx, checkpoint_id: uuid.UUID, ancestor_id: uuid.UUID
+async def _rows(
+    tx: ReadTx | WriteTx, query: Select[*tuple[Any, ...]], **values: object
 ) -> Sequence[TreeRow]:
-    """Return a checkpoint and those above it up to an ancestor, which comes last."""
-    line = select(*TREE_COLUMNS).where(Checkpoint.id == checkpoint_id).cte("line", recursive=True)
+    return [TreeRow(*row) for row in await tx.session.execute(query, values)]
+
+
+def _ancestors() -> Select[*tuple[Any, ...]]:
+    line = (
+        select(*TREE_COLUMNS, literal(1).label("step"))
+        .where(Checkpoint.id == _START)
+        .cte("line", recursive=True)
+    )
     line = line.union_all(
-        select(*TREE_COLUMNS).where(
-            Checkpoint.id == line.c.parent_checkpoint_id, line.c.id != ancestor_id
+        select(*TREE_COLUMNS, line.c.step + 1).where(
+            Checkpoint.id == line.c.parent_checkpoint_id, line.c.step < _NUMBER
         )
     )
-    return await _rows(tx, select(*_columns(line)).order_by(line.c.depth.desc()))
+    return select(*_columns(line)).order_by(line.c.depth.desc())
 
 
-def _meeting(left: uuid.UUID | None, right: uuid.UUID | None) -> Select[uuid.UUID]:
-    """Return the query for where two checkpoints of one depth, and different, come together."""
-    one, other = aliased(Checkpoint), aliased(Checkpoint)
-    pair = (
-        select(
-            one.id.label("left_id"),
-            other.id.label("right_id"),
-            one.parent_checkpoint_id.label("left_parent"),
-            other.parent_checkpoint_id.label("right_parent"),
-            one.jump_checkpoint_id.label("left_jump"),
-            other.jump_checkpoint_id.label("right_jump"),
-        )
-        .where(one.id == left, other.id == right, one.project_id == other.project_id)
-        .cte("pair", recursive=True)
+def _up_to() -> Select[*tuple[Any, ...]]:
+    line = select(*TREE_COLUMNS).where(Checkpoint.id == _START).cte("line", recursive=True)
+    line = line.union_all(
+        select(*TREE_COLUMNS).where(Checkpoint.id == line.c.parent_checkpoint_id, line.c.id != _END)
     )
-    apart = pair.c.left_jump != pair.c.right_jump
-    pair = pair.union_all(
-        select(
-            one.id,
-            other.id,
-            one.parent_checkpoint_id,
-            other.parent_checkpoint_id,
-            one.jump_checkpoint_id,
-            other.jump_checkpoint_id,
-        ).where(
-            pair.c.left_id != pair.c.right_id,
-            # Two roots of one project jump to themselves for ever.
-            pair.c.left_parent.is_not(None),
-            one.id == case((apart, pair.c.left_jump), else_=pair.c.left_parent),
-            other.id == case((apart, pair.c.right_jump), else_=pair.c.right_parent),
-        )
-    )
-    return select(pair.c.left_id).where(pair.c.left_id == pair.c.right_id)
+    return select(*_columns(line)).order_by(line.c.depth.desc())
 
 
-def _pointers() -> tuple[Any, ...]:
-    return (
+def _below(*roots: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    tree = select(*TREE_COLUMNS).where(*roots).cte("tree", recursive=True)
+    tree = tree.union_all(select(*TREE_COLUMNS).where(Checkpoint.parent_checkpoint_id == tree.c.id))
+    ordered = select(*_columns(tree)).order_by(tree.c.depth, tree.c.created_at, tree.c.id)
+    return ordered.limit(_NUMBER)
+
+
+def _ancestor_at() -> Select[uuid.UUID]:
+    pointers = (
         Checkpoint.id,
         Checkpoint.parent_checkpoint_id,
         Checkpoint.depth,
         Checkpoint.jump_checkpoint_id,
         Checkpoint.jump_depth,
     )
+    climb = select(*pointers).where(Checkpoint.id == _START).cte("climb", recursive=True)
+    near_or_far = case(
+        (climb.c.jump_depth >= _NUMBER, climb.c.jump_checkpoint_id),
+        else_=climb.c.parent_checkpoint_id,
+    )
+    climb = climb.union_all(
+        select(*pointers).where(Checkpoint.id == near_or_far, climb.c.depth > _NUMBER)
+    )
+    return select(climb.c.id).where(climb.c.depth == _NUMBER)
 
 
-def _columns(found: Any) -> list[Any]:
+def _meeting() -> Select[uuid.UUID]:
+    # Of the table: an alias of the model would need every model to be loaded at import.
+    table = cast("Table", Checkpoint.__table__)
+    one, other = table.alias(), table.alias()
+    columns = (*_side("left", one.c), *_side("right", other.c))
+    pair = (
+        select(*columns)
+        .where(one.c.id == _START, other.c.id == _END, one.c.project_id == other.c.project_id)
+        .cte("pair", recursive=True)
+    )
+    step = pair.union_all(
+        select(*columns).where(
+            pair.c.left_id != pair.c.right_id,
+            # Two roots of one project jump to themselves for ever.
+            or_(pair.c.left_depth > 0, pair.c.right_depth > 0),
+            one.c.id == _next(pair, "left", "right"),
+            other.c.id == _next(pair, "right", "left"),
+        )
+    )
+    return select(step.c.left_id).where(step.c.left_id == step.c.right_id)
+
+
+def _side(side: str, checkpoint: ReadOnlyColumnCollection[str, Any]) -> tuple[Any, ...]:
+    return (
+        checkpoint.id.label(f"{side}_id"),
+        checkpoint.parent_checkpoint_id.label(f"{side}_parent"),
+        checkpoint.depth.label(f"{side}_depth"),
+        checkpoint.jump_checkpoint_id.label(f"{side}_jump"),
+        checkpoint.jump_depth.label(f"{side}_jump_depth"),
+    )
+
+
+def _next(pair: CTE, side: str, other: str) -> ColumnElement[Any]:
+    """Return where one of a pair goes next."""
+    own = {name: pair.c[f"{side}_{name}"] for name in ("id", "parent", "depth", "jump")}
+    depth, jump = pair.c[f"{other}_depth"], pair.c[f"{other}_jump"]
+    far = case(
+        (own["depth"] == depth, own["jump"] != jump),
+        else_=pair.c[f"{side}_jump_depth"] >= depth,
+    )
+    return case((own["depth"] < depth, own["id"]), (far, own["jump"]), else_=own["parent"])
+
+
+def _columns(found: CTE) -> list[ColumnElement[Any]]:
     return [found.c[column.key] for column in TREE_COLUMNS]
 
 
-async def _rows(tx: ReadTx | WriteTx, query: Select[*tuple[Any, ...]]) -> Sequence[TreeRow]:
-    return [TreeRow(*row) for row in await tx.session.execute(query)]
+_ANCESTORS: Final = _ancestors()
+_UP_TO: Final = _up_to()
+_DESCENDANTS: Final = _below(Checkpoint.id == _START)
+_EVOLUTION: Final = _below(
+    Checkpoint.project_id == _START, Checkpoint.parent_checkpoint_id.is_(None)
+)
+_ANCESTOR_AT: Final = _ancestor_at()
+_MEETING: Final = _meeting()
