@@ -321,10 +321,12 @@ def test_directory_with_something_unknown_in_it_stays(
     wanted = commit(store, tree, "s/1", a=b"1")
     (tree / "dir" / "sub").mkdir(parents=True)
     (tree / "dir" / "sub" / "known").write_bytes(b"saved")
+    (tree / "dir" / "sub").chmod(0o500)
     really = restore_module.TreeWriter._remove
 
     def appear(self, fd, path, old) -> bool:
         if path == b"dir/sub/known":
+            (tree / "dir" / "sub").chmod(0o700)
             (tree / "dir" / "sub" / "unknown").write_bytes(b"made in the meantime")
         return really(self, fd, path, old)
 
@@ -333,6 +335,7 @@ def test_directory_with_something_unknown_in_it_stays(
     assert (tree / "dir" / "sub" / "unknown").read_bytes() == b"made in the meantime"
     assert not (tree / "dir" / "sub" / "known").exists()
     assert {item.path for item in result.skipped} == {"dir", "dir/sub"}
+    assert (tree / "dir" / "sub").stat().st_mode & 0o777 == 0o500
 
 
 def test_stats_tell_how_much_is_shared_and_compressed(store: Store, tree: Path):

@@ -206,19 +206,34 @@ class TreeWriter:
                 os.unlink(name, dir_fd=fd)
             return True
         try:
-            with closing(open_dir(name, fd)) as child:
-                if os.fstat(child).st_dev != os.fstat(fd).st_dev:
-                    self._skip(path, "another file system is mounted here")
-                    return False
-                _make_writable(child)
-                for entry in self._load(old.digest):
-                    self._remove(child, path + b"/" + entry.name, entry)
-            os.rmdir(name, dir_fd=fd)
+            child = open_dir(name, fd)
         except FileNotFoundError:
             return True
         except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ELOOP}:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
+            self._skip(path, _CHANGED)
+            return False
+        with closing(child):
+            if os.fstat(child).st_dev != os.fstat(fd).st_dev:
+                self._skip(path, "another file system is mounted here")
+                return False
+            return self._remove_directory(fd, child, path, old)
+
+    def _remove_directory(self, parent: int, fd: int, path: bytes, old: TreeEntry) -> bool:
+        """Remove what is known of a directory, and itself unless something else is in it."""
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        _make_writable(fd)
+        for entry in self._load(old.digest):
+            self._remove(fd, path + b"/" + entry.name, entry)
+        try:
+            os.rmdir(old.name, dir_fd=parent)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise
+            os.fchmod(fd, mode)
             self._skip(path, _CHANGED)
             return False
         return True
