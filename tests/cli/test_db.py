@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from autovibe.db import open_database
 from autovibe.db.dialects import postgresql, sqlite
 from autovibe.db.upgrade import HEAD
 
@@ -65,6 +63,20 @@ def test_a_downgrade_without_anybody_to_ask_is_refused(cli, url):
     assert revision(cli) == HEAD
 
 
+@pytest.mark.req("S3-95")
+def test_an_upgrade_with_a_backup_happens_only_after_the_backup(cli, home, tmp_path):
+    cli("db", "upgrade", "--to", "0001")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
+    assert cli("db", "upgrade", "--backup", str(taken)).status == 1
+    assert revision(cli) == "0001"
+    assert cli("db", "upgrade", "--backup", str(tmp_path / "before")).status == 0
+    assert revision(cli) == HEAD
+    manifest = json.loads((tmp_path / "before" / "manifest.json").read_text())
+    assert manifest["backup"]["revision"] == "0001"
+
+
 @pytest.mark.parametrize("target", ["9999", "nonsense", "-99", HEAD])
 def test_a_downgrade_to_what_is_no_older_revision_is_refused(cli, home, target):
     cli("db", "upgrade")
@@ -101,30 +113,30 @@ def test_the_printed_statements_make_the_same_schema(cli, home, tmp_path):
         connection.close()
 
 
-async def test_the_printed_statements_of_postgresql_make_a_good_database(
-    cli, databases, monkeypatch
-):
-    url = await databases.empty_postgresql()
-    monkeypatch.setenv("AUTOVIBE_DATABASE_URL", url)
+@pytest.fixture
+def on_postgresql(databases, monkeypatch):
+    """An empty PostgreSQL database that the settings name, and a loop to speak to it with.
+
+    Commands run a loop of their own, so this one rests meanwhile.
+    """
+    with asyncio.Runner() as runner:
+        url = runner.run(databases.empty_postgresql())
+        monkeypatch.setenv("AUTOVIBE_DATABASE_URL", url)
+        yield runner, url
+        runner.run(databases.drop_postgresql(url))
+
+
+def test_the_printed_statements_of_postgresql_make_a_good_database(cli, on_postgresql):
+    runner, url = on_postgresql
     script = cli("db", "upgrade", "--sql").out
-    database = open_database(url)
-    async with database.engine.begin() as connection:
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.execute(script.replace("BEGIN;", "").replace("COMMIT;", ""))
-    await database.close()
-    ended = await asyncio.to_thread(run, "db", "check", "--json", url=url)
-    assert json.loads(ended.stdout)["problems"] == []
-    await databases.drop_postgresql(url)
 
+    async def execute() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(script)
+        await connection.close()
 
-def run(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "autovibe.cli.main", *arguments],
-        env={**os.environ, "AUTOVIBE_DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    runner.run(execute())
+    assert cli("db", "check", "--json").document()["problems"] == []
 
 
 def test_check_finds_what_is_missing_and_what_is_damaged(cli, home):
@@ -168,24 +180,25 @@ def test_a_migration_gives_up_when_somebody_holds_a_sqlite_database(cli, home, m
     assert cli("db", "upgrade").status == 0
 
 
-async def test_a_migration_gives_up_when_somebody_holds_a_table_of_postgresql(
-    cli, databases, monkeypatch
+def test_a_migration_gives_up_when_somebody_holds_a_table_of_postgresql(
+    cli, on_postgresql, monkeypatch
 ):
-    url = await databases.empty_postgresql()
-    monkeypatch.setenv("AUTOVIBE_DATABASE_URL", url)
+    runner, url = on_postgresql
     monkeypatch.setattr(postgresql, "TABLE_WAIT_S", 0.1)
-    assert (await asyncio.to_thread(run, "db", "upgrade", url=url)).returncode == 0
-    holder = await asyncpg.connect(url)
-    transaction = holder.transaction()
-    await transaction.start()
-    await holder.execute("SELECT * FROM alembic_version, orders")
-    ended = await asyncio.to_thread(run, "db", "downgrade", "base", "--yes", "--json", url=url)
-    assert ended.returncode == 1
-    assert json.loads(ended.stdout)["error"]["reason"] == "MIGRATION_BLOCKED"
-    await transaction.rollback()
-    assert await holder.fetchval("SELECT version_num FROM alembic_version") == HEAD
-    await holder.close()
-    await databases.drop_postgresql(url)
+    assert cli("db", "upgrade", "--to", "0001").status == 0
+
+    async def hold() -> asyncpg.Connection:
+        holder = await asyncpg.connect(url)
+        await holder.execute("BEGIN")
+        await holder.execute("SELECT * FROM alembic_version, projects, tasks")
+        return holder
+
+    holder = runner.run(hold())
+    ended = cli("db", "downgrade", "base", "--yes", "--json")
+    assert (ended.status, ended.document()["error"]["reason"]) == (1, "MIGRATION_BLOCKED")
+    assert revision(cli) == "0001"
+    runner.run(holder.close())
+    assert cli("db", "downgrade", "base", "--yes").status == 0
 
 
 def blocked(cli) -> None:
@@ -196,27 +209,22 @@ def blocked(cli) -> None:
 
 
 @pytest.mark.req("S3-94", "S4-63", "S4-64")
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        (["history", "--verbose"], HEAD),
-        (["current"], f"{HEAD} (head)"),
-        (["upgrade", "head", "--sql"], f"version_num='{HEAD}'"),
-        (["downgrade", "base"], ""),
-    ],
-)
-def test_the_plain_alembic_commands_work_too(cli, home, arguments, shown):
+def test_the_plain_alembic_commands_work_too(cli, home):
     cli("db", "upgrade")
+    # One process for all of them: starting it takes longer than they do.
+    program = "import sys; from alembic.config import main; [main(a.split()) for a in sys.argv[1:]]"
+    commands = ["history --verbose", "current", "upgrade head --sql", "downgrade base"]
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", *arguments],
+        [sys.executable, "-c", program, *commands],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert shown in done.stdout
-    assert revision(cli) == ("" if arguments[0] == "downgrade" else HEAD)
+    for shown in (f"Rev: {HEAD} (head)", f"{HEAD} (head)\n", f"version_num='{HEAD}'"):
+        assert shown in done.stdout
+    assert revision(cli) == ""
 
 
 @pytest.mark.req("S3-111")

