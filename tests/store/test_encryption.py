@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -216,7 +217,7 @@ def test_killed_writer_of_an_encrypted_store_leaves_it_whole(store: Store, tree:
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(store.path), str(tree), KEY.hex()],
-        env={"AUTOVIBE_FAULT": "pack_renamed"},
+        env={**os.environ, "AUTOVIBE_FAULT": "pack_renamed"},
         check=False,
         timeout=100,
     )
