@@ -10,7 +10,7 @@ from typing import Final
 
 from repository import ROOT
 
-from autovibe.kernel import database_settings, settings
+from autovibe.kernel import database_settings, maintenance_settings, settings
 
 SOURCE: Final = ROOT / "src/autovibe/kernel/settings.py"
 HEAD: Final = """# Settings
@@ -116,6 +116,17 @@ CACHE: Final = (
     ),
     ("max_entries", "max_entries", "Entries of the cache in memory."),
 )
+MAINTENANCE: Final = (
+    ("logs_days", "logs_days", "Days for which logs of executions are kept; 0: for ever."),
+    ("executions_days", "executions_days", "Days for which ended executions are kept."),
+    ("chat_days", "chat_days", "Days for which chat is kept."),
+    (
+        "checkpoints_days",
+        "checkpoints_days",
+        "Days after which automatic checkpoints that nothing needs lose their files.",
+    ),
+    ("archive_path", "archive_path", "Directory of archives; unset, `archives` in the home."),
+)
 COMPUTED: Final = {
     "home": "`~/.autovibe`",
     "database_url": "`sqlite:///$AUTOVIBE_HOME/autovibe.db`",
@@ -153,6 +164,7 @@ def page() -> str:
     for section, rows, kind in (
         ("database", DATABASE, database_settings.DatabaseSettings),
         ("cache", CACHE, database_settings.CacheSettings),
+        ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
     ):
         own = {field.name: field for field in dataclasses.fields(kind)}
         lines += [
@@ -191,7 +203,9 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
     Raises:
         LookupError: something is missing on the page.
     """
-    missing = fields - {name for name, *_ in ROWS} - {"upstreams", "database", "cache"}
+    missing = (
+        fields - {name for name, *_ in ROWS} - {"upstreams", "database", "cache", "maintenance"}
+    )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}
     for section, keys in settings._SECTIONS.items():
