@@ -190,6 +190,23 @@ def test_archive_is_written_and_read(store, tree, tmp_path, cli):
     assert json.loads(done.stdout)["file_count"] == 1
 
 
+def test_reader_of_an_archive_that_goes_away_is_no_error(store, tree):
+    (tree / "large").write_bytes(random.Random(2).randbytes(3 << 20))
+    ref = snapshot(store, tree)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "autovibe.cli.main", "store", "export", ref,
+         "--store", str(store.path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert len(child.stdout.read(512)) == 512
+    child.stdout.close()
+    assert child.stderr is not None
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait(60) == 0
+
+
 def test_stats_tell_what_is_saved(store, tree):
     snapshot(store, tree)
     found = store("stats", "--json").document()

@@ -23,7 +23,7 @@ from autovibe.cli.local.store_base import (
     store_options,
     work,
 )
-from autovibe.cli.output import print_json, print_lines, print_notes
+from autovibe.cli.output import discard, print_json, print_lines, print_notes
 from autovibe.cli.render import pairs, plural, size
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
@@ -348,7 +348,11 @@ def export(
             print_notes([f"Wrote {plural(done.files, 'file')}, {size(done.bytes)}, to {output}."])
 
     if output is None:
-        write(sys.stdout.buffer)
+        try:
+            write(sys.stdout.buffer)
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads has seen enough, as with `tar -t | head`
+            discard(sys.stdout)
         return
     with output.open("xb") as file:
         try:
