@@ -285,7 +285,7 @@ class Database:
             self.metrics.pool_wait_seconds.labels(name).observe(self.clock.monotonic() - began)
 
     def _typed_error(self, context: ExceptionContext) -> BaseException | None:
-        typed = self.dialect.translate(context.original_exception)
+        typed = self.dialect.translate(context.sqlalchemy_exception or context.original_exception)
         if typed is not None:
             self.metrics.query_errors.labels(typed.reason).inc()
         return typed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DontWrapMixin
 
+from autovibe.db.constraints import RULES
 from autovibe.kernel.errors import AutovibeError, Code
 
 
@@ -132,14 +133,26 @@ class HiddenLoadError(AutovibeError):
 class ConstraintError(AutovibeError):
     """The database refused a row; `constraint` is the rule's name in `schema.md`, "" if unknown.
 
-    Domains that know the rule turn this into their own error.
+    A rule that `db.constraints` knows gives the error its own reason and sentence.
     """
 
-    def __init__(self, message: str, *, constraint: str = "", table: str = "") -> None:
-        """Keep the name of the rule and of the table."""
-        super().__init__(message, constraint=constraint, table=table)
+    def __init__(
+        self, message: str, *, constraint: str = "", table: str = "", known: bool = True
+    ) -> None:
+        """Keep the name of the rule and of the table.
+
+        Args:
+            message: for a rule that has no sentence of its own.
+            constraint: name of the rule.
+            table: that has the rule.
+            known: whether to look the rule up.
+        """
+        rule = RULES.get(constraint) if known else None
+        super().__init__(rule.sentence if rule else message, constraint=constraint, table=table)
         self.constraint = constraint
         self.table = table
+        if rule:
+            self.reason = rule.reason  # type: ignore[misc]  # an instance value shadows the class default
 
 
 class KeyRingError(AutovibeError, DontWrapMixin):
@@ -166,7 +179,8 @@ class UniqueViolationError(ConstraintError):
 class ForeignKeyViolationError(ConstraintError):
     """A row names another that does not exist, or one that others still name is deleted.
 
-    SQLite does not say which rule it was; `constraint` is "" there.
+    SQLite does not say which rule it was: `constraint` is "" there, unless a DELETE of this table
+    can break one rule only.
     """
 
     code = Code.FAILED_PRECONDITION

@@ -129,7 +129,7 @@ def _engine_on(raw: object, dialect: Dialect) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _typed(context: ExceptionContext) -> BaseException | None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
-        return dialect.translate(context.original_exception)
+        return dialect.translate(context.sqlalchemy_exception or context.original_exception)
 
     return engine
 

@@ -122,19 +122,21 @@ class JsonValue(Checked[Any]):
     def _fault(self, value: Any) -> str:
         if fault := json_fault(value):
             return fault
-        if self.many and not isinstance(value, list):
+        if not self.many:
+            return self._item_fault(value)
+        if not isinstance(value, list):
             return f"{type(value).__name__} is no list; give one."
-        items = cast("list[Any]", value) if self.many else [value]
-        for item in items:
-            if self.holds is str:
-                fault = text_fault(item)
-            elif not isinstance(item, dict):
-                fault = f"{type(item).__name__} is no object; give a dict."
-            elif self.holds is not Struct:
-                fault = message_fault(item, cast("type[Message]", self.holds))
-            if fault:
-                return fault
-        return ""
+        faults = (self._item_fault(item) for item in cast("list[Any]", value))
+        return next(filter(None, faults), "")
+
+    def _item_fault(self, item: Any) -> str:
+        if self.holds is str:
+            return text_fault(item)
+        if not isinstance(item, dict):
+            return f"{type(item).__name__} is no object; give a dict."
+        if self.holds is Struct:
+            return ""
+        return message_fault(item, cast("type[Message]", self.holds))
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
         """Return what the JSON type of the database makes of a compared value."""

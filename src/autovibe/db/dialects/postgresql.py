@@ -270,7 +270,9 @@ def _constraint(state: str, original: BaseException) -> ConstraintError | None:
     if state not in kinds:
         return None
     kind, sentence = kinds[state]
-    return kind(sentence, constraint=constraint, table=table)
+    # One foreign key refuses both a row that names nothing and the end of one that is named.
+    known = kind is not ForeignKeyViolationError or "update or delete on table" in str(details)
+    return kind(sentence, constraint=constraint, table=table, known=known)
 
 
 def _condition(state: str, original: BaseException) -> AutovibeError | None:

@@ -67,6 +67,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
 )
 _FAILED: Final = re.compile(r"constraint failed: (?P<what>.+)$")
+_DELETE: Final = re.compile(r"\s*DELETE FROM (?P<table>\w+)", re.IGNORECASE)
 _INDEX: Final = re.compile(r"index '(?P<name>[^']+)'")
 
 
@@ -107,7 +108,8 @@ class SqliteDialect:
         code = cast("str", getattr(original, "sqlite_errorname", ""))
         message = str(original)
         if code.startswith("SQLITE_CONSTRAINT"):
-            return _constraint(code, message)
+            statement = error.statement if isinstance(error, DBAPIError) else None
+            return _constraint(code, message, statement or "")
         for prefix, kind, sentence in _BY_CODE:
             if code.startswith(prefix):
                 return kind(sentence)
@@ -262,7 +264,7 @@ _BY_CODE: Final[tuple[tuple[str, type[AutovibeError], str], ...]] = (
 )
 
 
-def _constraint(code: str, message: str) -> AutovibeError:
+def _constraint(code: str, message: str, statement: str) -> AutovibeError:
     broken_rule = rule_violation(message)
     if broken_rule is not None:
         return broken_rule
@@ -276,13 +278,31 @@ def _constraint(code: str, message: str) -> AutovibeError:
         )
     # ON DELETE RESTRICT reports itself as a trigger.
     if code == "SQLITE_CONSTRAINT_FOREIGNKEY" or message.startswith("FOREIGN KEY"):
+        restricts = code != "SQLITE_CONSTRAINT_FOREIGNKEY"
         return ForeignKeyViolationError(
-            "A row names one that does not exist, or one that is still named is to be deleted."
+            "A row names one that does not exist, or one that is still named is to be deleted.",
+            constraint=_holding_rule(statement, restricts=restricts),
         )
     if code == "SQLITE_CONSTRAINT_NOTNULL":
         column = what.rpartition(".")[2]
         return NotNullViolationError(f"{what} needs a value.", constraint=column, table=table)
     return CheckViolationError(f"A value breaks the rule {what}.", constraint=what)
+
+
+def _holding_rule(statement: str, *, restricts: bool) -> str:
+    """Return the one foreign key that a DELETE can have broken, "" if there are several."""
+    match = _DELETE.match(statement)
+    if match is None:
+        return ""
+    names = [
+        str(key.constraint.name)
+        for table in Base.metadata.tables.values()
+        for key in table.foreign_keys
+        if key.constraint is not None
+        and key.column.table.name == match["table"]
+        and key.ondelete == ("RESTRICT" if restricts else None)
+    ]
+    return names[0] if len(names) == 1 else ""
 
 
 def _unique_rule(what: str) -> str:
