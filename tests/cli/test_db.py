@@ -139,6 +139,30 @@ def test_the_printed_statements_of_postgresql_make_a_good_database(cli, on_postg
     assert cli("db", "check", "--json").document()["problems"] == []
 
 
+def test_check_reads_the_indexes_of_postgresql_and_finds_an_invalid_one(cli, on_postgresql):
+    runner, url = on_postgresql
+    assert cli("db", "upgrade").status == 0
+
+    async def run(*statements: str) -> None:
+        connection = await asyncpg.connect(url)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    def damage() -> list[str]:
+        problems = cli("db", "check", "--json").document()["problems"]
+        return [problem["text"] for problem in problems if problem["kind"] == "integrity"]
+
+    runner.run(run("CREATE EXTENSION amcheck"))
+    assert damage() == []
+    runner.run(
+        run(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_audit_log_at'::regclass"
+        )
+    )
+    assert damage() == ["index idx_audit_log_at is invalid; run REINDEX on it"]
+
+
 def test_check_finds_what_is_missing_and_what_is_damaged(cli, home):
     cli("db", "upgrade")
     with sqlite3.connect(home / "autovibe.db") as connection:

@@ -169,10 +169,12 @@ class KeyRingSource:
         Raises:
             KeyRingError: it cannot be read or made.
         """
-        if self.file is None or self.text:
+        if self.text:
             if self._ring is None:
-                self._ring = KeyRing.parse(self.text or "")
+                self._ring = KeyRing.parse(self.text)
             return self._ring
+        if self.file is None:
+            raise KeyRingError("This database was opened without a key ring; name one.")
         seen = _identity(self.file)
         if self._ring is None or seen != self._seen:
             self._ring = _read_or_make(self.file)

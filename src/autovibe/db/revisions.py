@@ -228,6 +228,7 @@ async def _sqlite_problems(connection: AsyncConnection) -> list[Problem]:
 
 async def _postgresql_problems(connection: AsyncConnection) -> list[Problem]:
     """PostgreSQL keeps foreign keys itself; indexes are read where the extension amcheck is."""
+    await connection.execute(text("SET LOCAL statement_timeout = 0"))  # reading all takes long
     rows = await connection.execute(text(_POSTGRESQL_PROBLEMS))
     problems = [Problem("integrity", str(row.problem)) for row in rows]
     if await connection.scalar(text(_INDEX_CHECKS)):
