@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -183,3 +184,14 @@ async def test_one_that_was_taken_for_dead_while_it_slept_registers_anew(
         await beat(plane.services.identity, str(own))
         assert (await _listed(plane))[str(own)].pid == os.getpid()
     assert await _listed(plane) == {}
+
+
+async def test_two_that_look_at_once_do_not_take_each_other_for_the_dead_one(
+    one_plane: Plane, run_path: Path
+):
+    dead = await _register(one_plane, host_name(), boot_id())
+    with lock_path(run_path, dead).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as one that looks holds it for a moment
+        assert await _dead(one_plane, run_path) == {dead}
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert await _dead(one_plane, run_path) == set()
