@@ -96,6 +96,7 @@ PRIVATE_TABLES: Final = {
     "products": "no operation on them yet",
     "project_members": "no operation on people yet",
     "rag_documents": "no operation on them yet",
+    "resource_usage_daily": "sums of resource_usage by day; UsageReport gives them",
     "resource_usage": "one row per call; UsageReport gives the sums",
     "task_dependencies": "no operation on them yet",
     "tool_executions": "no operation on them yet",
@@ -167,7 +168,6 @@ JSON_COLUMNS: Final[dict[tuple[str, str], type[Message] | str]] = {
 UNWRITTEN: Final = {
     ("audit_log", "details"),
     ("intelligent_machines", "file_modifications"),
-    ("maintenance_log", "details"),
     ("users", "metadata"),
     ("users", "settings"),
     ("work_orders", "required_capabilities"),
