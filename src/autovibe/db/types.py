@@ -66,8 +66,9 @@ class PlainText(Checked[str]):
         self.inner = inner
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the type in the database."""
-        return dialect.type_descriptor(self.inner)
+        """Return the type in the database, as it is: asyncpg would make VARCHAR of TEXT."""
+        del dialect
+        return self.inner
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Check a text.
