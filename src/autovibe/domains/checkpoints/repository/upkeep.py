@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Uuid, and_, column, exists, func, or_, select, table, union, update
 from sqlalchemy.orm import aliased, lazyload
+from sqlalchemy.sql.base import ExecutableOption
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints.models import (
@@ -41,8 +42,15 @@ _TASKS: Final = table(
 )
 _EXECUTIONS: Final = table("executions", column("task_id", Uuid()), column("machine_id", Uuid()))
 _FINISHED: Final = ("completed", "cancelled")
-# The checkpoint, which is joined by default, is neither needed nor to be locked.
-_WITHOUT_CHECKPOINT: Final = lazyload(CheckpointVerification.checkpoint)
+
+
+def _without_checkpoint() -> ExecutableOption:
+    """Leave out the checkpoint, which is joined by default: neither needed nor to be locked.
+
+    Made when it is used: making it asks for all mappers, and this file may be imported by what
+    configures them.
+    """
+    return lazyload(CheckpointVerification.checkpoint)
 
 
 async def count_expendable(tx: ReadTx, before: datetime) -> int:
@@ -89,7 +97,7 @@ async def next_verification(tx: WriteTx, taken_before: datetime) -> CheckpointVe
         )
         .order_by(entry.attempts, entry.queued_at, entry.id)
         .limit(1)
-        .options(_WITHOUT_CHECKPOINT)
+        .options(_without_checkpoint())
     )
     found = await tx.session.scalars(tx.dialect.for_update(query, entry, skip_locked=True))
     return found.one_or_none()
@@ -98,7 +106,7 @@ async def next_verification(tx: WriteTx, taken_before: datetime) -> CheckpointVe
 async def lock_verification(tx: WriteTx, entry_id: uuid.UUID) -> CheckpointVerification | None:
     """Return an entry of the queue, locked."""
     query = select(CheckpointVerification).where(CheckpointVerification.id == entry_id)
-    query = query.options(_WITHOUT_CHECKPOINT)
+    query = query.options(_without_checkpoint())
     found = await tx.session.scalars(tx.dialect.for_update(query, CheckpointVerification))
     return found.one_or_none()
 
