@@ -17,6 +17,20 @@ from autovibe.skins.rest.routes import COMMON_REASONS
 from autovibe.v1 import options_pb2
 
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
+_UPKEEP: Final = "a scheduler calls it; people have `autovibe db maintain` where the database is"
+_JOBS: Final = (
+    "ListJobs",
+    "BeginJob",
+    "StepJob",
+    "EndJob",
+    "RegisterJobs",
+    "ReadArchivable",
+    "DeleteArchived",
+    "InsertArchived",
+    "DropPrunedReferences",
+    "ClaimVerification",
+    "FinishVerification",
+)
 NOT_IN_REST: Final = {
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,
@@ -28,6 +42,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.IdentityService/AuthenticateToken": "a skin asks it; its request is a secret",
     "autovibe.v1.MachineService/CreateMachine": _OWN,
     "autovibe.v1.MachineService/UpdateMachine": _OWN,
+    **dict.fromkeys((f"autovibe.v1.MaintenanceService/{name}" for name in _JOBS), _UPKEEP),
     "autovibe.v1.MeteringService/ReserveMany": _OWN,
     "autovibe.v1.MeteringService/SettleMany": _OWN,
     "autovibe.v1.MeteringService/RecordUsageMany": _OWN,

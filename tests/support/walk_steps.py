@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plane import make_repository, write_files
 from walk import Walk
+from walk_upkeep import maintain
 
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.protoconv import struct
@@ -57,6 +58,7 @@ async def walk(going: Walk) -> Found:
     await _store(going, found)
     await _other_tasks(services, found)
     await _instances_and_tokens(services)
+    await maintain(going)
     await _refused(services, found)
     return found
 

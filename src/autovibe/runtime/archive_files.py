@@ -135,7 +135,7 @@ class ArchiveWriter:
         """Remove what was written."""
         with contextlib.suppress(OSError):
             self._stack.close()
-        self.temporary.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
 
     def _open(self) -> io.BufferedIOBase:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

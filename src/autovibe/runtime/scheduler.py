@@ -172,8 +172,9 @@ class Scheduler:
     async def run_due(self, *, cheap_only: bool = False) -> list[JobOutcome]:
         """Run every job that is due, one after the other; a failure stops none of the others."""
         done: list[JobOutcome] = []
+        jobs = await self.runner.jobs()
         now = self.runner.clock.now()
-        for job in await self.runner.jobs():
+        for job in jobs:
             if not _is_ours(job) or (cheap_only and not job.cheap):
                 continue
             if from_timestamp(job.due_at) > now:
@@ -237,8 +238,8 @@ class Scheduler:
 
     async def _pause_s(self) -> float:
         """Return how long nothing will be due, a minute at most: the clock may be set."""
-        now = self.runner.clock.now()
         due = [from_timestamp(job.due_at) for job in await self.runner.jobs() if _is_ours(job)]
+        now = self.runner.clock.now()
         waits = [(at - now).total_seconds() for at in due if at > now]
         return max(1.0, min([LONGEST_PAUSE_S, *waits]))
 

@@ -199,7 +199,7 @@ async def _fresh(tx: WriteTx, table: Table, rows: Sequence[dict[str, Any]]) -> l
         there = found.get(row[key.name])
         if there is None:
             fresh.append(row)
-        elif _line(table, there) != _line(table, row):
+        elif json.loads(_line(table, there)) != json.loads(_line(table, row)):
             raise ArchiveRowDiffersError(
                 f"The row {row[key.name]} of {table.name} is there and differs from the archived "
                 "one; remove it first if the archive is to win.",
@@ -266,7 +266,6 @@ def _dump(value: Mapping[str, Any]) -> str:
         allow_nan=False,
         ensure_ascii=False,
         separators=(",", ":"),
-        sort_keys=True,
     )
 
 
