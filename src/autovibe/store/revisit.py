@@ -161,7 +161,9 @@ def _sweep(
                 or st.st_dev != key[1]
             ):
                 plan.look(path, name, surely=False)
-                found.append((path, name))
+                # Of several names of a file the kernel tells one only; the snapshot finds the rest.
+                if st.st_nlink == 1:
+                    found.append((path, name))
 
 
 class Revisitor(TreeWalker):
