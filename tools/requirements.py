@@ -1,7 +1,8 @@
-"""Print which requirements have a passing test, from what the last test runs recorded.
+"""Print which requirements have a passing test, which are replaced, open or missing.
 
-With --check nothing is run or printed but mistakes: a test that cites an id which
-docs/reference/requirements.md does not list.
+Passing comes from what the last test runs recorded; replaced and open are listed, with their
+reasons, in docs/reference/requirements-status.toml. With --check nothing is run or printed but
+mistakes: an unknown id, in a test or in that list, and an id that is in two groups.
 """
 
 from __future__ import annotations
@@ -12,24 +13,38 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+import tomllib
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Final, NamedTuple
 
 from repository import ROOT, files, is_under
 
 PAGE: Final = "docs/reference/requirements.md"
+STATUS: Final = "docs/reference/requirements-status.toml"
 RESULTS: Final = "build/requirements.json"
 ROW: Final = re.compile(r"^\| (S\d-\d+) \| (.+) \|$", re.MULTILINE)
+WHY: Final = {"replaced": "by", "open": "reason"}
+GROUPS: Final = ("passing", "replaced", "open", "missing")
+
+
+class Listed(NamedTuple):
+    """One row of the list: its id, its group and the reason of the group."""
+
+    name: str
+    group: str
+    why: str
 
 
 def main() -> int:
-    """Report, or check the ids that tests cite."""
+    """Report, or check the ids that tests and the list name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only check the ids that tests cite")
-    parser.add_argument("--missing", action="store_true", help="list those without a passing test")
+    parser.add_argument("--check", action="store_true", help="only check the ids")
+    for group in GROUPS:
+        parser.add_argument(f"--{group}", action="store_true", help=f"list only the {group} rows")
     arguments = parser.parse_args()
-    return check() if arguments.check else report(missing=arguments.missing)
+    chosen = tuple(group for group in GROUPS if getattr(arguments, group))
+    return check() if arguments.check else report(chosen or GROUPS)
 
 
 @functools.cache
@@ -38,29 +53,62 @@ def known_ids() -> dict[str, str]:
     return dict(ROW.findall((ROOT / PAGE).read_text(encoding="utf-8")))
 
 
+def listed(text: str) -> list[Listed]:
+    """Return the rows of the list, in its order; raise ValueError when its form is not right."""
+    rows: list[Listed] = []
+    for group, blocks in tomllib.loads(text).items():
+        if group not in WHY:
+            raise ValueError(f"[[{group}]] is no group: use {' or '.join(WHY)}")
+        for block in blocks:
+            why = block.get(WHY[group], "")
+            if set(block) != {"ids", WHY[group]} or not why.strip() or not block["ids"]:
+                raise ValueError(f"[[{group}]] takes `ids` and a sentence in `{WHY[group]}`")
+            rows += [Listed(name, group, why) for name in block["ids"]]
+    return rows
+
+
 def check() -> int:
-    """Return 1, and print where, when a test cites an unknown id."""
-    known = known_ids()
-    status = 0
-    for path in files(".py"):
-        if is_under(path, "tests/"):
-            for name, line in cited_ids(path):
-                if name not in known:
-                    print(f"{path}:{line}: {name!r} is no id of {PAGE}")
-                    status = 1
-    return status
+    """Return 1, and print where, when an id is unknown or in two groups."""
+    rows = listed((ROOT / STATUS).read_text(encoding="utf-8"))
+    cited = [
+        (name, f"{path}:{line}")
+        for path in files(".py")
+        if is_under(path, "tests/")
+        for name, line in cited_ids((ROOT / path).read_text(encoding="utf-8"))
+    ]
+    found = list(mistakes(known_ids().keys(), rows, cited))
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
 
 
-def cited_ids(path: Path) -> Iterator[tuple[str, int]]:
+def mistakes(
+    known: AbstractSet[str], rows: list[Listed], cited: list[tuple[str, str]]
+) -> Iterator[str]:
+    """Say of each wrong id where it is and what is wrong; `cited` has ids with their places."""
+    groups: dict[str, str] = {}
+    for row in rows:
+        if row.name not in known:
+            yield f"{STATUS}: {row.name!r} is no id of {PAGE}"
+        if row.name in groups:
+            yield f"{STATUS}: {row.name} is listed twice ({groups[row.name]}, {row.group})"
+        groups[row.name] = row.group
+    for name, place in cited:
+        if name not in known:
+            yield f"{place}: {name!r} is no id of {PAGE}"
+        if name in groups:
+            yield f"{place}: cites {name}, which {STATUS} has as {groups[name]}"
+
+
+def cited_ids(source: str) -> Iterator[tuple[str, int]]:
     """Give each id that a file's `req` markers cite, with its line."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.req"):
             for argument in node.args:
                 yield ast.unparse(argument).strip("'\""), node.lineno
 
 
-def report(*, missing: bool) -> int:
-    """Print met and not yet met, by source document."""
+def report(chosen: tuple[str, ...]) -> int:
+    """Print the rows of each chosen group, and how many there are of each."""
     path = ROOT / RESULTS
     if not path.exists():
         print(f"{RESULTS} is not there yet; run: make test", file=sys.stderr)
@@ -70,25 +118,47 @@ def report(*, missing: bool) -> int:
         for name in entry["ids"]:
             outcomes.setdefault(name, set()).add(entry["outcome"])
     known = known_ids()
-    met = [
-        name
-        for name in known
-        if "passed" in outcomes.get(name, ()) and "failed" not in outcomes[name]
-    ]
+    rows = listed((ROOT / STATUS).read_text(encoding="utf-8"))
+    whys = {row.name: row.why for row in rows}
+    grouped = group_all(known, rows, outcomes)
+    for group in chosen:
+        print(f"{group} ({len(grouped[group])})")
+        previous = ""
+        for name in grouped[group]:
+            why = whys.get(name, "") if group in WHY else ""
+            if why != previous:
+                print(f"  {why}")
+            previous = why
+            failing = "  (a test of it fails)" if "failed" in outcomes.get(name, ()) else ""
+            print(f"    {name}  {known[name]}{failing}" if why else f"  {name}  {known[name]}")
     for source in sorted({name[:2] for name in known}):
-        of_source = [name for name in known if name.startswith(source)]
-        done = [name for name in of_source if name in met]
-        print(f"{source}: {len(done)} of {len(of_source)} met")
-        for name in of_source:
-            if (name in done) != missing:
-                failing = "  (a test of it fails)" if "failed" in outcomes.get(name, ()) else ""
-                print(f"  {name}  {known[name]}{failing}")
-    print(
-        f"{len(met)} of {len(known)} requirements have a passing test, {len(known) - len(met)} not"
-    )
-    if not missing:
-        print("those without one: python tools/requirements.py --missing")
+        print(f"{source}: {counts(grouped, source)}")
+    print(f"of {len(known)} requirements: {counts(grouped, '')}")
     return 0
+
+
+def group_all(
+    known: Mapping[str, str], rows: list[Listed], outcomes: Mapping[str, AbstractSet[str]]
+) -> dict[str, list[str]]:
+    """Put every known id into exactly one group; those with one reason stand together."""
+    grouped: dict[str, list[str]] = {group: [] for group in GROUPS}
+    for row in rows:
+        grouped[row.group].append(row.name)
+    of_list = {row.name for row in rows}
+    for name in known:
+        if name not in of_list:
+            seen = outcomes.get(name, set())
+            met = "passed" in seen and "failed" not in seen
+            grouped["passing" if met else "missing"].append(name)
+    return grouped
+
+
+def counts(grouped: Mapping[str, list[str]], source: str) -> str:
+    """Say how many rows of one source (all when "") each group has."""
+    return ", ".join(
+        f"{sum(name.startswith(source) for name in names)} {group}"
+        for group, names in grouped.items()
+    )
 
 
 if __name__ == "__main__":

@@ -173,7 +173,6 @@ async def test_a_row_of_nothing_is_refused_by_the_database_too(desk: LedgerDesk)
         await insert_row(desk, "0")
 
 
-@pytest.mark.req("S0-121", "S1-80")
 async def test_many_writers_never_deadlock_and_never_pass_the_limit(desk: LedgerDesk) -> None:
     projects = [desk.project_id]
     async with desk.db.write() as tx:
