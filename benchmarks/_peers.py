@@ -96,7 +96,7 @@ class Peer:
 
 
 class Git(Peer):
-    """A shadow repository: `add -A -f` and `write-tree`; without attributes, but with ignored files."""
+    """A shadow repository of contents: `add -A -f`, then `write-tree`."""
 
     name = "git"
     version = ("git", "--version")

@@ -37,6 +37,11 @@ CHANGED: Final = 10
 ROUNDS: Final = int(os.environ.get("AUTOVIBE_BENCH_ROUNDS", "40"))
 PEER_ROUNDS: Final = 5
 TREES: Final = os.environ.get("AUTOVIBE_BENCH_STORE", "source,node_modules,binaries").split(",")
+_CHILD_MEMORY: Final = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 Action = Callable[[], object]
 
 
@@ -256,9 +261,7 @@ class Bench:
         program = [
             sys.executable,
             "-c",
-            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, "
-            "stdout=subprocess.DEVNULL); "
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
+            _CHILD_MEMORY,
             sys.executable,
             "-m",
             "autovibe.store",

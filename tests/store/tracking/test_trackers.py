@@ -187,8 +187,8 @@ def test_lost_events_lead_to_a_full_walk_and_tracking_goes_on(kind, top: Path, s
     settle(tree)
     limit = int(Path(f"/proc/sys/fs/{kind.detection}/max_queued_events").read_text("ascii"))
     for number in range(limit + 1):
-        os.symlink("x", top / f"dir/n{number}")
-        os.unlink(top / f"dir/n{number}")
+        (top / f"dir/n{number}").symlink_to("x")
+        (top / f"dir/n{number}").unlink()
     (top / "dir/inner/fresh").mkdir()
     taken = tree.snapshot()
     assert taken.root == store.snapshot({"w": top}).root
