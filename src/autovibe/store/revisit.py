@@ -115,7 +115,7 @@ def sweep(fd: int, records: Mapping[bytes, DirRecord], plan: Plan) -> list[Place
     return found
 
 
-def _sweep(  # noqa: C901 - one loop over all entries; a call for each would cost a third more
+def _sweep(  # noqa: C901 - one loop over all entries, without a call for each
     fd: int,
     path: bytes,
     record: DirRecord,
