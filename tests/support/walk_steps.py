@@ -420,7 +420,7 @@ async def _refused(services: Services, found: Found) -> None:
         services.work.get_task(work_pb2.GetTaskRequest(task_id=ghost)),
         services.work.get_task(work_pb2.GetTaskRequest(task_id="zzzzzzzz")),
         services.work.list_tasks(work_pb2.ListTasksRequest(statuses=["sleeping"], page_size=501)),
-        services.work.apply_task(work_pb2.ApplyTaskRequest(task_id=found.task.id)),
+        services.work.apply_task(work_pb2.ApplyTaskRequest(task_id=found.task.id, branch="main")),
         services.work.resume_task(work_pb2.ResumeTaskRequest(task_id=found.task.id)),
         services.work.list_task_logs(
             work_pb2.ListTaskLogsRequest(task_id=found.task.id, cursor="x")
