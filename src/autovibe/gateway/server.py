@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from autovibe.gateway.app import Gateway
 
@@ -19,6 +20,29 @@ _QUIET: Final = logging.getLogger("autovibe.gateway.http")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _LARGEST_HEADERS: Final = 64 * 1024
+
+
+class _State(ServerState):
+    """What the connections of one server share, and how many bytes have passed on them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network_bytes = 0
+
+
+class _CountedTransport:
+    """A transport that counts what is written; all else is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, state: _State) -> None:
+        self._transport = transport
+        self._state = state
+
+    def write(self, data: bytes) -> None:
+        self._state.network_bytes += len(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _Protocol(H11Protocol):
@@ -36,10 +60,20 @@ class _Protocol(H11Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(transport)
+        counted = _CountedTransport(transport, cast("_State", self.server_state))
+        super().connection_made(cast("asyncio.Transport", counted))
+
+    def data_received(self, data: bytes) -> None:
+        """Count what arrives: headers and requests that are refused, too."""
+        cast("_State", self.server_state).network_bytes += len(data)
+        super().data_received(data)
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = self.counted_state = _State()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave signals to the program: there are many servers in one process."""
@@ -55,6 +89,11 @@ class RunningServer:
         self._socket = sock
         self._app = app
         self._closed = False
+
+    @property
+    def network_bytes(self) -> int:
+        """Bytes that the machine has sent and received so far, those of HTTP itself included."""
+        return self._server.counted_state.network_bytes
 
     async def close(self, grace_s: float = 10) -> None:
         """Stop to listen, let calls under way end and settle, then cut what is left; idempotent.

@@ -26,6 +26,11 @@ class CallingMachine:
 class OpenGateway(Protocol):
     """A gateway that serves one machine's listener."""
 
+    @property
+    def network_bytes(self) -> int:
+        """Bytes that passed the listener so far, in both directions."""
+        ...
+
     async def close(self) -> None:
         """Take no more calls; settle those under way, within a bound, and return."""
         ...
