@@ -19,7 +19,7 @@ from autovibe.v1 import options_pb2
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
 _UPKEEP: Final = "a scheduler calls it; people have `autovibe db maintain` where the database is"
 _JOBS: Final = (
-    "ListJobs",
+    "GetJobs",
     "BeginJob",
     "StepJob",
     "EndJob",

@@ -18,7 +18,7 @@ async def maintain(going: Walk) -> None:
     """Run jobs as the scheduler does: list, begin, do, end, archive and put back."""
     jobs = going.services.maintenance
     instance_id = str(going.plane.instance_id)
-    await jobs.list_jobs(maintenance_pb2.ListJobsRequest())
+    await jobs.get_jobs(maintenance_pb2.GetJobsRequest())
     await jobs.register_jobs(maintenance_pb2.RegisterJobsRequest())
     begin = maintenance_pb2.BeginJobRequest(job="seal-audit", instance_id=instance_id)
     begun = await jobs.begin_job(begin)

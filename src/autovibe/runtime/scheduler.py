@@ -61,7 +61,7 @@ class JobRunner:
 
     async def jobs(self) -> list[maintenance_pb2.Job]:
         """Return all jobs."""
-        answer = await self.services.maintenance.list_jobs(maintenance_pb2.ListJobsRequest())
+        answer = await self.services.maintenance.get_jobs(maintenance_pb2.GetJobsRequest())
         return list(answer.jobs)
 
     async def run(

@@ -39,11 +39,11 @@ class Job(_message.Message):
     due_at: _timestamp_pb2.Timestamp
     def __init__(self, name: _Optional[str] = ..., cron: _Optional[str] = ..., kind: _Optional[str] = ..., cheap: _Optional[bool] = ..., in_database: _Optional[bool] = ..., disabled: _Optional[bool] = ..., last_success_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_status: _Optional[str] = ..., last_error: _Optional[str] = ..., last_affected_rows: _Optional[int] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
-class ListJobsRequest(_message.Message):
+class GetJobsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class ListJobsResponse(_message.Message):
+class GetJobsResponse(_message.Message):
     __slots__ = ("jobs",)
     JOBS_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[Job]

@@ -116,7 +116,7 @@ async def test_a_failed_job_waits_before_it_is_tried_again(plane: Plane) -> None
 
 
 async def scheduler_jobs(plane: Plane) -> list[maintenance_pb2.Job]:
-    answer = await plane.services.maintenance.list_jobs(maintenance_pb2.ListJobsRequest())
+    answer = await plane.services.maintenance.get_jobs(maintenance_pb2.GetJobsRequest())
     return list(answer.jobs)
 
 

@@ -65,9 +65,9 @@ class MaintenanceService:
         self._disabled = disabled
         self.drop_pruned_references = drop_references
 
-    async def list_jobs(
-        self, tx: ReadTx, ctx: CallContext, request: maintenance_pb2.ListJobsRequest
-    ) -> maintenance_pb2.ListJobsResponse:
+    async def get_jobs(
+        self, tx: ReadTx, ctx: CallContext, request: maintenance_pb2.GetJobsRequest
+    ) -> maintenance_pb2.GetJobsResponse:
         """Return all jobs in the order of their list."""
         names = [job.name for job in JOBS]
         # What a function of the database logs has the name that it has there.
@@ -76,7 +76,7 @@ class MaintenanceService:
         succeeded = await repository.newest_runs(tx, names, successful=True)
         registered = await repository.registered_jobs(tx, names)
         now = ctx.clock.now()
-        return maintenance_pb2.ListJobsResponse(
+        return maintenance_pb2.GetJobsResponse(
             jobs=[
                 self._message(
                     job, newest.get(job.name), _success(job, succeeded), job.name in registered, now
