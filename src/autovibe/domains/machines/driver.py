@@ -71,11 +71,12 @@ class Exit:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a machine has used so far."""
+    """What a machine has used so far; `memory_bytes` is what it holds now."""
 
     cpu_s: float
     memory_peak_bytes: int
     processes: int
+    memory_bytes: int = 0
 
 
 class Machine(Protocol):

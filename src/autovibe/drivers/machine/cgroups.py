@@ -249,6 +249,12 @@ class MachineGroups:
             return _number(self._v1["memory"] / "memory.max_usage_in_bytes")
         return _number(self._v2 and self._v2 / "memory.peak")
 
+    def memory_bytes(self) -> int | None:
+        """Return the present memory use, `None` when not counted here."""
+        if not self._memory_is_v2():
+            return _number(self._v1["memory"] / "memory.usage_in_bytes")
+        return _number(self._v2 and self._v2 / "memory.current")
+
     def remove(self) -> None:
         """Remove the groups; their processes must have been ended."""
         for directory in self.directories:

@@ -170,12 +170,22 @@ class RunningMachine:
 
     def _on_end(self) -> None:
         """Record how it ended: the outermost process is gone, and with it all others."""
-        code = self._parts.process.poll()
+        process = self._parts.process
+        spent_s = 0.0
+        with contextlib.suppress(ChildProcessError):  # somebody has asked for its status already
+            pid, status, spent = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                spent_s = spent.ru_utime + spent.ru_stime
+        code = process.poll()
         if code is None:
             return
         asyncio.get_running_loop().remove_reader(self._parts.pidfd)
         code = code if code >= 0 else 128 - code
         self._measure()
+        # Where no group counts, what the last processes used shows here only.
+        cpu_s = max(self._usage.cpu_s, spent_s)
+        self._usage = replace(self._usage, cpu_s=cpu_s, memory_bytes=0)
         if not self._ended.done():
             self._ended.set_result(Exit(code, self._limit_that_ended(code)))
 
@@ -195,12 +205,16 @@ class RunningMachine:
         members = self._members()
         counted = self._groups.cpu_s()
         cpu_s = procfs.cpu_seconds(members) if counted is None else counted
+        memory = self._groups.memory_bytes()
+        if memory is None:
+            memory = procfs.memory_bytes(members) + self._extra_memory_bytes()
         peak = self._groups.memory_peak_bytes()
-        if peak is None:
-            peak = procfs.memory_bytes(members) + self._extra_memory_bytes()
         before = self._usage
         self._usage = Usage(
-            max(before.cpu_s, cpu_s), max(before.memory_peak_bytes, peak), len(members)
+            max(before.cpu_s, cpu_s),
+            max(before.memory_peak_bytes, memory if peak is None else peak),
+            len(members),
+            memory,
         )
 
     async def _sample_on(self) -> None:
