@@ -11,7 +11,6 @@ from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
 from autovibe.v1 import projects_pb2
-from autovibe.v1 import tasks_pb2
 from autovibe.v1 import work_pb2
 
 
@@ -340,36 +339,6 @@ class WorkService(Protocol):
         self, request: work_pb2.CreateTaskRequest, /
     ) -> work_pb2.Task:
         """Create a task, and queue it when start is set."""
-        ...
-
-    async def create_tasks(
-        self, request: tasks_pb2.CreateTasksRequest, /
-    ) -> tasks_pb2.CreateTasksResponse:
-        """Create many tasks with what they wait for, all or none."""
-        ...
-
-    async def add_task_dependency(
-        self, request: tasks_pb2.AddTaskDependencyRequest, /
-    ) -> tasks_pb2.TaskDependency:
-        """Let a task wait for another, or say that they have to do with each other."""
-        ...
-
-    async def remove_task_dependency(
-        self, request: tasks_pb2.RemoveTaskDependencyRequest, /
-    ) -> work_pb2.Task:
-        """Let a task wait for another no longer; if it waits for nothing more, it is queued."""
-        ...
-
-    async def list_task_dependencies(
-        self, request: tasks_pb2.ListTaskDependenciesRequest, /
-    ) -> tasks_pb2.ListTaskDependenciesResponse:
-        """List what a task has to do with others."""
-        ...
-
-    async def get_task_graph(
-        self, request: tasks_pb2.GetTaskGraphRequest, /
-    ) -> tasks_pb2.TaskGraph:
-        """Show how the tasks of a project, or those around one task, hang together."""
         ...
 
     async def get_task(
