@@ -382,7 +382,7 @@ class SettleVerdict(_message.Message):
     def __init__(self, id: _Optional[str] = ..., overrun: _Optional[bool] = ..., duplicate: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class UsageSample(_message.Message):
-    __slots__ = ("project_id", "machine_id", "execution_id", "resource_type", "resource_subtype", "amount", "unit", "cost_cad", "enforcement", "recorded_at", "metadata")
+    __slots__ = ("project_id", "machine_id", "execution_id", "resource_type", "resource_subtype", "amount", "unit", "cost_cad", "enforcement", "recorded_at", "metadata", "id")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -394,6 +394,7 @@ class UsageSample(_message.Message):
     ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
     RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     project_id: str
     machine_id: str
     execution_id: str
@@ -405,7 +406,8 @@ class UsageSample(_message.Message):
     enforcement: str
     recorded_at: _timestamp_pb2.Timestamp
     metadata: UsageMetadata
-    def __init__(self, project_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_subtype: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ..., cost_cad: _Optional[str] = ..., enforcement: _Optional[str] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[UsageMetadata, _Mapping]] = ...) -> None: ...
+    id: str
+    def __init__(self, project_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_subtype: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ..., cost_cad: _Optional[str] = ..., enforcement: _Optional[str] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[UsageMetadata, _Mapping]] = ..., id: _Optional[str] = ...) -> None: ...
 
 class RecordUsageManyRequest(_message.Message):
     __slots__ = ("samples",)
@@ -418,6 +420,30 @@ class RecordUsageManyResponse(_message.Message):
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     recorded: int
     def __init__(self, recorded: _Optional[int] = ...) -> None: ...
+
+class ListBudgetLevelsRequest(_message.Message):
+    __slots__ = ("execution_id",)
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+
+class ListBudgetLevelsResponse(_message.Message):
+    __slots__ = ("levels",)
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    levels: _containers.RepeatedCompositeFieldContainer[BudgetLevel]
+    def __init__(self, levels: _Optional[_Iterable[_Union[BudgetLevel, _Mapping]]] = ...) -> None: ...
+
+class BudgetLevel(_message.Message):
+    __slots__ = ("budget", "low", "exhausted", "message")
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    EXHAUSTED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    low: bool
+    exhausted: bool
+    message: str
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ..., low: _Optional[bool] = ..., exhausted: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class RecoverReservationsRequest(_message.Message):
     __slots__ = ("instance_ids",)
@@ -434,7 +460,7 @@ class RecoverReservationsResponse(_message.Message):
     def __init__(self, released: _Optional[int] = ..., uncertain: _Optional[int] = ...) -> None: ...
 
 class UsageMetadata(_message.Message):
-    __slots__ = ("terms", "native_cost", "raw_usage", "estimated", "uncertain", "served_model", "over_budget")
+    __slots__ = ("terms", "native_cost", "raw_usage", "estimated", "uncertain", "served_model", "over_budget", "carried")
     TERMS_FIELD_NUMBER: _ClassVar[int]
     NATIVE_COST_FIELD_NUMBER: _ClassVar[int]
     RAW_USAGE_FIELD_NUMBER: _ClassVar[int]
@@ -442,6 +468,7 @@ class UsageMetadata(_message.Message):
     UNCERTAIN_FIELD_NUMBER: _ClassVar[int]
     SERVED_MODEL_FIELD_NUMBER: _ClassVar[int]
     OVER_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
     terms: CallTerms
     native_cost: str
     raw_usage: _struct_pb2.Struct
@@ -449,4 +476,5 @@ class UsageMetadata(_message.Message):
     uncertain: bool
     served_model: str
     over_budget: bool
-    def __init__(self, terms: _Optional[_Union[CallTerms, _Mapping]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., uncertain: _Optional[bool] = ..., served_model: _Optional[str] = ..., over_budget: _Optional[bool] = ...) -> None: ...
+    carried: str
+    def __init__(self, terms: _Optional[_Union[CallTerms, _Mapping]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., uncertain: _Optional[bool] = ..., served_model: _Optional[str] = ..., over_budget: _Optional[bool] = ..., carried: _Optional[str] = ...) -> None: ...

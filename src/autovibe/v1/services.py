@@ -11,6 +11,7 @@ from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
 from autovibe.v1 import projects_pb2
+from autovibe.v1 import tasks_pb2
 from autovibe.v1 import work_pb2
 
 
@@ -291,6 +292,12 @@ class MeteringService(Protocol):
         """Record usage that was measured, all rows or none. Rows that are to be authorised must fit every budget that covers them; recorded ones are never refused."""
         ...
 
+    async def list_budget_levels(
+        self, request: metering_pb2.ListBudgetLevelsRequest, /
+    ) -> metering_pb2.ListBudgetLevelsResponse:
+        """Tell how full the budgets are that cover an execution: those of its task, of the tasks above and of its project, for what is sampled while a machine runs."""
+        ...
+
     async def recover_reservations(
         self, request: metering_pb2.RecoverReservationsRequest, /
     ) -> metering_pb2.RecoverReservationsResponse:
@@ -339,6 +346,36 @@ class WorkService(Protocol):
         self, request: work_pb2.CreateTaskRequest, /
     ) -> work_pb2.Task:
         """Create a task, and queue it when start is set."""
+        ...
+
+    async def create_tasks(
+        self, request: tasks_pb2.CreateTasksRequest, /
+    ) -> tasks_pb2.CreateTasksResponse:
+        """Create many tasks with what they wait for, all or none."""
+        ...
+
+    async def add_task_dependency(
+        self, request: tasks_pb2.AddTaskDependencyRequest, /
+    ) -> tasks_pb2.TaskDependency:
+        """Let a task wait for another, or say that they have to do with each other."""
+        ...
+
+    async def remove_task_dependency(
+        self, request: tasks_pb2.RemoveTaskDependencyRequest, /
+    ) -> work_pb2.Task:
+        """Let a task wait for another no longer; if it waits for nothing more, it is queued."""
+        ...
+
+    async def list_task_dependencies(
+        self, request: tasks_pb2.ListTaskDependenciesRequest, /
+    ) -> tasks_pb2.ListTaskDependenciesResponse:
+        """List what a task has to do with others."""
+        ...
+
+    async def get_task_graph(
+        self, request: tasks_pb2.GetTaskGraphRequest, /
+    ) -> tasks_pb2.TaskGraph:
+        """Show how the tasks of a project, or those around one task, hang together."""
         ...
 
     async def get_task(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -20,6 +20,15 @@ async def find_machine(
     if lock:
         query = query.with_for_update(of=IntelligentMachine)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def lock_machines(
+    tx: WriteTx, machine_ids: Collection[uuid.UUID]
+) -> Sequence[IntelligentMachine]:
+    """Return machines, locked for the transaction, in the order of their ids."""
+    machine = IntelligentMachine
+    query = select(machine).where(machine.id.in_(list(machine_ids))).order_by(machine.id)
+    return (await tx.session.scalars(tx.dialect.for_update(query, machine))).all()
 
 
 async def list_page(

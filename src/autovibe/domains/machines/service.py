@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
@@ -15,6 +17,7 @@ from autovibe.domains.machines.models import IntelligentMachine, MachineStatus
 from autovibe.domains.machines.transitions import check_transition
 from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
+from autovibe.kernel.money import to_text
 from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import machines_pb2
@@ -109,7 +112,11 @@ class MachineService:
         if request.current_progress:
             machine.current_progress = request.current_progress
         if request.HasField("resource_usage"):
-            machine.resource_usage = from_struct(request.resource_usage)
+            # What others have added meanwhile stays.
+            machine.resource_usage = {
+                **machine.resource_usage,
+                **from_struct(request.resource_usage),
+            }
         await tx.session.flush()  # as in create_machine
         return machine_message(machine)
 
@@ -126,6 +133,16 @@ async def get_machine(
     if machine is None:
         raise MachineNotFoundError(f"There is no machine {machine_id}.", machine_id=str(machine_id))
     return machine
+
+
+async def add_machine_usage(tx: WriteTx, used: Mapping[uuid.UUID, Mapping[str, Decimal]]) -> None:
+    """Add to the running totals of machines: amounts by resource, kept as plain decimals."""
+    for machine in await repository.lock_machines(tx, used):
+        totals = dict(machine.resource_usage)
+        for kind, amount in used[machine.id].items():
+            totals[kind] = to_text(Decimal(totals.get(kind, "0")) + amount)
+        machine.resource_usage = totals
+    await tx.session.flush()  # the rows are locked in this order
 
 
 async def note_checkpoint(tx: WriteTx, machine_id: uuid.UUID, checkpoint_id: uuid.UUID) -> None:

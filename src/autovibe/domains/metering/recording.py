@@ -8,12 +8,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from autovibe.db import WriteTx
 from autovibe.db.errors import RuleViolationError
+from autovibe.domains.machines import add_machine_usage
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.errors import BudgetExceededError, BudgetUnitMismatchError
+from autovibe.domains.metering.levels import warn_of_low_budgets
 from autovibe.domains.metering.messages import UNITS, column_value
 from autovibe.domains.metering.periods import month_bounds, utc_day
 from autovibe.domains.metering.reserving import open_periods
@@ -29,16 +32,26 @@ from autovibe.v1 import metering_pb2
 async def record_usage_many(
     tx: WriteTx, ctx: CallContext, samples: Sequence[metering_pb2.UsageSample]
 ) -> int:
-    """Insert usage rows by one statement, all or none; return how many.
+    """Insert usage rows by one statement, all or none; return how many are new.
+
+    Samples with an id that were recorded before are left out: a caller that does not know whether
+    its samples have arrived sends them again.
 
     Raises:
-        InvalidArgumentError: an amount is malformed or 0.
+        InvalidArgumentError: an amount is malformed or 0, or a sample with an id has no time.
         BudgetExceededError: rows that are to be authorised do not fit a budget.
         BudgetUnitMismatchError: they are in another unit than the budget.
     """
     now = ctx.clock.now()
     rows = [_row(sample, now) for sample in samples]
     await repository.lock_quickly(tx)
+    known = await repository.recorded_ids(
+        tx, [row for row, sample in zip(rows, samples, strict=True) if sample.id]
+    )
+    # Two that record the same at once: the slower one breaks on the key and is run again.
+    rows = list({row["id"]: row for row in rows if row["id"] not in known}.values())
+    if not rows:
+        return 0
     projects = {uuid.UUID(sample.project_id) for sample in samples}
     kinds = {sample.resource_type for sample in samples}
     executions = {uuid.UUID(item.execution_id) for item in samples if item.execution_id}
@@ -68,7 +81,24 @@ async def record_usage_many(
             "`autovibe budget set`, or wait for its next period.",
             **facts,
         ) from error
+    await warn_of_low_budgets(
+        tx, rows, {execution: lines.get(task, frozenset()) for execution, task in tasks.items()}
+    )
+    await _add_to_machines(tx, rows)
     return len(rows)
+
+
+async def _add_to_machines(tx: WriteTx, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep the running totals of machines, in the transaction that records."""
+    totals: dict[uuid.UUID, dict[str, Decimal]] = {}
+    for row in rows:
+        kind = row["resource_type"]
+        if row["machine_id"] is None or row["unit"] != UNITS[kind]:
+            continue
+        own = totals.setdefault(row["machine_id"], {})
+        own[kind] = own.get(kind, ZERO) + row["amount"]
+    if totals:
+        await add_machine_usage(tx, totals)
 
 
 def _shortage(budgets: Sequence[BudgetState], rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -93,6 +123,10 @@ def _shortage(budgets: Sequence[BudgetState], rows: Sequence[dict[str, Any]]) ->
 
 
 def _row(sample: metering_pb2.UsageSample, now: datetime) -> dict[str, Any]:
+    if sample.id and not sample.HasField("recorded_at"):
+        raise InvalidArgumentError(
+            "A sample with an id needs its time, too: say recorded_at.", field="samples.recorded_at"
+        )
     recorded_at = from_timestamp(sample.recorded_at) if sample.HasField("recorded_at") else now
     amount = parse_decimal(sample.amount, "amount")
     if amount <= 0:
@@ -101,7 +135,7 @@ def _row(sample: metering_pb2.UsageSample, now: datetime) -> dict[str, Any]:
         )
     month = month_bounds(utc_day(recorded_at))
     return {
-        "id": new_id(),
+        "id": id_or_none(sample.id) or new_id(),
         "recorded_at": recorded_at,
         "project_id": uuid.UUID(sample.project_id),
         "machine_id": id_or_none(sample.machine_id),

@@ -18,6 +18,7 @@ from autovibe.domains.metering.budgets import (
     set_budget,
 )
 from autovibe.domains.metering.errors import NoExchangeRateError
+from autovibe.domains.metering.levels import list_budget_levels
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
 from autovibe.domains.metering.recording import record_usage_many
@@ -203,6 +204,13 @@ class MeteringService:
         recorded = await record_usage_many(tx, ctx, request.samples)
         tx.stale(_USAGE)
         return metering_pb2.RecordUsageManyResponse(recorded=recorded)
+
+    async def list_budget_levels(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListBudgetLevelsRequest
+    ) -> metering_pb2.ListBudgetLevelsResponse:
+        """Tell how full the budgets are that cover an execution, for what is sampled."""
+        levels = await list_budget_levels(tx, ctx, uuid.UUID(request.execution_id))
+        return metering_pb2.ListBudgetLevelsResponse(levels=levels)
 
     async def recover_reservations(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecoverReservationsRequest

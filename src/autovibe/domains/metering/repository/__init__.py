@@ -1,6 +1,7 @@
 """Queries of the ledger."""
 
 from autovibe.domains.metering.repository.budgets import (
+    budgets_of_day,
     current_budgets,
     ended_budgets,
     lock_budget,
@@ -38,6 +39,7 @@ from autovibe.domains.metering.repository.usage import (
     insert_usage,
     insert_usage_bulk,
     newest_rate,
+    recorded_ids,
     spent_on_task,
     usage_lines,
     used_so_far,
@@ -46,6 +48,7 @@ from autovibe.domains.metering.repository.usage import (
 __all__ = [
     "OPEN_STATES",
     "DayPlace",
+    "budgets_of_day",
     "costs_of_machines",
     "current_budgets",
     "daily_usage",
@@ -69,6 +72,7 @@ __all__ = [
     "open_budget",
     "open_calls",
     "project_of_task",
+    "recorded_ids",
     "save_budgets",
     "set_allocated",
     "spent_on_task",

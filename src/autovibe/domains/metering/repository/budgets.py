@@ -43,7 +43,7 @@ _SAVE_BUDGETS: Final = Prepared(
         updated_at=bindparam("now"),
     )
 )
-_OF_A_DAY: Final = Prepared(
+_DAY: Final = (
     select(*_BUDGETS.columns)
     .where(
         _BUDGETS.c.project_id.in_(bindparam("project_ids", type_=Uuid(), expanding=True)),
@@ -55,9 +55,10 @@ _OF_A_DAY: Final = Prepared(
         _BUDGETS.c.period_start <= bindparam("day"),
         _BUDGETS.c.period_end >= bindparam("day"),
     )
-    .order_by(_BUDGETS.c.id),
-    locks=ResourceBudget,
+    .order_by(_BUDGETS.c.id)
 )
+_OF_A_DAY: Final = Prepared(_DAY)
+_LOCK_OF_A_DAY: Final = Prepared(_DAY, locks=ResourceBudget)
 _BY_ID: Final = Prepared(
     select(*_BUDGETS.columns)
     .where(_BUDGETS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
@@ -74,16 +75,34 @@ async def lock_budgets(
     day: date,
 ) -> list[BudgetState]:
     """Lock the budgets of a day that these calls may touch, in the order of their ids."""
-    rows = await _OF_A_DAY.rows(
-        tx,
-        {
-            "project_ids": list(project_ids),
-            "task_ids": list(task_ids),
-            "resource_types": list(resource_types),
-            "day": day,
-        },
-    )
-    return [BudgetState(**row) for row in rows]
+    values = _of_day(project_ids, task_ids, resource_types, day)
+    return [BudgetState(**row) for row in await _LOCK_OF_A_DAY.rows(tx, values)]
+
+
+async def budgets_of_day(
+    tx: ReadTx,
+    project_ids: Collection[uuid.UUID],
+    task_ids: Collection[uuid.UUID],
+    resource_types: Collection[str],
+    day: date,
+) -> list[BudgetState]:
+    """Return the budgets of a day of these projects and tasks, in the order of their ids."""
+    values = _of_day(project_ids, task_ids, resource_types, day)
+    return [BudgetState(**row) for row in await _OF_A_DAY.rows(tx, values)]
+
+
+def _of_day(
+    project_ids: Collection[uuid.UUID],
+    task_ids: Collection[uuid.UUID],
+    resource_types: Collection[str],
+    day: date,
+) -> dict[str, Any]:
+    return {
+        "project_ids": list(project_ids),
+        "task_ids": list(task_ids),
+        "resource_types": list(resource_types),
+        "day": day,
+    }
 
 
 async def lock_budgets_by_id(

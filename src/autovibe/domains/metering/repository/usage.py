@@ -46,6 +46,21 @@ async def insert_usage_bulk(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -
     await tx.dialect.insert_bulk(tx.session, _USAGE, rows)
 
 
+async def recorded_ids(tx: ReadTx, rows: Sequence[Mapping[str, Any]]) -> set[uuid.UUID]:
+    """Return the ids of these rows that are there already.
+
+    Their times are asked for, too: those name the partitions to look into.
+    """
+    if not rows:
+        return set()
+    times = [row["recorded_at"] for row in rows]
+    query = select(ResourceUsage.id).where(
+        ResourceUsage.id.in_([row["id"] for row in rows]),
+        ResourceUsage.recorded_at.between(min(times), max(times)),
+    )
+    return set(await tx.session.scalars(query))
+
+
 async def used_so_far(
     tx: ReadTx,
     key: BudgetKey,
