@@ -2,6 +2,7 @@ import datetime
 
 from autovibe.v1 import checkpoints_pb2 as _checkpoints_pb2
 from autovibe.v1 import options_pb2 as _options_pb2
+from autovibe.v1 import tasks_pb2 as _tasks_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -66,7 +67,7 @@ class Task(_message.Message):
     def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaskContext(_message.Message):
-    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id")
+    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id", "follows_project")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +78,7 @@ class TaskContext(_message.Message):
     DIRTY_FIELD_NUMBER: _ClassVar[int]
     TRUST_AGENT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_PROJECT_FIELD_NUMBER: _ClassVar[int]
     agent: str
     model: str
     isolation: str
@@ -87,7 +89,8 @@ class TaskContext(_message.Message):
     dirty: bool
     trust_agent: bool
     session_id: str
-    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ..., session_id: _Optional[str] = ...) -> None: ...
+    follows_project: bool
+    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ..., session_id: _Optional[str] = ..., follows_project: _Optional[bool] = ...) -> None: ...
 
 class WorkOrderPayload(_message.Message):
     __slots__ = ("context", "prompt", "base_checkpoint_id", "session_id", "note")
@@ -112,7 +115,7 @@ class CheckTaskContextRequest(_message.Message):
     def __init__(self, context: _Optional[_Union[TaskContext, _Mapping]] = ..., permission_level: _Optional[str] = ...) -> None: ...
 
 class CreateTaskRequest(_message.Message):
-    __slots__ = ("project", "title", "description", "task_type", "permission_level", "priority", "context", "budget", "base_checkpoint_id", "start", "metadata")
+    __slots__ = ("project", "title", "description", "task_type", "permission_level", "priority", "context", "budget", "base_checkpoint_id", "start", "metadata", "parent_task_id", "after_task_ids")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +127,8 @@ class CreateTaskRequest(_message.Message):
     BASE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PARENT_TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     project: str
     title: str
     description: str
@@ -135,7 +140,9 @@ class CreateTaskRequest(_message.Message):
     base_checkpoint_id: str
     start: bool
     metadata: _struct_pb2.Struct
-    def __init__(self, project: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., budget: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., start: _Optional[bool] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    parent_task_id: str
+    after_task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., budget: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., start: _Optional[bool] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., parent_task_id: _Optional[str] = ..., after_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetTaskRequest(_message.Message):
     __slots__ = ("task_id",)
@@ -144,16 +151,20 @@ class GetTaskRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("project", "statuses", "page_size", "page_token")
+    __slots__ = ("project", "statuses", "page_size", "page_token", "ready", "labels")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     project: str
     statuses: _containers.RepeatedScalarFieldContainer[str]
     page_size: int
     page_token: str
-    def __init__(self, project: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    ready: bool
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., ready: _Optional[bool] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")

@@ -13,7 +13,7 @@ from plane import NOON, Plane, write_files
 from sqlalchemy import text
 
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
-from autovibe.domains.work.queue import next_fair_key
+from autovibe.domains.work.enqueuing import next_fair_key
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.v1 import projects_pb2, work_pb2
 

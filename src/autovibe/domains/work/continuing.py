@@ -6,35 +6,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.checkpoints import get_readable_root, newest_consistent
+from autovibe.domains.checkpoints import get_readable_root
 from autovibe.domains.machines.control import Control
 from autovibe.domains.metering import set_task_budget
 from autovibe.domains.work import repository
 from autovibe.domains.work.create_task import CreatePlan, CreateTask
+from autovibe.domains.work.enqueuing import enqueue_again, first_payload, resumed_payload
 from autovibe.domains.work.errors import TaskNotResumableError, TaskNotRunningError
 from autovibe.domains.work.messages import column_message, column_value, task_message
 from autovibe.domains.work.models import Task, TaskStatus, WorkOrderStatus
 from autovibe.domains.work.ports import Fleet
-from autovibe.domains.work.queue import enqueue_again, first_payload
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.transitions import check_transition
+from autovibe.domains.work.waiting import block, lock_blockers, refuse_waiting, settle_dependants
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.money import parse_amount
 from autovibe.v1 import work_pb2
 
-_WHY_STOPPED: Final = {
-    "BUDGET_EXHAUSTED": "the budget was used up; there is more now",
-    "BUDGET_HELD": "the budget was held by other calls",
-    "NO_BUDGET": "there was no budget",
-    "INTERRUPTED": "a person interrupted you",
-    "TASK_TIMED_OUT": "the time limit was reached; you have more time now",
-    "CONTROL_PLANE_DIED": "the computer that ran you stopped",
-    "LEASE_EXPIRED": "the program that ran you was stuck",
-}
 _RESUMABLE: Final = frozenset(
     {TaskStatus.BLOCKED, TaskStatus.FAILED, TaskStatus.PENDING, TaskStatus.QUEUED}
 )
+_STARTABLE: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
 
 
 @dataclass(frozen=True)
@@ -70,14 +63,24 @@ class _Continue:
 
         Raises:
             TaskNotResumableError: the task has been started meanwhile.
+            TaskWaitsError: it waits for others that can still complete.
             BudgetBelowUseError: the task has cost more than the new cap already.
         """
         task = await get_task(tx, plan.task_id)
+        blockers = await lock_blockers(tx, task)
+        await repository.refresh_locked(tx, task)
         _check_resumable(task)
+        if task.status not in _STARTABLE:
+            refuse_waiting(task, blockers)
         if plan.budget and task.project_id is not None:
             await set_task_budget(tx, ctx, task.project_id, task.id, plan.budget)
-        await enqueue_again(tx, ctx, task, plan.payload)
         task.context = column_value(plan.context)
+        if task.status == TaskStatus.PENDING and blockers:
+            block(task, blockers)
+            await tx.session.flush()  # the answer shows the task as it is now
+            return task_message(task)
+        await enqueue_again(tx, ctx, task, plan.payload)
+        await settle_dependants(tx, ctx, task)
         return task_message(task)
 
 
@@ -94,15 +97,9 @@ class ResumeTask(_Continue):
         """
         task = await get_task(tx, request.task_id)
         _check_resumable(task)
-        payload = first_payload(task)
+        payload = await resumed_payload(tx, task)
         if request.timeout_s:
             payload.context.timeout_s = request.timeout_s
-        if task.result_checkpoint_id is not None and task.base_checkpoint_id is not None:
-            start = await newest_consistent(tx, task.result_checkpoint_id, task.base_checkpoint_id)
-            payload.base_checkpoint_id = str(start.id)
-            if start.id != task.base_checkpoint_id:
-                payload.session_id = start.agent_session_id or ""
-                payload.note = await _note(tx, task)
         _check_budget(request.budget)
         return ContinuePlan(str(task.id), payload.context, payload, request.budget)
 
@@ -186,6 +183,7 @@ class CancelTask:
             order.status = WorkOrderStatus.FAILED
             order.error_message = "cancelled"
             order.completed_at = ctx.clock.now()
+        await settle_dependants(tx, ctx, task)
         return task_message(task)
 
 
@@ -265,17 +263,3 @@ def _check_budget(budget: str) -> None:
     """
     if budget and parse_amount(budget)[0] <= 0:
         raise InvalidArgumentError("A budget must be above 0.", field="budget")
-
-
-async def _note(tx: ReadTx, task: Task) -> str:
-    """Return what the agent is told on being started again."""
-    executions = await repository.executions_of(tx, task.id)
-    reason = task.block_reason or ""
-    if not reason and executions:
-        metrics = column_message(executions[-1].metrics, work_pb2.ExecutionMetrics)
-        reason = metrics.stop_reason
-    why = _WHY_STOPPED.get(reason, f"something failed ({reason or 'unknown'})")
-    return (
-        f"You were stopped because {why}. The files are as they were after the last step whose "
-        "result you have seen; what came later is gone. Go on with the task."
-    )

@@ -10,21 +10,29 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import find_import, get_readable_root
 from autovibe.domains.metering import set_task_budget
 from autovibe.domains.projects import get_project
+from autovibe.domains.work import graph_repository
+from autovibe.domains.work.enqueuing import first_payload
 from autovibe.domains.work.errors import ApprovalGateOpenError
+from autovibe.domains.work.labels import check_labels
 from autovibe.domains.work.messages import column_value, task_message
 from autovibe.domains.work.models import (
+    DependencyType,
     PermissionLevel,
     Task,
+    TaskDependency,
     TaskPriority,
     TaskStatus,
     TaskType,
 )
 from autovibe.domains.work.ports import Fleet, WorkDefaults
-from autovibe.domains.work.queue import enqueue, first_payload
+from autovibe.domains.work.subtasks import check_parent
+from autovibe.domains.work.tasks import get_task
+from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import parse_amount
-from autovibe.kernel.protoconv import from_struct
+from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import work_pb2
 
 _TITLE_LENGTH: Final = 255
@@ -39,6 +47,15 @@ class CreatePlan:
     context: work_pb2.TaskContext
     permission: PermissionLevel
     budget: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """What tasks of one project begin with: its files, and the directory that they came from."""
+
+    project_id: uuid.UUID
+    base_id: uuid.UUID
+    origin: dict[str, Any]
 
 
 def complete_context(
@@ -122,15 +139,37 @@ class CreateTask:
         Raises:
             InvalidArgumentError: nothing says what is to be done, or an amount is malformed.
             ApprovalGateOpenError: the agent may not do supervised work.
+            TaskNotFoundError: there is no such parent, or task to wait for.
+            ParentNotAllowedError: it cannot be a part of that task.
         """
-        await get_project(tx, request.project)
+        project = await get_project(tx, request.project)
+        level = request.permission_level
+        parent = None
+        if request.parent_task_id:
+            parent = await get_task(tx, request.parent_task_id)
+            level = await check_parent(tx, parent, project.id, level)
+        for other in request.after_task_ids:
+            _check_project(await get_task(tx, other), project.id)
+        plan = self.plan(request, level)
+        if parent is not None:
+            plan.request.parent_task_id = str(parent.id)
+        return plan
+
+    def plan(self, request: work_pb2.CreateTaskRequest, permission_level: str) -> CreatePlan:
+        """Return a plan with every default filled in, from a request alone.
+
+        Raises:
+            InvalidArgumentError: nothing says what is to be done, or something is malformed.
+            ApprovalGateOpenError: the agent may not do supervised work.
+        """
         context, permission = complete_context(
-            self._fleet, self._defaults, request.context, request.permission_level
+            self._fleet, self._defaults, request.context, permission_level
         )
         if not request.description.strip() and not context.agent_args:
             raise InvalidArgumentError(
                 "The prompt is empty; say what is to be done.", field="description"
             )
+        check_labels(from_struct(request.metadata))
         budget = request.budget or self._defaults.task_budget
         if budget:
             parse_amount(budget)
@@ -156,46 +195,105 @@ class CreateTask:
             CheckpointPrunedError: its files are gone.
             NoExchangeRateError: the cap is in a currency without a rate.
         """
-        request, context = plan.request, plan.context
-        project = await get_project(tx, request.project)
-        base_id = request.base_checkpoint_id or str(project.current_checkpoint_id or "")
-        if not base_id:
-            raise InvalidArgumentError(
-                f"Project {project.name!r} has no checkpoint yet; give a directory with --repo.",
-                field="base_checkpoint_id",
-            )
-        base, _ = await get_readable_root(tx, base_id)
-        if base.project_id != project.id:
-            raise InvalidArgumentError(
-                f"Checkpoint {base_id} belongs to another project than {project.name!r}; choose "
-                "one of its own.",
-                field="base_checkpoint_id",
-            )
-        context.isolation = outcome
-        imported = await find_import(tx, base)
-        origin: dict[str, Any] = imported.metadata_["import"] if imported else {}
-        context.repo_path = context.repo_path or origin.get("repo_path", "")
-        context.head_commit = context.head_commit or origin.get("head_commit", "")
-        context.dirty = bool(origin.get("dirty_paths"))
-        task = Task(
-            id=uuid.uuid4(),
-            project_id=project.id,
-            title=request.title or _title(request.description, context.agent_args),
-            description=request.description,
-            task_type=TaskType(request.task_type or TaskType.FEATURE),
-            permission_level=plan.permission,
-            priority=TaskPriority(request.priority or TaskPriority.NORMAL),
-            status=TaskStatus.PENDING,
-            context=column_value(context),
-            metadata=from_struct(request.metadata),
-            base_checkpoint_id=base.id,
-        )
-        tx.session.add(task)
-        await tx.session.flush()  # the cap and the order refer to it
-        await set_task_budget(tx, ctx, project.id, task.id, plan.budget)
-        if request.start:
-            await enqueue(tx, ctx, task, first_payload(task))
+        start = await find_start(tx, plan.request)
+        task = await insert_task(tx, ctx, plan, start, isolation=outcome, task_id=new_id())
+        for other in plan.request.after_task_ids:
+            blocker = await get_task(tx, other)
+            if await graph_repository.find_dependency(tx, task.id, blocker.id) is None:
+                add_dependency(tx, task.id, blocker.id)
+                await tx.session.flush()  # the next one may be the same task
+        if plan.request.start:
+            await start_or_wait(tx, ctx, task, first_payload(task))
+        await tx.session.flush()  # the answer shows the task as it is now
         return task_message(task)
+
+
+async def find_start(tx: ReadTx | WriteTx, request: work_pb2.CreateTaskRequest) -> Start:
+    """Return what a task of a request begins with.
+
+    Raises:
+        InvalidArgumentError: there is no checkpoint, or it is another project's.
+        CheckpointNotFoundError: the base checkpoint does not exist.
+        CheckpointPrunedError: its files are gone.
+    """
+    project = await get_project(tx, request.project)
+    base_id = request.base_checkpoint_id or str(project.current_checkpoint_id or "")
+    if not base_id:
+        raise InvalidArgumentError(
+            f"Project {project.name!r} has no checkpoint yet; give a directory with --repo.",
+            field="base_checkpoint_id",
+        )
+    base, _ = await get_readable_root(tx, base_id)
+    if base.project_id != project.id:
+        raise InvalidArgumentError(
+            f"Checkpoint {base_id} belongs to another project than {project.name!r}; choose "
+            "one of its own.",
+            field="base_checkpoint_id",
+        )
+    imported = await find_import(tx, base)
+    return Start(project.id, base.id, imported.metadata_["import"] if imported else {})
+
+
+async def insert_task(
+    tx: WriteTx,
+    ctx: CallContext,
+    plan: CreatePlan,
+    start: Start,
+    *,
+    isolation: str,
+    task_id: uuid.UUID,
+) -> Task:
+    """Insert a task and its cap; it is pending.
+
+    Raises:
+        NoExchangeRateError: the cap is in a currency without a rate.
+    """
+    request, context, origin = plan.request, plan.context, start.origin
+    context.isolation = isolation
+    context.repo_path = context.repo_path or origin.get("repo_path", "")
+    context.head_commit = context.head_commit or origin.get("head_commit", "")
+    context.dirty = bool(origin.get("dirty_paths"))
+    context.follows_project = not request.base_checkpoint_id
+    task = Task(
+        id=task_id,
+        project_id=start.project_id,
+        title=request.title or _title(request.description, context.agent_args),
+        description=request.description,
+        task_type=TaskType(request.task_type or TaskType.FEATURE),
+        permission_level=plan.permission,
+        priority=TaskPriority(request.priority or TaskPriority.NORMAL),
+        status=TaskStatus.PENDING,
+        context=column_value(context),
+        metadata=from_struct(request.metadata),
+        parent_task_id=id_or_none(request.parent_task_id),
+        base_checkpoint_id=start.base_id,
+    )
+    tx.session.add(task)
+    await tx.session.flush()  # the cap, the order and its parts refer to it
+    await set_task_budget(tx, ctx, start.project_id, task.id, plan.budget)
+    return task
+
+
+def add_dependency(
+    tx: WriteTx,
+    task_id: uuid.UUID,
+    depends_on_task_id: uuid.UUID,
+    dependency_type: DependencyType = DependencyType.BLOCKS,
+) -> TaskDependency:
+    """Insert a dependency; the caller has made sure that there is no cycle."""
+    dependency = TaskDependency(
+        task_id=task_id, depends_on_task_id=depends_on_task_id, dependency_type=dependency_type
+    )
+    tx.session.add(dependency)
+    return dependency
+
+
+def _check_project(task: Task, project_id: uuid.UUID) -> None:
+    if task.project_id != project_id:
+        raise InvalidArgumentError(
+            f"Task {task.id} belongs to another project; tasks wait for those of their own.",
+            field="after_task_ids",
+        )
 
 
 def _title(prompt: str, arguments: object) -> str:

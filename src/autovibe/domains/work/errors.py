@@ -101,3 +101,59 @@ class UnsafePathsError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "UNSAFE_PATHS"
+
+
+class TaskCycleError(AutovibeError):
+    """Tasks would wait for each other in a circle."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_CYCLE"
+
+
+class SelfDependencyError(AutovibeError):
+    """A task would depend on itself."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "TASK_DEPENDS_ON_ITSELF"
+
+
+class DuplicateDependencyError(AutovibeError):
+    """The task has a dependency on the other one already."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "DUPLICATE_DEPENDENCY"
+
+
+class DependencyNotFoundError(AutovibeError):
+    """The task does not depend on the other one."""
+
+    code = Code.NOT_FOUND
+    reason = "DEPENDENCY_NOT_FOUND"
+
+
+class TaskHasStartedError(AutovibeError):
+    """The task runs or has ended, so that it cannot wait for another one any more."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_HAS_STARTED"
+
+
+class TaskWaitsError(AutovibeError):
+    """The task waits for others that can still complete."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_WAITS"
+
+
+class ParentNotAllowedError(AutovibeError):
+    """The task cannot be a part of that one."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "PARENT_NOT_ALLOWED"
+
+
+class IdempotencyKeyReusedError(AutovibeError):
+    """An earlier request with this key asked for something else."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "IDEMPOTENCY_KEY_REUSED"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.work.models import (
@@ -38,22 +38,48 @@ async def list_tasks(
     *,
     project_id: uuid.UUID | None,
     statuses: Sequence[str],
+    labels: Mapping[str, str],
+    ready_at: datetime | None,
     after: tuple[datetime, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[Task]:
-    """Return tasks, the newest first, those after the given place."""
+    """Return tasks, the newest first, those after the given place.
+
+    Args:
+        tx: any.
+        project_id: only of this project.
+        statuses: only those in one of these.
+        labels: only those with all of these.
+        ready_at: only those that were ready to run at this time.
+        after: creation time and id of the last one seen.
+        limit: how many at most.
+    """
     query = select(Task).where(Task.deleted_at.is_(None))
     query = query.order_by(Task.created_at.desc(), Task.id).limit(limit)
     if project_id is not None:
         query = query.where(Task.project_id == project_id)
     if statuses:
         query = query.where(Task.status.in_(statuses))
+    if labels:
+        query = query.where(tx.dialect.json_contains(Task.metadata_, {"labels": dict(labels)}))
+    if ready_at is not None:
+        query = query.where(ready_to_run(ready_at))
     if after is not None:
         time, last_id = after
         query = query.where(
             or_(Task.created_at < time, (Task.created_at == time) & (Task.id > last_id))
         )
     return (await tx.session.scalars(query)).all()
+
+
+def ready_to_run(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a worker could claim a task now."""
+    waiting = exists().where(
+        WorkOrder.task_id == Task.id,
+        WorkOrder.status == WorkOrderStatus.PENDING,
+        WorkOrder.available_at <= now,
+    )
+    return and_(Task.status == TaskStatus.QUEUED, waiting)
 
 
 async def find_worker_by_name(tx: ReadTx | WriteTx, name: str) -> Worker | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
-from autovibe.domains.work import repository
+from autovibe.domains.work import dependencies, graph_repository, repository
 from autovibe.domains.work.abandoning import abandon
 from autovibe.domains.work.continuing import (
     CancelTask,
@@ -19,7 +19,9 @@ from autovibe.domains.work.continuing import (
     RetryTask,
 )
 from autovibe.domains.work.create_task import CheckTaskContext, CreateTask
+from autovibe.domains.work.create_tasks import CreateTasks
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
+from autovibe.domains.work.labels import wanted_labels
 from autovibe.domains.work.messages import (
     column_value,
     execution_message,
@@ -45,9 +47,10 @@ from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_timestamp, timestamp
 from autovibe.store import CheckpointStore
-from autovibe.v1 import work_pb2
+from autovibe.v1 import tasks_pb2, work_pb2
 
 _OPEN: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
+_GRAPH_NODES: Final = 2_000
 _CURSOR_PART: Final = re.compile("[0-9]{1,18}")
 
 
@@ -60,6 +63,7 @@ class WorkService:
         """Work with a store, the machines of this process, and what it can run."""
         self.check_task_context = CheckTaskContext(fleet, defaults)
         self.create_task = CreateTask(fleet, defaults)
+        self.create_tasks = CreateTasks(fleet, self.create_task)
         self.resume_task = ResumeTask(fleet)
         self.retry_task = RetryTask(fleet)
         self.cancel_task = CancelTask(control)
@@ -89,6 +93,8 @@ class WorkService:
             tx,
             project_id=project_id,
             statuses=list(request.statuses),
+            labels=wanted_labels(request.labels),
+            ready_at=ctx.clock.now() if request.ready else None,
             after=decode_place(request.page_token),
             limit=size + 1,
         )
@@ -96,6 +102,71 @@ class WorkService:
         return work_pb2.ListTasksResponse(
             tasks=[task_message(row) for row in rows[:size]],
             next_page_token=encode_place(last.created_at, last.id) if last else "",
+        )
+
+    async def add_task_dependency(
+        self, tx: WriteTx, ctx: CallContext, request: tasks_pb2.AddTaskDependencyRequest
+    ) -> tasks_pb2.TaskDependency:
+        """Let a task wait for another, or note that they have to do with each other.
+
+        Raises:
+            TaskNotFoundError: there is no such task.
+            SelfDependencyError: they are the same.
+            DuplicateDependencyError: there is one between the two already.
+            TaskCycleError: they would wait for each other.
+            TaskHasStartedError: the task cannot wait any more.
+        """
+        return dependencies.dependency_message(await dependencies.add(tx, request))
+
+    async def remove_task_dependency(
+        self, tx: WriteTx, ctx: CallContext, request: tasks_pb2.RemoveTaskDependencyRequest
+    ) -> work_pb2.Task:
+        """Let a task wait for another no longer; if it waits for nothing more, it is queued.
+
+        Raises:
+            TaskNotFoundError: there is no such task.
+            DependencyNotFoundError: the one does not depend on the other.
+        """
+        return task_message(await dependencies.remove(tx, ctx, request))
+
+    async def list_task_dependencies(
+        self, tx: ReadTx, ctx: CallContext, request: tasks_pb2.ListTaskDependenciesRequest
+    ) -> tasks_pb2.ListTaskDependenciesResponse:
+        """Return one page of the dependencies of a task and of those on it, the oldest first.
+
+        Raises:
+            TaskNotFoundError: there is none.
+        """
+        task = await get_task(tx, request.task_id)
+        size = page_size(request.page_size)
+        rows = await graph_repository.list_dependencies(
+            tx, task.id, decode_place(request.page_token), size + 1
+        )
+        last = rows[size - 1] if len(rows) > size else None
+        return tasks_pb2.ListTaskDependenciesResponse(
+            dependencies=[dependencies.dependency_message(row) for row in rows[:size]],
+            next_page_token=encode_place(last.created_at, last.id) if last else "",
+        )
+
+    async def get_task_graph(
+        self, tx: ReadTx, ctx: CallContext, request: tasks_pb2.GetTaskGraphRequest
+    ) -> tasks_pb2.TaskGraph:
+        """Return the tasks around one, or of a project, and how they hang together.
+
+        Raises:
+            InvalidArgumentError: neither or both are named.
+            TaskNotFoundError: there is no such task.
+            ProjectNotFoundError: there is no such project.
+        """
+        if bool(request.task_id) == bool(request.project):
+            raise InvalidArgumentError("Name a task or a project, one of them.", field="task_id")
+        task_id = project_id = None
+        if request.task_id:
+            task_id = (await get_task(tx, request.task_id)).id
+        else:
+            project_id = await resolve_project_id(tx, request.project)
+        return await dependencies.graph_of(
+            tx, task_id=task_id, project_id=project_id, limit=_GRAPH_NODES
         )
 
     async def list_task_logs(

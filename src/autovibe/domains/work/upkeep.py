@@ -19,6 +19,7 @@ from autovibe.domains.work.models import (
 )
 from autovibe.domains.work.queue import finish
 from autovibe.domains.work.transitions import check_transition
+from autovibe.domains.work.waiting import settle_dependants
 from autovibe.kernel.context import CallContext
 from autovibe.v1 import work_pb2
 
@@ -48,6 +49,7 @@ async def expire_orders(tx: WriteTx, ctx: CallContext, *, dry_run: bool) -> Slic
             task.status = TaskStatus.FAILED
             task.block_reason = "ORDER_EXPIRED"
             task.completed_at = now
+            await settle_dependants(tx, ctx, task)
     return Slice(len(orders), more=len(orders) == _AT_ONCE)
 
 
