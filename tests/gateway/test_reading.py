@@ -89,7 +89,7 @@ def test_an_event_without_an_end_does_not_fill_the_memory() -> None:
         usage.feed(b"x" * 1024 * 1024)
     usage.feed(events(START))
     assert not usage.started
-    assert not usage._rest
+    assert not usage._events.rest
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"usage": 3}', b'{"usage": {}}'])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from autovibe.domains.metering import (
     ArrivedCall,
@@ -15,39 +15,31 @@ from autovibe.domains.metering import (
     PriceBook,
     UnpriceableUsageError,
     affordable_output,
-    anthropic_cost,
     call_terms,
     in_cad,
     worst_case,
 )
 from autovibe.gateway.binding import MachineBinding
-from autovibe.gateway.body import BadBodyError, with_max_tokens
-from autovibe.gateway.bounds import (
-    Conversations,
-    UnboundedRequestError,
-    request_bounds,
-    smallest_output,
-)
-from autovibe.gateway.policy import ProviderUse
+from autovibe.gateway.bounds import Conversations, UnboundedRequestError
+from autovibe.gateway.dialect import Asked, Dialect
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.money import ZERO, round_up, to_text
 from autovibe.kernel.protoconv import struct
 from autovibe.v1 import metering_pb2
 
-PROVIDER: Final = "anthropic"
 _NATIVE: Final = Decimal("0.000000000001")
-_MOST_OUTPUT: Final = 10_000_000
 
 
 @dataclass(frozen=True)
 class Plan:
     """A request that may be forwarded once its worst case is held."""
 
+    dialect: Dialect
     call: ArrivedCall
-    body: bytes
+    asked: Asked
     request: Mapping[str, Any]
+    path: str
     session: str
-    use: ProviderUse
     prices: ModelPrices
     bounds: Bounds
     terms: metering_pb2.CallTerms
@@ -83,7 +75,9 @@ class Plan:
         return replace(
             self,
             call=replace(call, clamped_max_tokens=limit),
-            body=with_max_tokens(self.body, limit),
+            asked=replace(
+                self.asked, body=self.dialect.with_limit(self.asked.body, limit), max_tokens=limit
+            ),
             bounds=replace(self.bounds, output_tokens=limit),
             hold=held,
         )
@@ -102,54 +96,42 @@ class Plan:
             UnpriceableUsageError: it cannot be told.
         """
 
-        def prices_of(model: str) -> Mapping[str, Decimal] | None:
+        def prices_of(model: str, variant: Mapping[str, str] | None) -> ModelPrices | None:
             try:
-                return book.find(PROVIDER, model, clock.now()).unit_prices
+                return book.find(self.dialect.provider, model, clock.now(), variant)
             except NoPriceError:
                 return None
 
-        return anthropic_cost(
-            usage, self.prices.unit_prices, self.call.model, prices_of, self.use.variant
-        )
+        return self.dialect.cost(usage, self.prices, prices_of, self.asked.use.variant)
 
 
-def describe(request: Mapping[str, Any], request_id: str, size: int) -> ArrivedCall:
-    """Return what is told of a request.
+def arrived_call(asked: Asked, request_id: str, size: int) -> ArrivedCall:
+    """Return what is told of a request, before anything is held for it.
 
-    Raises:
-        BadBodyError: it has no usable `model` or `max_tokens`.
+    Args:
+        asked: the request.
+        request_id: the call's.
+        size: bytes of the body as it came.
     """
-    model = request.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadBodyError("model: give the name of a model.")
-    max_tokens = request.get("max_tokens")
-    if (
-        isinstance(max_tokens, bool)
-        or not isinstance(max_tokens, int)
-        or not 0 < max_tokens <= _MOST_OUTPUT
-    ):
-        raise BadBodyError(
-            "max_tokens: give the most tokens to answer with, a whole number above 0."
-        )
-    tool_use_ids = _answered_tools(request.get("messages"))
     return ArrivedCall(
         request_id=request_id,
-        model=model,
-        tool_use_ids=tool_use_ids,
-        follows_tool_result=bool(tool_use_ids),
-        max_tokens=max_tokens,
+        model=asked.model,
+        tool_use_ids=asked.tool_use_ids,
+        follows_tool_result=bool(asked.tool_use_ids),
+        max_tokens=asked.max_tokens,
         body_size_bytes=size,
-        stream=request.get("stream") is True,
+        stream=asked.stream,
     )
 
 
 def plan_call(
+    dialect: Dialect,
     call: ArrivedCall,
-    body: bytes,
+    asked: Asked,
     request: Mapping[str, Any],
-    session: str,
-    use: ProviderUse,
     *,
+    path: str,
+    session: str,
     prices: ModelPrices,
     rate: metering_pb2.ExchangeRate,
     conversations: Conversations,
@@ -159,36 +141,32 @@ def plan_call(
     Raises:
         NoPriceError: that has no bound, or no price.
     """
-    if use.web_searches and "web_search" not in prices.unit_prices:
+    if asked.use.web_searches and "web_search" not in prices.unit_prices:
         raise NoPriceError(
             f"The price of web searches by {call.model!r} is not known; leave the tool out."
         )
     try:
-        bounds = request_bounds(
-            body,
-            request,
-            use,
-            conversations.bound(session, body, request),
-            prices.largest_input,
-        )
+        known = conversations.bound(session, asked.body, request)
+        bounds = dialect.bounds(asked, request, known, prices.largest_input)
     except UnboundedRequestError as error:
         raise NoPriceError(
             f"What this call to {call.model!r} can cost has no bound: {error}. Send text and "
             "images only, or put the model's context_window into prices.toml in autovibe's home.",
             model=call.model,
         ) from None
-    terms = call_terms(PROVIDER, prices, rate, bounds)
-    floor_tokens = smallest_output(request)
+    terms = call_terms(dialect.provider, prices, rate, bounds)
+    floor_tokens = dialect.smallest_output(asked, request)
 
     def cost(tokens: int) -> Decimal:
         return in_cad(worst_case(prices.unit_prices, replace(bounds, output_tokens=tokens)), terms)
 
     return Plan(
+        dialect=dialect,
         call=call,
-        body=body,
+        asked=asked,
         request=request,
+        path=path,
         session=session,
-        use=use,
         prices=prices,
         bounds=bounds,
         terms=terms,
@@ -249,27 +227,8 @@ def estimated_cost(plan: Plan, usage: Mapping[str, Any], book: PriceBook, clock:
     """
     if plan.bounds.samplings > 1:
         raise UnpriceableUsageError("the provider may have read the input more than once")
-    return plan.cost({**usage, "output_tokens": plan.bounds.output_tokens}, book, clock)
-
-
-def _answered_tools(messages: object) -> tuple[str, ...]:
-    """Return the ids of the tool calls that the newest messages of the user answer."""
-    found: list[str] = []
-    for message in reversed(_objects(messages)):
-        if message.get("role") == "assistant":
-            break
-        ids = [
-            block.get("tool_use_id")
-            for block in _objects(message.get("content"))
-            if block.get("type") == "tool_result"
-        ]
-        found[:0] = [value for value in ids if isinstance(value, str)]
-    return tuple(found)
-
-
-def _objects(value: object) -> list[Mapping[str, object]]:
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast("Mapping[str, object]", item) for item in items if isinstance(item, Mapping)]
+    most = plan.bounds.output_tokens * plan.bounds.output_samplings
+    return plan.cost(plan.dialect.with_output(usage, most), book, clock)
 
 
 def _amount(resource_type: str, amount: Decimal) -> metering_pb2.ResourceAmount:

@@ -1,6 +1,7 @@
 """The gateway of one machine as an ASGI application: the only way from it to a model.
 
-It serves `/llm/anthropic` and nothing else, to the one key that its machine holds. Raw ASGI and
+It serves `/llm/anthropic`, `/llm/openai` and `/llm/gemini` and nothing else, to the one key that
+its machine holds. Raw ASGI and
 aiohttp's client are the fastest combination that was measured; bytes of answers pass unparsed but
 for the few events that carry usage.
 """
@@ -18,29 +19,32 @@ import aiohttp
 from autovibe.domains.metering import CallObserver, PriceBook
 from autovibe.gateway.binding import MachineBinding, Upstream
 from autovibe.gateway.call import (
-    MESSAGES_PATH,
     CutError,
     Desk,
     Limits,
+    serve_call,
     serve_count,
-    serve_messages,
     serve_models,
 )
-from autovibe.gateway.dialect import failure, plain_not_found
+from autovibe.gateway.chat import ChatDialect
+from autovibe.gateway.dialect import CALL, COUNT, MODELS, Dialect, Endpoint, plain_not_found
 from autovibe.gateway.exchange import Exchange, Receive, Scope, Send
 from autovibe.gateway.ledger import Ledger
+from autovibe.gateway.messages import MessagesDialect
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.ids import new_id
 from autovibe.v1 import services
 
 _logger = logging.getLogger(__name__)
 
-PREFIX: Final = "/llm/anthropic"
-_GREETINGS: Final = {"/", "/api/hello", PREFIX, f"{PREFIX}/", f"{PREFIX}/api/hello"}
-_ROUTES: Final = {
-    ("POST", f"{PREFIX}{MESSAGES_PATH}"): serve_messages,
-    ("POST", f"{PREFIX}{MESSAGES_PATH}/count_tokens"): serve_count,
-    ("GET", f"{PREFIX}/v1/models"): serve_models,
+PREFIX: Final = "/llm/"
+_DIALECTS: Final[tuple[Dialect, ...]] = (MessagesDialect(), ChatDialect())
+_SERVE: Final = {CALL: serve_call, COUNT: serve_count, MODELS: serve_models}
+# Agents look whether anybody is there before they call.
+_GREETINGS: Final = {
+    "/",
+    "/api/hello",
+    *(f"{PREFIX}{dialect.name}{rest}" for dialect in _DIALECTS for rest in ("", "/", "/api/hello")),
 }
 
 
@@ -84,8 +88,9 @@ class Gateway:
             self._desk.ledger.give_up()
 
     async def _serve(self, exchange: Exchange) -> None:
+        dialect, endpoint = _find(exchange)
         try:
-            await self._route(exchange)
+            await self._route(exchange, dialect, endpoint)
         except (CutError, ConnectionResetError):
             # Returning without an end makes the server cut the connection, as the provider did.
             return
@@ -95,24 +100,38 @@ class Gateway:
             if exchange.started:
                 return
             message = f"Something went wrong inside autovibe; its log tells more ({request_id})."
-            await exchange.answer(failure(500, "api_error", message, request_id))
+            await exchange.answer(dialect.failure(500, "api_error", message, request_id))
 
-    async def _route(self, exchange: Exchange) -> None:
+    async def _route(self, exchange: Exchange, dialect: Dialect, endpoint: Endpoint | None) -> None:
         if exchange.method in {"GET", "HEAD"} and exchange.path in _GREETINGS:
             await exchange.answer(plain_not_found())
             return
-        if not self._desk.binding.accepts(_key(exchange)):
+        if not self._desk.binding.accepts(dialect.key(exchange.named, exchange.query)):
             message = "This listener takes only the key of its own machine."
-            answer = failure(401, "authentication_error", message, str(new_id()), retry=False)
+            kind = "authentication_error"
+            answer = dialect.failure(401, kind, message, str(new_id()), retry=False)
             await exchange.answer(answer)
             return
-        handler = _ROUTES.get((exchange.method, exchange.path))
-        if handler is None:
+        if endpoint is None:
             message = f"{exchange.method} {exchange.path} does not exist here."
-            answer = failure(404, "not_found_error", message, str(new_id()), retry=False)
+            kind = "not_found_error"
+            answer = dialect.failure(404, kind, message, str(new_id()), retry=False)
             await exchange.answer(answer)
             return
-        await handler(self._desk, exchange)
+        await _SERVE[endpoint.what](self._desk, exchange, dialect, endpoint)
+
+
+def _find(exchange: Exchange) -> tuple[Dialect, Endpoint | None]:
+    """Return whose dialect a request speaks, and what it asks for there."""
+    spoken: Dialect = _DIALECTS[0]
+    for dialect in _DIALECTS:
+        prefix = f"{PREFIX}{dialect.name}"
+        if exchange.path.startswith(f"{prefix}/"):
+            spoken = dialect
+            endpoint = dialect.endpoint(exchange.method, exchange.path[len(prefix) :])
+            if endpoint is not None:
+                return dialect, endpoint
+    return spoken, None
 
 
 def build_gateway(
@@ -133,7 +152,7 @@ def build_gateway(
     Args:
         binding: the machine, its key, and what its project allows.
         metering: the ledger, in this process or beyond a network.
-        upstreams: where providers are; `anthropic` must be among them.
+        upstreams: where providers are: `anthropic`, `openai`, `gemini`; each may be missing.
         observer: is told of every call.
         clock: the time.
         session: makes the calls to providers; it is not closed here.
@@ -149,7 +168,7 @@ def build_gateway(
         Desk(
             binding=binding,
             ledger=ledger or Ledger(metering, clock),
-            upstream=upstreams["anthropic"],
+            upstreams=upstreams,
             observer=observer,
             clock=clock,
             session=session,
@@ -158,11 +177,3 @@ def build_gateway(
         ),
         owns_ledger=ledger is None,
     )
-
-
-def _key(exchange: Exchange) -> str | None:
-    given = exchange.header(b"x-api-key")
-    if given:
-        return given
-    scheme, _, token = exchange.header(b"authorization").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None

@@ -1,4 +1,4 @@
-"""Request bodies: bounded, decoded, parsed without ambiguity, changed in one number at most."""
+"""Request bodies: bounded, decoded, parsed without ambiguity, changed in single members at most."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
-_NUMBER: Final = re.compile(rb"\s*:\s*(-?[0-9.eE+-]+)")
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+_MOST_OUTPUT: Final = 10_000_000
 
 
 class BadBodyError(Exception):
@@ -77,6 +77,17 @@ def parse(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def whole_number(value: object, name: str) -> int:
+    """Return a limit of output tokens.
+
+    Raises:
+        BadBodyError: it is no whole number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST_OUTPUT:
+        raise BadBodyError(f"{name}: give the most tokens to answer with, a whole number above 0.")
+    return value
+
+
 def with_max_tokens(body: bytes, max_tokens: int) -> bytes:
     """Return the same bytes with another number as the top-level `max_tokens`.
 
@@ -84,18 +95,61 @@ def with_max_tokens(body: bytes, max_tokens: int) -> bytes:
         body: one that `parse` has taken.
         max_tokens: the new value.
     """
-    depth = 0
-    for token in _TOKEN.finditer(body):
+    return with_member(body, ("max_tokens",), str(max_tokens).encode())
+
+
+def with_member(body: bytes, path: tuple[str, ...], value: bytes) -> bytes:
+    """Return the same bytes with one member replaced, or added when it is not there.
+
+    Args:
+        body: one that `parse` has taken.
+        path: the names that lead to the member, through objects only.
+        value: its new value as JSON.
+    """
+    at = body.index(b"{")
+    for depth, name in enumerate(path):
+        span = _span(body, at, name)
+        if span is None:
+            return _with_new(body, at, path[depth:], value)
+        start, end = span
+        at = start
+        if depth == len(path) - 1:
+            return body[:start] + value + body[end:]
+    raise ValueError("path must name a member")
+
+
+def _with_new(body: bytes, at: int, path: tuple[str, ...], value: bytes) -> bytes:
+    """Add a member at the beginning of the object that opens at `at`."""
+    for name in reversed(path[1:]):
+        value = b"{" + json.dumps(name).encode() + b":" + value + b"}"
+    empty = body[at + 1 :].lstrip().startswith(b"}")
+    member = json.dumps(path[0]).encode() + b":" + value + (b"" if empty else b",")
+    return body[: at + 1] + member + body[at + 1 :]
+
+
+def _span(body: bytes, at: int, name: str) -> tuple[int, int] | None:
+    """Return where a member's value is in the object that opens at `at`."""
+    depth, key, begin = 0, "", -1
+    for token in _TOKEN.finditer(body, at):
         text = token[0]
         if text in b"{[":
             depth += 1
-        elif text in b"}]":
+            continue
+        closes = text in b"}]"
+        if depth == 1 and begin >= 0 and (closes or text == b","):
+            value = body[begin : token.start()]
+            stripped = value.strip()
+            start = begin + value.index(stripped)
+            return start, start + len(stripped)
+        if closes:
             depth -= 1
-        elif depth == 1 and json.loads(text) == "max_tokens":
-            number = _NUMBER.match(body, token.end())
-            if number is not None:
-                return body[: number.start(1)] + str(max_tokens).encode() + body[number.end(1) :]
-    raise AssertionError("a body whose max_tokens was read has it")
+            if depth == 0:
+                return None
+        elif depth == 1 and text == b":":
+            begin = token.end() if key == name else -1
+        elif depth == 1 and text != b",":
+            key = json.loads(text)
+    return None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

@@ -18,12 +18,10 @@ from autovibe.domains.metering import (
     NoPriceError,
     PriceBook,
     UnpriceableUsageError,
-    anthropic_input_tokens,
 )
 from autovibe.gateway.admission import (
-    PROVIDER,
     Plan,
-    describe,
+    arrived_call,
     estimated_cost,
     plan_call,
     released,
@@ -33,7 +31,7 @@ from autovibe.gateway.admission import (
 from autovibe.gateway.binding import MachineBinding, Upstream
 from autovibe.gateway.body import BadBodyError, parse
 from autovibe.gateway.bounds import Conversations
-from autovibe.gateway.dialect import Answer, Headers, failure, refusal
+from autovibe.gateway.dialect import Answer, Dialect, Endpoint, Headers, invalid, refusal
 from autovibe.gateway.exchange import Exchange
 from autovibe.gateway.forwarding import (
     UPSTREAM_ERRORS,
@@ -41,11 +39,9 @@ from autovibe.gateway.forwarding import (
     nothing_was_sent,
     open_upstream,
     says_not_billed,
-    upstream_headers,
 )
 from autovibe.gateway.ledger import Ledger
-from autovibe.gateway.policy import RequestRefusedError, check_request
-from autovibe.gateway.usage_stream import AnthropicUsage
+from autovibe.gateway.policy import RequestRefusedError
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
@@ -56,7 +52,6 @@ _logger = logging.getLogger(__name__)
 
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
 _TTL_MARGIN_S: Final = 600
-MESSAGES_PATH: Final = "/v1/messages"
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Desk:
 
     binding: MachineBinding
     ledger: Ledger
-    upstream: Upstream
+    upstreams: Mapping[str, Upstream]
     observer: CallObserver
     clock: Clock
     session: aiohttp.ClientSession
@@ -87,6 +82,10 @@ class Desk:
     limits: Limits
     conversations: Conversations = field(default_factory=Conversations)
     background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def upstream(self, dialect: Dialect) -> Upstream:
+        """Return where the calls of a dialect go."""
+        return self.upstreams.get(dialect.name) or Upstream("")
 
     def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that nobody waits for, but the end of the gateway."""
@@ -100,8 +99,8 @@ class CutError(Exception):
     """The provider's answer broke off; so must ours, without an end."""
 
 
-async def serve_messages(desk: Desk, exchange: Exchange) -> None:
-    """Serve `POST /v1/messages`.
+async def serve_call(desk: Desk, exchange: Exchange, dialect: Dialect, endpoint: Endpoint) -> None:
+    """Serve a call of a model.
 
     Raises:
         CutError: the answer broke off after its start.
@@ -110,24 +109,25 @@ async def serve_messages(desk: Desk, exchange: Exchange) -> None:
     try:
         body = await exchange.body()
         request = parse(body)
-        call = describe(request, request_id, len(body))
-        use = check_request(request, desk.binding.policy)
+        asked = dialect.read(endpoint, request, body, desk.binding.policy)
     except BadBodyError as error:
-        await exchange.answer(_invalid(error.status, error.message, request_id))
+        await exchange.answer(invalid(dialect, error.status, error.message, request_id))
         return
     except RequestRefusedError as error:
         _logger.info("call %s refused: %s", request_id, error.message)
-        await exchange.answer(_invalid(400, error.message, request_id))
+        await exchange.answer(invalid(dialect, 400, error.message, request_id))
         return
+    call = arrived_call(asked, request_id, len(body))
     try:
-        prices = desk.prices.find(PROVIDER, call.model, desk.clock.now(), use.variant)
+        variant = asked.use.variant
         plan = plan_call(
+            dialect,
             call,
-            body,
+            asked,
             request,
-            _session(exchange, request),
-            use,
-            prices=prices,
+            path=endpoint.path,
+            session=f"{dialect.name}\n{dialect.session(exchange.named, asked)}",
+            prices=desk.prices.find(dialect.provider, call.model, desk.clock.now(), variant),
             rate=await desk.ledger.rate(),
             conversations=desk.conversations,
         )
@@ -138,72 +138,76 @@ async def serve_messages(desk: Desk, exchange: Exchange) -> None:
         unpriced = metering_pb2.ReserveVerdict(
             id=request_id, reason=error.reason, message=error.message
         )
-        await _refuse(desk, exchange, call, unpriced)
+        await _refuse(desk, exchange, dialect, call, unpriced)
         return
     except AutovibeError as error:
         _logger.warning("call %s not sent: %s", request_id, error.message)
         message = f"The ledger cannot be reached, so nothing was sent. {error.message}"
-        answer = failure(503, "overloaded_error", message, request_id, retry_after_s=5)
-        await exchange.answer(answer)
+        kind = "overloaded_error"
+        await exchange.answer(dialect.failure(503, kind, message, request_id, retry_after_s=5))
         return
     if not verdict.admitted:
-        await _refuse(desk, exchange, call, verdict)
+        await _refuse(desk, exchange, dialect, call, verdict)
         return
     plan = plan.admitted(Decimal(verdict.money_held))
     await _Forwarded(desk, exchange, plan).run()
 
 
-async def serve_count(desk: Desk, exchange: Exchange) -> None:
-    """Serve `POST /v1/messages/count_tokens`, which is free but bound by the same policy."""
+async def serve_count(desk: Desk, exchange: Exchange, dialect: Dialect, endpoint: Endpoint) -> None:
+    """Serve a request to count tokens, which is free but bound by the same policy."""
     request_id = str(new_id())
     try:
         body = await exchange.body()
-        check_request(parse(body), desk.binding.policy)
+        dialect.check_free(parse(body), desk.binding.policy)
     except (BadBodyError, RequestRefusedError) as error:
         status = error.status if isinstance(error, BadBodyError) else 400
-        await exchange.answer(_invalid(status, error.message, request_id))
+        await exchange.answer(invalid(dialect, status, error.message, request_id))
         return
-    await _pass_free(desk, exchange, f"{MESSAGES_PATH}/count_tokens", body, request_id)
+    await _pass_free(desk, exchange, dialect, endpoint.path, body)
 
 
-async def serve_models(desk: Desk, exchange: Exchange) -> None:
-    """Serve `GET /v1/models`, which is free."""
-    await _pass_free(desk, exchange, "/v1/models", None, str(new_id()))
+async def serve_models(
+    desk: Desk, exchange: Exchange, dialect: Dialect, endpoint: Endpoint
+) -> None:
+    """Serve the list of models, which is free."""
+    await _pass_free(desk, exchange, dialect, endpoint.path, None)
 
 
 async def _pass_free(
-    desk: Desk, exchange: Exchange, path: str, body: bytes | None, request_id: str
+    desk: Desk, exchange: Exchange, dialect: Dialect, path: str, body: bytes | None
 ) -> None:
-    key = desk.upstream.key
-    if not key:
-        await exchange.answer(_invalid(400, _NO_KEY, request_id))
+    request_id = str(new_id())
+    upstream = desk.upstream(dialect)
+    if not upstream.key:
+        await exchange.answer(invalid(dialect, 400, _no_key(dialect), request_id))
         return
     try:
         async with open_upstream(
             desk.session,
-            desk.upstream,
+            upstream,
             method=exchange.method,
             path=path,
-            query=exchange.query,
-            headers=upstream_headers(exchange.headers, key),
+            query=dialect.query(exchange.query),
+            headers=dialect.headers(exchange.headers, upstream.key),
             body=body,
         ) as response:
             content = await _read(response)
             await exchange.start(response.status, answer_headers(response.headers, request_id))
     except UPSTREAM_ERRORS as error:
-        await exchange.answer(_unreachable(error, request_id))
+        await exchange.answer(_unreachable(dialect, error, request_id))
         return
     await exchange.write(content)
     await exchange.end()
 
 
 async def _reserve(desk: Desk, exchange: Exchange, plan: Plan) -> metering_pb2.ReserveVerdict:
-    if not desk.upstream.key:
+    upstream = desk.upstream(plan.dialect)
+    if not upstream.key:
         return metering_pb2.ReserveVerdict(
-            id=plan.call.request_id, reason="NO_PROVIDER_KEY", message=_NO_KEY
+            id=plan.call.request_id, reason="NO_PROVIDER_KEY", message=_no_key(plan.dialect)
         )
     exchange.watch()
-    limit = desk.upstream.call_timeout_s + desk.limits.held_wait_s + _TTL_MARGIN_S
+    limit = upstream.call_timeout_s + desk.limits.held_wait_s + _TTL_MARGIN_S
     return await desk.ledger.reserve(
         plan.reservation(desk.binding, int(limit)),
         wait_s=desk.limits.held_wait_s,
@@ -212,13 +216,17 @@ async def _reserve(desk: Desk, exchange: Exchange, plan: Plan) -> metering_pb2.R
 
 
 async def _refuse(
-    desk: Desk, exchange: Exchange, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict
+    desk: Desk,
+    exchange: Exchange,
+    dialect: Dialect,
+    call: ArrivedCall,
+    verdict: metering_pb2.ReserveVerdict,
 ) -> None:
     try:
         await desk.observer.refused(call, verdict)
     except Exception:
         _logger.exception("the observer of call %s failed", call.request_id)
-    await exchange.answer(refusal(verdict.reason, verdict.message, call.request_id))
+    await exchange.answer(refusal(dialect, verdict.reason, verdict.message, call.request_id))
     await exchange.end_watch()
 
 
@@ -229,7 +237,7 @@ class _Forwarded:
         self.desk = desk
         self.exchange = exchange
         self.plan = plan
-        self.usage = AnthropicUsage()
+        self.usage = plan.dialect.reader(plan.asked, plan.request)
         self.status = 0
         self.started_at = desk.clock.monotonic()
         self.arrived: asyncio.Task[None] | None = None
@@ -264,14 +272,15 @@ class _Forwarded:
     async def _forward(self) -> None:
         desk, plan = self.desk, self.plan
         started = False
+        upstream = desk.upstream(plan.dialect)
         request = open_upstream(
             desk.session,
-            desk.upstream,
+            upstream,
             method="POST",
-            path=MESSAGES_PATH,
-            query=self.exchange.query,
-            headers=upstream_headers(self.exchange.headers, desk.upstream.key or ""),
-            body=plan.body,
+            path=plan.path,
+            query=plan.dialect.query(self.exchange.query),
+            headers=plan.dialect.headers(self.exchange.headers, upstream.key or ""),
+            body=plan.asked.body,
         )
         self.arrived = desk.later(self._tell_arrived())
         try:
@@ -293,7 +302,7 @@ class _Forwarded:
             if started:
                 raise CutError from error
             await self._may_answer()
-            await self.exchange.answer(_unreachable(error, plan.call.request_id))
+            await self.exchange.answer(_unreachable(plan.dialect, error, plan.call.request_id))
 
     async def _pass_stream(self, response: aiohttp.ClientResponse) -> None:
         first = True
@@ -301,16 +310,21 @@ class _Forwarded:
             if first:
                 reach("first_byte")
                 first = False
-            self.usage.feed(chunk)
+            passed = self.usage.feed(chunk)
             if self.usage.stopped and self.settlement is None:
                 reach("last_byte")
                 # The books are right before the agent can see the end of the answer.
                 await self._settle(self._by_what_is_known())
-            await self.exchange.write(chunk)
+            if passed:
+                await self.exchange.write(passed)
             if self.exchange.gone:
                 self.drained += len(chunk)
                 if self.drained > self.desk.limits.drain_bytes:
                     break
+        else:
+            rest = self.usage.ended()
+            if rest:
+                await self.exchange.write(rest)
         await self._settle(self._by_what_is_known())
         await self.exchange.end()
 
@@ -380,9 +394,10 @@ class _Forwarded:
             or self.plan.bounds.samplings > 1
         ):
             return
-        counted = anthropic_input_tokens(self.usage.usage) + self.usage.cleared_input_tokens
         plan = self.plan
-        self.desk.conversations.settled(plan.session, plan.body, plan.request, counted)
+        counted = plan.dialect.input_tokens(self.usage.usage)
+        counted += self.usage.cleared_input_tokens
+        self.desk.conversations.settled(plan.session, plan.asked.body, plan.request, counted)
 
     def _headers(self) -> Headers:
         plan = self.plan
@@ -392,6 +407,9 @@ class _Forwarded:
         if plan.call.clamped_max_tokens is not None:
             clamped = str(plan.call.clamped_max_tokens).encode()
             headers.append((b"x-autovibe-max-tokens-clamped", clamped))
+        if plan.asked.added_max_tokens is not None:
+            added = str(plan.asked.max_tokens).encode()
+            headers.append((b"x-autovibe-max-tokens-added", added))
         return headers
 
     async def _may_answer(self) -> None:
@@ -426,10 +444,11 @@ class _Forwarded:
             self.task.cancel()
 
 
-_NO_KEY: Final = (
-    "autovibe has no key for Anthropic; set AUTOVIBE_UPSTREAM_ANTHROPIC_KEY (or ANTHROPIC_API_KEY) "
-    "where autovibe runs, and start it again."
-)
+def _no_key(dialect: Dialect) -> str:
+    return (
+        f"autovibe has no key for {dialect.label}; set AUTOVIBE_UPSTREAM_{dialect.name.upper()}_KEY"
+        f" (or {dialect.key_variable}) where autovibe runs, and start it again."
+    )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -443,18 +462,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-def _session(exchange: Exchange, request: Mapping[str, Any]) -> str:
-    """Return what tells the conversations of a machine apart."""
-    return f"{exchange.header(b'x-claude-code-session-id')}\n{request['model']}"
-
-
-def _invalid(status: int, message: str, request_id: str) -> Answer:
-    kind = "request_too_large" if status == 413 else "invalid_request_error"
-    return failure(status, kind, message, request_id, retry=False)
-
-
-def _unreachable(error: BaseException, request_id: str) -> Answer:
+def _unreachable(dialect: Dialect, error: BaseException, request_id: str) -> Answer:
     if isinstance(error, TimeoutError):
-        return failure(504, "timeout_error", "The provider took too long to answer.", request_id)
+        message = "The provider took too long to answer."
+        return dialect.failure(504, "timeout_error", message, request_id)
     message = f"The provider cannot be reached or broke off: {type(error).__name__}."
-    return failure(502, "api_error", message, request_id)
+    return dialect.failure(502, "api_error", message, request_id)

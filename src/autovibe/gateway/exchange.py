@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from autovibe.gateway.body import MAX_BODY_BYTES, decoded, too_large
@@ -38,6 +38,11 @@ class Exchange:
     def header(self, name: bytes) -> str:
         """Return the first header of a lower-case name, "" when there is none."""
         return next((v.decode("latin-1") for n, v in self.headers if n == name), "")
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """The headers by lower-case name; the first of several with one name."""
+        return {n.decode("latin-1"): v.decode("latin-1") for n, v in reversed(self.headers)}
 
     async def body(self) -> bytes:
         """Read the whole body, without its content coding.

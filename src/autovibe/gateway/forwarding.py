@@ -13,7 +13,6 @@ from autovibe.gateway.dialect import Headers
 
 # What a caller may tell the provider. All else stays here: credentials, cookies, addresses.
 _PASSED: Final = frozenset({"accept", "content-type", "user-agent", "x-app"})
-_PASSED_PREFIXES: Final = ("anthropic-", "x-stainless-", "x-claude-code-")
 _NEVER: Final = frozenset({"anthropic-api-key", "anthropic-auth-token"})
 # What belongs to one connection, to the provider's account, or is written anew here.
 _DROPPED: Final = frozenset(
@@ -26,6 +25,8 @@ _DROPPED: Final = frozenset(
         "date",
         "keep-alive",
         "nel",
+        "openai-organization",
+        "openai-project",
         "proxy-authenticate",
         "report-to",
         "request-id",
@@ -37,6 +38,7 @@ _DROPPED: Final = frozenset(
         "transfer-encoding",
         "upgrade",
         "via",
+        "x-request-id",
     }
 )
 _NOTHING_SENT: Final = (
@@ -47,21 +49,28 @@ _NOTHING_SENT: Final = (
 UPSTREAM_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-def upstream_headers(given: Iterable[tuple[bytes, bytes]], key: str) -> list[tuple[str, str]]:
-    """Return the headers of a forwarded request: those that may pass, and our key."""
+def passed_headers(
+    given: Iterable[tuple[bytes, bytes]], prefixes: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """Return the headers of a request that may go to the provider; our key is not among them.
+
+    Args:
+        given: the caller's.
+        prefixes: beginnings of names that may pass beside those that always may.
+    """
     headers = [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in given
-        if _may_pass(name.decode("latin-1"))
+        if _may_pass(name.decode("latin-1"), prefixes)
     ]
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "application/json"))
     # Compressed events could not be read as they pass.
-    return [*headers, ("accept-encoding", "identity"), ("x-api-key", key)]
+    return [*headers, ("accept-encoding", "identity")]
 
 
-def _may_pass(name: str) -> bool:
-    return name in _PASSED or (name.startswith(_PASSED_PREFIXES) and name not in _NEVER)
+def _may_pass(name: str, prefixes: tuple[str, ...]) -> bool:
+    return name in _PASSED or (name.startswith(prefixes) and name not in _NEVER)
 
 
 def answer_headers(upstream: Mapping[str, str], request_id: str) -> Headers:
@@ -72,7 +81,7 @@ def answer_headers(upstream: Mapping[str, str], request_id: str) -> Headers:
         if name.lower() not in _DROPPED
     ]
     headers.append((b"request-id", request_id.encode()))
-    theirs = upstream.get("request-id")
+    theirs = upstream.get("request-id") or upstream.get("x-request-id")
     if theirs:
         headers.append((b"x-autovibe-upstream-request-id", theirs.encode("latin-1", "replace")))
     return headers

@@ -77,14 +77,14 @@ def check_request(body: Json, policy: ProviderPolicy) -> ProviderUse:
     """
     for name in _OUTSIDE:
         if body.get(name):
-            raise _never(name)
+            raise never(name)
     variant: dict[str, str] = {}
     for name, standard in _STANDARD.items():
         value = body.get(name)
         if value in standard if isinstance(value, str | None) else False:
             continue
         if name not in policy.allowed or not isinstance(value, str):
-            raise _refused(name, f"{name} {value!r}", name)
+            raise refused(name, f"{name} {value!r}", name)
         variant[name] = value
     searches, fetches = _check_tools(body.get("tools"), policy)
     unseen = _check_sources(body, policy)
@@ -104,9 +104,9 @@ def _check_tools(tools: object, policy: ProviderPolicy) -> tuple[int, int]:
             continue
         feature = next((f for prefix, f in _PROVIDER_TOOLS.items() if kind.startswith(prefix)), "")
         if not feature:
-            raise _never(where, kind)
+            raise never(where, kind)
         if feature not in policy.allowed:
-            raise _refused(where, f"the tool {kind}, which runs at the provider,", feature)
+            raise refused(where, f"the tool {kind}, which runs at the provider,", feature)
         limit = cast("Json", tool).get("max_uses")
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= _MOST_USES:
             field = f"tools[{index}].max_uses"
@@ -124,14 +124,14 @@ def _check_sources(body: Json, policy: ProviderPolicy) -> bool:
     unseen = False
     for where, block in _blocks(body):
         if block.get("type") == "container_upload":
-            raise _never(where, "container_upload")
+            raise never(where, "container_upload")
         source = block.get("source")
         kind = cast("Json", source).get("type") if isinstance(source, Mapping) else None
         if kind not in {"url", "file"}:
             continue
         feature = f"{kind}_sources"
         if feature not in policy.allowed:
-            raise _refused(f"{where}.source", f"a source of type {kind}", feature)
+            raise refused(f"{where}.source", f"a source of type {kind}", feature)
         unseen = True
     return unseen
 
@@ -158,11 +158,17 @@ def _content(where: str, content: object) -> Iterator[tuple[str, Json]]:
             yield from _content(f"{place}.source.content", cast("Json", source).get("content"))
 
 
+def objects(value: object) -> list[Json]:
+    """Return the objects in a list, nothing when it is none."""
+    return [cast("Json", item) for item in _list(value) if isinstance(item, Mapping)]
+
+
 def _list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
-def _refused(field: str, what: str, feature: str) -> RequestRefusedError:
+def refused(field: str, what: str, feature: str) -> RequestRefusedError:
+    """Return the error for what a project may allow."""
     return RequestRefusedError(
         field,
         f"{field}: {what} is not allowed in this project. Leave it out, or let the project's owner "
@@ -170,7 +176,8 @@ def _refused(field: str, what: str, feature: str) -> RequestRefusedError:
     )
 
 
-def _never(field: str, what: str = "") -> RequestRefusedError:
+def never(field: str, what: str = "") -> RequestRefusedError:
+    """Return the error for what no project can allow."""
     name = f"{what} " if what else ""
     return RequestRefusedError(
         field,

@@ -13,6 +13,52 @@ _UNINTERESTING: Final = (b"event: content_block", b"event: ping", b"event:conten
 _LONGEST_EVENT: Final = 16 * 1024 * 1024
 
 
+class EventSplitter:
+    """Cuts a stream into its server-sent events, however its bytes come."""
+
+    def __init__(self) -> None:
+        """Begin before the first event."""
+        self.rest = b""
+        self.lost = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the events that are complete now, each with the empty line that ends it.
+
+        An event that is longer than any real one makes it give up: `lost`, `rest` is empty then.
+        """
+        if self.lost:
+            return []
+        searched = max(0, len(self.rest) - 3)
+        text = self.rest + chunk
+        found: list[bytes] = []
+        start = 0
+        while True:
+            end = _SEPARATOR.search(text, max(start, searched))
+            if end is None:
+                break
+            found.append(text[start : end.end()])
+            start = end.end()
+        self.rest = text[start:]
+        if len(self.rest) > _LONGEST_EVENT:
+            self.rest, self.lost = b"", True
+        return found
+
+
+def event_data(event: bytes) -> bytes:
+    """Return the data of an event, `b""` when it has none."""
+    lines = [line for line in _LINE.split(event) if line.startswith(b"data:")]
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines)
+
+
+def json_object(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in some data, `None` when it is none."""
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
 class AnthropicUsage:
     """What is known of one answer's usage.
 
@@ -30,55 +76,37 @@ class AnthropicUsage:
         self.stopped = False
         self.failed = False
         self.cleared_input_tokens = 0
-        self._rest = b""
-        self._lost = False
+        self._events = EventSplitter()
 
     @property
     def input_known(self) -> bool:
         """Whether the provider has told its count of the input."""
         return "input_tokens" in self.usage
 
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, cut anywhere."""
-        if self._lost:
-            return
-        searched = max(0, len(self._rest) - 3)
-        text = self._rest + chunk
-        start = 0
-        while True:
-            end = _SEPARATOR.search(text, max(start, searched))
-            if end is None:
-                break
-            self._event(text[start : end.start()])
-            start = end.end()
-        self._rest = text[start:]
-        if len(self._rest) > _LONGEST_EVENT:
-            self._rest, self._lost = b"", True
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes, cut anywhere; all of them are passed on."""
+        for event in self._events.feed(chunk):
+            self._event(event)
+        return chunk
+
+    def ended(self) -> bytes:
+        """Take note that the stream has ended; nothing was held back."""
+        return b""
 
     def whole(self, body: bytes) -> None:
         """Take an answer that was not streamed."""
-        try:
-            message = json.loads(body)
-        except (ValueError, RecursionError):
-            return
-        if isinstance(message, dict):
-            self._start(cast("dict[str, Any]", message))
+        message = json_object(body)
+        if message is not None:
+            self._start(message)
             self.final = self.stopped = self.input_known
-            self._edits(cast("dict[str, Any]", message))
+            self._edits(message)
 
     def _event(self, event: bytes) -> None:
         if event.startswith(_UNINTERESTING):
             return
-        lines = [line for line in _LINE.split(event) if line.startswith(b"data:")]
-        if not lines:
+        values = json_object(event_data(event))
+        if values is None:
             return
-        try:
-            data = json.loads(b"\n".join(line[5:].removeprefix(b" ") for line in lines))
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(data, dict):
-            return
-        values = cast("dict[str, Any]", data)
         match values.get("type"):
             case "message_start":
                 if isinstance(values.get("message"), dict):

@@ -106,7 +106,7 @@ class PriceBook:
         """Return the prices of a model.
 
         Args:
-            provider: `anthropic`.
+            provider: as the catalogue names it: `anthropic`, `openai`, `google`.
             model: as the request names it.
             at: when the call is made; prices change by date.
             variant: what the request asks for beside the standard, such as `{"speed": "fast"}`.
@@ -214,6 +214,9 @@ def _names_exactly(match: types.MatchLogic, model: str) -> bool:
     """
     if isinstance(match, types.ClauseOr):
         return any(_names_exactly(part, model) for part in match.or_)
+    if isinstance(match, types.ClauseAnd):
+        # One part names the model, the others leave out its relatives ("...-tts").
+        return match.is_match(model) and any(_names_exactly(part, model) for part in match.and_)
     if isinstance(match, types.ClauseStartsWith):
         start = match.starts_with.lower()
         rest = model[len(start) :]
