@@ -94,7 +94,7 @@ async def test_two_who_make_the_same_partition_do_not_collide(pg: Database) -> N
     assert sorted(made) == [False] * 5 + [True]
 
 
-@pytest.mark.req("S0-33", "S0-81")
+@pytest.mark.req("S0-33", "S0-81", "S2-14")
 async def test_a_range_of_time_reads_its_partitions_only(pg: Database) -> None:
     for month in range(1, 13):
         await make(pg, date(2026, month, 1))
@@ -177,7 +177,7 @@ async def test_whoever_listens_is_told_of_a_pending_checkpoint(pg: Database) -> 
     assert datetime.fromisoformat(told["created_at"]) == made.created_at
 
 
-@pytest.mark.req("S0-110", "S0-111")
+@pytest.mark.req("S0-110", "S0-111", "S1-76", "S2-14")
 async def test_performance_of_machines_leaves_out_hubs_and_divides_by_nothing(
     db: Database,
 ) -> None:
@@ -217,10 +217,20 @@ async def test_performance_of_machines_leaves_out_hubs_and_divides_by_nothing(
     assert found == [("aider", 3, 15, 1, Decimal(50)), ("claude_code", 1, None, 0, None)]
     other = await run(
         db,
-        "SELECT machine_type, successful_machines, success_rate_percent"
+        "SELECT machine_type, total_machines, avg_runtime_minutes, successful_machines,"
+        " success_rate_percent, avg_money_cost, avg_api_calls, avg_checkpoints_created"
         " FROM machine_performance_metrics ORDER BY machine_type",
     )
-    assert [(row[0], row[1], Decimal(row[2]) / scale) for row in other] == [
-        ("aider", 1, Decimal("33.33")),
-        ("claude_code", 0, Decimal(0)),
+    whole = 1 if db.dialect.name == "postgresql" else 1_000_000
+    told = [
+        (
+            *row[:4],
+            Decimal(row[4]) / scale,
+            *(None if n is None else Decimal(n) / whole for n in row[5:]),
+        )
+        for row in other
+    ]
+    assert told == [
+        ("aider", 3, 15, 1, Decimal("33.33"), 1, 2, 2),
+        ("claude_code", 1, None, 0, 0, None, None, 2),
     ]

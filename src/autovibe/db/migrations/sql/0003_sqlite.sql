@@ -115,12 +115,20 @@ SELECT machine_type, count(*) AS total_machines,
        CAST(round(10000.0 * count(*) FILTER (WHERE status = 'terminated' AND error_message IS NULL)
            / nullif(count(*) FILTER (WHERE status = 'terminated'), 0)) AS INTEGER)
            AS success_rate_percent,
-       CAST(round(1000000 * avg(CAST(json_extract(resource_usage, '$.money') AS REAL))) AS INTEGER)
+       CAST(round(1000000 * avg(CASE
+               WHEN money GLOB '[0-9]*' AND money NOT GLOB '*[^0-9.]*' AND money NOT GLOB '*.*.*'
+                   AND money NOT GLOB '*.' THEN CAST(money AS REAL) END)) AS INTEGER)
            AS avg_money_cost,
-       CAST(round(1000000 * avg(CAST(json_extract(resource_usage, '$.api_calls') AS INTEGER))) AS INTEGER)
+       CAST(round(1000000 * avg(CASE
+               WHEN api_calls GLOB '[0-9]*' AND api_calls NOT GLOB '*[^0-9]*'
+                   THEN CAST(api_calls AS INTEGER) END)) AS INTEGER)
            AS avg_api_calls,
        CAST(round(1000000 * avg(checkpoint_count)) AS INTEGER) AS avg_checkpoints_created
-FROM intelligent_machines
+FROM (
+    SELECT *, CAST(json_extract(resource_usage, '$.money') AS TEXT) AS money,
+           CAST(json_extract(resource_usage, '$.api_calls') AS TEXT) AS api_calls
+    FROM intelligent_machines
+)
 WHERE spawned_at >= date('now', '-30 days') AND machine_type <> 'hub'
 GROUP BY machine_type
 
