@@ -118,12 +118,14 @@ async def test_ensuring_twice_changes_nothing(empty_database_url: str) -> None:
     assert await ensure(empty_database_url) == HEAD
 
 
+@pytest.mark.req("S2-08")
 async def test_processes_that_start_together_make_one_schema(empty_database_url: str) -> None:
     found = await asyncio.gather(*(ensure(empty_database_url) for _ in range(4)))
     assert min(found) == ""
     assert await ensure(empty_database_url) == HEAD
 
 
+@pytest.mark.req("S2-08")
 async def test_a_database_of_a_newer_version_is_refused_and_untouched(
     empty_database_url: str,
 ) -> None:

@@ -95,7 +95,7 @@ CASCADES = {
 }
 
 
-@pytest.mark.req("S0-10")
+@pytest.mark.req("S0-10", "S2-13")
 def test_every_foreign_key_has_its_decided_on_delete() -> None:
     found = {
         (table.name, key.parent.name): (key.column.table.name, key.ondelete)
@@ -105,7 +105,7 @@ def test_every_foreign_key_has_its_decided_on_delete() -> None:
     assert found == CASCADES
 
 
-@pytest.mark.req("S0-38", "S0-41", "S0-50")
+@pytest.mark.req("S0-17", "S0-38", "S0-41", "S0-50")
 def test_soft_references_have_no_foreign_key() -> None:
     for table, column in (
         ("projects", "initial_checkpoint_id"),
@@ -154,6 +154,7 @@ def test_every_rule_and_index_has_a_name_of_its_own() -> None:
     assert max(map(len, names)) <= 63
 
 
+@pytest.mark.req("S2-11")
 def test_mutable_tables_have_both_times_and_columns_with_defaults_are_not_null() -> None:
     for table in TABLES.values():
         if "updated_at" in table.c:

@@ -6,9 +6,11 @@ checkpoint_count, creating_machine_id, creation_context, billing_period_start.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -450,3 +452,11 @@ async def test_each_type_of_machine_has_one_row_of_performance(databases: TestDa
     found = await indexes_of(database, "mv_machine_performance")
     assert found == {"idx_mv_machine_performance": "UNIQUE (machine_type)"}
     await database.close()
+
+
+@pytest.mark.req("S1-87")
+def test_the_runbook_brings_back_what_matters_most_first() -> None:
+    page = Path(__file__).parents[2] / "docs/guides/backup-and-restore.md"
+    table = page.read_text().partition("Priority on the way back")[2]
+    rows = re.findall(r"^\| (\w+) \| ", table, re.MULTILINE)
+    assert rows[1:6] == ["projects", "checkpoints", "machines", "usage", "hubs"]

@@ -217,6 +217,7 @@ def test_every_table_has_a_message_or_a_reason_to_have_none() -> None:
     assert set(MESSAGES) | set(PRIVATE_TABLES) == set(TABLES)
 
 
+@pytest.mark.req("S2-01", "S2-11")
 @pytest.mark.parametrize("table", sorted(MESSAGES))
 def test_every_column_is_in_its_message_or_private(table: str) -> None:
     fields = set(MESSAGES[table].DESCRIPTOR.fields_by_name)
@@ -239,6 +240,7 @@ def test_every_json_column_says_what_it_holds() -> None:
     assert there == set(JSON_COLUMNS)
 
 
+@pytest.mark.req("S2-05")
 @pytest.mark.parametrize(("table", "column"), sorted(JSON_COLUMNS))
 def test_every_json_column_checks_what_it_says(table: str, column: str) -> None:
     kind = TABLES[table].c[column].type
@@ -251,6 +253,7 @@ def test_every_json_column_checks_what_it_says(table: str, column: str) -> None:
         assert (kind.holds, kind.many) == (said, False)
 
 
+@pytest.mark.req("S2-05")
 async def test_what_operations_write_into_json_columns_is_what_they_say(tmp_path: Path) -> None:
     async with composed(tmp_path) as world:
         await walk(Walk(world.local, world.local, world.plane, tmp_path))

@@ -106,7 +106,7 @@ def test_a_climb_along_jumps_takes_a_logarithmic_number_of_steps():
     assert worst <= 3 * math.log2(300)
 
 
-@pytest.mark.req("S0-53")
+@pytest.mark.req("S0-29", "S0-53")
 async def test_a_checkpoint_is_verified_only_with_its_parent_and_counts_for_its_machine(
     plane: Plane,
 ):

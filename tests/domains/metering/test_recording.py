@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ledger_desk import NOON, LedgerDesk
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from autovibe.db.errors import CheckViolationError, RuleViolationError
 from autovibe.domains.metering.errors import BudgetExceededError, BudgetUnitMismatchError
@@ -166,6 +166,59 @@ async def test_budgets_of_a_task_and_of_those_above_it_count_its_usage(desk: Led
 async def test_an_amount_that_is_none_is_refused(desk: LedgerDesk, amount: str) -> None:
     with pytest.raises(InvalidArgumentError):
         await record(desk, sample(desk, amount))
+
+
+@pytest.mark.req("S0-84")
+async def test_a_batch_of_usage_is_one_statement(desk: LedgerDesk) -> None:
+    batch = [sample(desk, f"{number}.25") for number in range(1, 101)]
+    if desk.db.dialect.name == "postgresql":
+        ran = await fired_by(desk, batch)
+    else:
+        ran = await sent_by(desk, batch)
+    assert ran == 1
+    assert await desk.used_by_rows("time") == Decimal(5050 + 25)
+
+
+async def fired_by(desk: LedgerDesk, batch: list[Any]) -> int:
+    """Let PostgreSQL itself count the statements that insert usage: COPY passes every hook by."""
+    table = "CREATE TABLE fired (at timestamptz DEFAULT now())"
+    function = (
+        "CREATE FUNCTION note_fired() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO fired DEFAULT VALUES; RETURN NULL; END'"
+    )
+    trigger = (
+        "CREATE TRIGGER note_fired AFTER INSERT ON resource_usage"
+        " FOR EACH STATEMENT EXECUTE FUNCTION note_fired()"
+    )
+    for statement in (table, function, trigger):
+        async with desk.db.write() as tx:
+            await tx.session.execute(text(statement))
+    try:
+        assert await record(desk, *batch) == len(batch)
+        async with desk.db.read() as tx:
+            return int(await tx.session.scalar(text("SELECT count(*) FROM fired")) or 0)
+    finally:
+        async with desk.db.write() as tx:
+            await tx.session.execute(text("DROP FUNCTION note_fired() CASCADE"))
+            await tx.session.execute(text("DROP TABLE fired"))
+
+
+async def sent_by(desk: LedgerDesk, batch: list[Any]) -> int:
+    """Count what is sent to the driver to insert usage."""
+    async with desk.db.write() as tx:
+        engine = (await tx.session.connection()).sync_connection.engine  # pyright: ignore[reportOptionalMemberAccess]  # it is open
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO resource_usage "):
+            sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert await record(desk, *batch) == len(batch)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return len(sent)
 
 
 async def test_a_row_of_nothing_is_refused_by_the_database_too(desk: LedgerDesk) -> None:

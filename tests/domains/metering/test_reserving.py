@@ -23,6 +23,7 @@ async def test_a_call_without_any_money_budget_is_refused(desk: LedgerDesk) -> N
     assert await desk.amounts() == [("5.00", "0.00", "0.00")]
 
 
+@pytest.mark.req("S1-42")
 async def test_a_call_that_fits_is_held_in_every_period_of_project_and_task(
     desk: LedgerDesk,
 ) -> None:

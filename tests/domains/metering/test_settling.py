@@ -6,12 +6,14 @@ import json
 import uuid
 from datetime import UTC, datetime
 
+import pytest
 from ledger_desk import HandClock, LedgerDesk
 
 from autovibe.kernel.protoconv import struct
 from autovibe.v1 import metering_pb2
 
 
+@pytest.mark.req("S1-42")
 async def test_a_settled_call_moves_its_true_cost_from_reserved_to_used(desk: LedgerDesk) -> None:
     await desk.budget("2")
     call = await desk.hold("1.5")
@@ -22,6 +24,7 @@ async def test_a_settled_call_moves_its_true_cost_from_reserved_to_used(desk: Le
     assert await desk.amounts() == [("2.00", "0.021001", "0.00")]
 
 
+@pytest.mark.req("S0-77", "S0-78", "S1-35", "S1-36")
 async def test_the_usage_row_holds_all_that_is_needed_to_price_the_call_again(
     desk: LedgerDesk,
 ) -> None:
@@ -65,6 +68,7 @@ async def test_the_usage_row_holds_all_that_is_needed_to_price_the_call_again(
     assert not (await desk.usage(task_id=str(uuid.uuid4()))).lines
 
 
+@pytest.mark.req("S1-42")
 async def test_a_released_call_costs_nothing(desk: LedgerDesk) -> None:
     await desk.budget("2")
     await desk.budget("9", "api_calls")
