@@ -20,6 +20,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "interrupted": ({"interrupted": True}, "paused", "INTERRUPTED"),
     "timed out": ({"timed_out_after_s": 60}, "timeout", "TASK_TIMED_OUT"),
     "checkpoint failed": ({"checkpoint_error": "disk full"}, "failed", "CHECKPOINT_FAILED"),
+    "exhausted": ({"exhaustion": "no time left"}, "paused", "BUDGET_EXHAUSTED"),
     "refused": (
         {"refusal": ("BUDGET_EXHAUSTED", "no money left"), "agent": FAILED},
         "paused",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from google.protobuf import struct_pb2
 
 from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentOutcome, AgentRequest
 from autovibe.domains.machines.driver import (
@@ -19,6 +21,7 @@ from autovibe.domains.machines.driver import (
     MachineSpec,
 )
 from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
+from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
@@ -26,6 +29,7 @@ from autovibe.kernel.ids import new_id
 from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
 from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
 from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import CheckpointStore, StatCache
@@ -56,6 +60,9 @@ class Surroundings:
     instance_id: str
     machines_path: Path
     limits: Limits
+    checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
+    count_missed: Callable[[int], None] = lambda _: None
+    """Hears of changes that no event had told (see `Checkpointer`)."""
 
 
 @dataclass
@@ -67,6 +74,7 @@ class Execution:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _lease_lost: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     async def run(self) -> None:
         """Do the order. Whatever happens, the order is finished or its lease is lost."""
@@ -93,6 +101,11 @@ class Execution:
         around, context = self.around, self.order.payload.context
         adapter = around.adapters[context.agent]
         driver = around.drivers[context.isolation]
+        exhaustion = await find_exhaustion(around.metering, self.order.execution.id)
+        if exhaustion:
+            ending = Ending("paused", "BUDGET_EXHAUSTED", exhaustion)
+            await self._finish(log, ending, None, None)
+            return
         machine_id = str(new_id())
         workplace = Workplace(around.machines_path / machine_id)
         log.write(
@@ -121,6 +134,7 @@ class Execution:
                 await self._machine_row(machine_id, status="terminated")
             raise
         finally:
+            await self._closing.aclose()
             if kept:
                 log.write("notice", f"The machine's files are kept in {workplace.root}.")
             else:
@@ -142,7 +156,10 @@ class Execution:
             )
         )
         cache = StatCache()
-        await asyncio.to_thread(workplace.prepare, self.around.store, base.manifest_root, cache)
+        store, settings = self.around.store, self.around.checkpoint_settings
+        await asyncio.to_thread(workplace.prepare, store, base.manifest_root, cache)
+        tree = await asyncio.to_thread(workplace.track, store, cache, settings)
+        self._closing.push_async_callback(asyncio.to_thread, tree.close)
         session_id = self.order.payload.session_id
         resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
         if not resume:
@@ -152,9 +169,11 @@ class Execution:
             self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
         )
         machine = await driver.spawn(self._spec(machine_id, workplace, launch))
+        sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
+        sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
         checkpointer = Checkpointer(
-            store=self.around.store,
+            store=store,
             checkpoints=self.around.checkpoints,
             machine=machine,
             adapter=adapter,
@@ -162,8 +181,10 @@ class Execution:
             clock=self.around.clock,
             scope=self._scope(machine, driver, workplace, session_id),
             position=Position(base.id, base.manifest_root),
-            cache=cache,
+            tree=tree,
+            count_missed=self.around.count_missed,
         )
+        self._closing.push_async_callback(checkpointer.settled)
         task = self.order.task
         reporter = CallReporter(checkpointer, self.around.metering, log, task.project_id, task.id)
         gateway: OpenGateway | None = None
@@ -174,6 +195,7 @@ class Execution:
             gateway = await self.around.gateways(
                 self._caller(machine_id, key), machine.listener, reporter
             )
+            sampler.begin(gateway)
             await self._machine_row(machine_id, status="working")
             log.write(
                 "state",
@@ -183,13 +205,14 @@ class Execution:
                 isolation=driver.name,
                 enforced=[f"{name}: {how}" for name, how in machine.enforced.items()],
             )
-            yield _Desk(machine, adapter, checkpointer, reporter, workplace)
+            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler)
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
             await machine.stop(_STOP_GRACE_S)
             if gateway is not None:
                 await gateway.close()
+            await sampler.finish()
             await machine.destroy()
 
     def _request(
@@ -264,6 +287,7 @@ class Execution:
             asyncio.create_task(self._lease_lost.wait(), name="lease-lost"),
             asyncio.create_task(desk.checkpointer.failed.wait(), name="checkpoint-failed"),
             asyncio.create_task(self._refused_for_good(desk), name="refused"),
+            asyncio.create_task(desk.sampler.exhausted.wait(), name="exhausted"),
             asyncio.create_task(self._deadline(timed_out), name="deadline"),
         ]
         output = asyncio.create_task(follow(), name="agent-output")
@@ -287,6 +311,7 @@ class Execution:
             interrupted=self.interrupted.is_set(),
             timed_out_after_s=self.order.timeout_s if timed_out.is_set() else None,
             refusal=desk.reporter.refusal,
+            exhaustion=None if desk.ended_by_itself else desk.sampler.exhaustion or None,
             lease_lost=self._lease_lost.is_set(),
             checkpoint_error=desk.checkpointer.error,
         )
@@ -327,6 +352,7 @@ class Execution:
             machine_id,
             status="terminated",
             error_message=ending.message if ending.outcome == "failed" else "",
+            resource_usage=await machine_totals(self.around.metering, self.order, usage),
         )
         metrics = work_pb2.ExecutionMetrics(
             checkpoints=desk.checkpointer.count,
@@ -438,6 +464,7 @@ class Execution:
         vm_id: str = "",
         pid: int = 0,
         error_message: str = "",
+        resource_usage: struct_pb2.Struct | None = None,
     ) -> None:
         await self.around.machines.update_machine(
             machines_pb2.UpdateMachineRequest(
@@ -446,6 +473,7 @@ class Execution:
                 vm_id=vm_id,
                 pid=pid,
                 error_message=error_message,
+                resource_usage=resource_usage,
             )
         )
 
@@ -476,5 +504,6 @@ class _Desk:
     checkpointer: Checkpointer
     reporter: CallReporter
     workplace: Workplace
+    sampler: UsageSampler
     outcome: AgentOutcome = _ENDED_EARLY
     ended_by_itself: bool = False

@@ -16,7 +16,8 @@ Outcome = Literal["completed", "failed", "timeout", "paused"]
 class Facts:
     """What is known when the machine has stopped.
 
-    `refusal` is the ledger's reason and message of a call that it refused last. Text that the
+    `refusal` is the ledger's reason and message of a call that it refused last. `exhaustion` says
+    which sampled budget was used up, if the machine was stopped for that. Text that the
     agent printed is no fact: success is its own final event, the ledger and the exit together.
     """
 
@@ -25,6 +26,7 @@ class Facts:
     interrupted: bool = False
     timed_out_after_s: int | None = None
     refusal: tuple[str, str] | None = None
+    exhaustion: str | None = None
     lease_lost: bool = False
     checkpoint_error: str | None = None
 
@@ -70,6 +72,12 @@ def _checkpoint_failed(facts: Facts) -> Ending | None:
     return Ending("failed", "CHECKPOINT_FAILED", facts.checkpoint_error)
 
 
+def _exhausted(facts: Facts) -> Ending | None:
+    if facts.exhaustion is None:
+        return None
+    return Ending("paused", "BUDGET_EXHAUSTED", facts.exhaustion)
+
+
 def _refused(facts: Facts) -> Ending | None:
     if facts.refusal is None or (facts.agent.finished and not facts.agent.is_error):
         return None
@@ -112,6 +120,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _interrupted,
     _timed_out,
     _checkpoint_failed,
+    _exhausted,
     _refused,
     _over_limit,
     _succeeded,
