@@ -227,7 +227,13 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    "point", ["archive_written", "archive_kept", "archive_slice_deleted", "archive_slice_deleted:2"]
+    "point",
+    [
+        pytest.param("archive_written", marks=pytest.mark.long),
+        "archive_kept",
+        pytest.param("archive_slice_deleted", marks=pytest.mark.long),
+        "archive_slice_deleted:2",
+    ],
 )
 async def test_killed_in_the_middle_no_line_is_lost_and_the_next_run_ends_the_work(
     plane: Plane, database_url: str, tmp_path: Path, point: str
