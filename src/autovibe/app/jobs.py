@@ -18,6 +18,7 @@ from autovibe.domains.metering import (
     create_partitions,
     refresh_nothing,
     reset_budgets,
+    sample_storage,
 )
 from autovibe.domains.work.upkeep import (
     expire_orders,
@@ -55,6 +56,7 @@ def maintenance_service(
             "time-out-executions": time_out_executions,
             "mark-workers-offline": mark_workers_offline,
             "reset-budgets": reset_budgets,
+            "sample-storage": sample_storage,
             "seal-audit": seal_audit,
             "refresh-project-summary": refresh_nothing,
             "refresh-machine-performance": refresh_nothing,

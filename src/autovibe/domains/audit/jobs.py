@@ -54,6 +54,7 @@ JOBS: Final = (
     Job("mark-workers-offline", _EVERY_MINUTE, cheap=True),
     Job("verify-checkpoints", _EVERY_MINUTE, JobKind.CONTINUOUS),
     Job("reset-budgets", "0 0 * * *", cheap=True),
+    Job("sample-storage", "15 * * * *", cheap=True),
     Job("seal-audit", "*/10 * * * *", cheap=True),
     Job(
         "refresh-project-summary",

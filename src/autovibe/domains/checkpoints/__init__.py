@@ -11,7 +11,12 @@ from autovibe.domains.checkpoints.recording import (
     get_readable_root,
     newest_consistent,
 )
-from autovibe.domains.checkpoints.repository import PathVersion, count_of_machines, path_history
+from autovibe.domains.checkpoints.repository import (
+    PathVersion,
+    count_of_machines,
+    path_history,
+    stored_bytes_of_projects,
+)
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 from autovibe.domains.checkpoints.thinning import DropPrunedReferences, ThinCheckpoints
 from autovibe.domains.checkpoints.verifying import VerificationQueue
@@ -35,4 +40,5 @@ __all__ = [
     "manifest_of",
     "newest_consistent",
     "path_history",
+    "stored_bytes_of_projects",
 ]

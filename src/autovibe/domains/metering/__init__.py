@@ -21,6 +21,7 @@ from autovibe.domains.metering.errors import (
 from autovibe.domains.metering.observer import ArrivedCall, CallObserver
 from autovibe.domains.metering.prices import ModelPrices, PriceBook
 from autovibe.domains.metering.service import MeteringService
+from autovibe.domains.metering.storage import sample_storage
 from autovibe.domains.metering.terms import (
     Bounds,
     UnpriceableUsageError,
@@ -69,6 +70,7 @@ __all__ = [
     "pinned_prices",
     "refresh_nothing",
     "reset_budgets",
+    "sample_storage",
     "set_task_budget",
     "spend_of_task",
     "worst_case",

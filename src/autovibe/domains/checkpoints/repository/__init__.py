@@ -21,6 +21,7 @@ from autovibe.domains.checkpoints.repository.rows import (
     tree_of,
 )
 from autovibe.domains.checkpoints.repository.running import RunningMachine, running_machines
+from autovibe.domains.checkpoints.repository.upkeep import stored_bytes_of_projects
 
 __all__ = [
     "Node",
@@ -41,5 +42,6 @@ __all__ = [
     "path_between",
     "path_history",
     "running_machines",
+    "stored_bytes_of_projects",
     "tree_of",
 ]

@@ -147,3 +147,14 @@ def _expendable() -> tuple[Any, ...]:
         Checkpoint.id.not_in(named),
         machine.is_(None) | machine.not_in(open_machines),
     )
+
+
+async def stored_bytes_of_projects(tx: ReadTx) -> dict[uuid.UUID, int]:
+    """Return how many bytes the checkpoints of each project keep in the store, thinned ones not."""
+    query = (
+        select(Checkpoint.project_id, func.sum(Checkpoint.stored_bytes).label("stored"))
+        .where(Checkpoint.pruned_at.is_(None), Checkpoint.stored_bytes > 0)
+        .group_by(Checkpoint.project_id)
+    )
+    found = await tx.session.execute(query)
+    return {row.project_id: int(row.stored) for row in found if row.project_id is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from sqlalchemy import Table, Uuid, column, delete, func, insert, select, table, text
 
@@ -13,10 +13,51 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.metering.models import ResourceUsage
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
+_PROJECTS: Final = table("projects", column("id", Uuid()))
 # The log of jobs is the audit domain's, which is above this one.
 _LOG: Final = table(
     "maintenance_log", column("id", Uuid()), column("operation"), column("affected_rows")
 )
+
+
+class NewestSample(NamedTuple):
+    """When a project was sampled last, and what was left for the next sample."""
+
+    recorded_at: datetime
+    carried: str
+
+
+async def newest_samples(
+    tx: ReadTx, project_ids: Collection[uuid.UUID], subtype: str
+) -> dict[uuid.UUID, NewestSample]:
+    """Return the newest sample of storage of each project that has one.
+
+    Each is looked for from the project's newest row on, over no more than one period of sampling.
+    """
+    newest = {
+        name: (
+            select(value)
+            .where(
+                ResourceUsage.project_id == _PROJECTS.c.id,
+                ResourceUsage.resource_type == "storage",
+                ResourceUsage.resource_subtype == subtype,
+            )
+            .order_by(ResourceUsage.recorded_at.desc())
+            .limit(1)
+            .scalar_subquery()
+            .label(name)
+        )
+        for name, value in (
+            ("recorded_at", ResourceUsage.recorded_at),
+            ("carried", ResourceUsage.metadata_["carried"].as_string()),
+        )
+    }
+    query = select(_PROJECTS.c.id, *newest.values()).where(_PROJECTS.c.id.in_(project_ids))
+    return {
+        row.id: NewestSample(row.recorded_at, row.carried or "")
+        for row in await tx.session.execute(query)
+        if row.recorded_at is not None
+    }
 
 
 async def count_usage(tx: ReadTx, before: datetime) -> int:
