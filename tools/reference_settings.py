@@ -10,7 +10,12 @@ from typing import Final
 
 from repository import ROOT
 
-from autovibe.kernel import database_settings, maintenance_settings, settings
+from autovibe.kernel import (
+    checkpoint_settings,
+    database_settings,
+    maintenance_settings,
+    settings,
+)
 
 SOURCE: Final = ROOT / "src/autovibe/kernel/settings.py"
 HEAD: Final = """# Settings
@@ -116,6 +121,24 @@ CACHE: Final = (
     ),
     ("max_entries", "max_entries", "Entries of the cache in memory."),
 )
+CHECKPOINTS: Final = (
+    (
+        "audit_every",
+        "audit_every",
+        (
+            "Every so many checkpoints of a machine all files are looked at, whatever the kernel "
+            "reported; 0: only in the last one, which always is."
+        ),
+    ),
+    (
+        "detection",
+        "detection",
+        (
+            "How changes are found between: `inotify`, `fanotify` (needs root), `walk` (look at "
+            "every file), or `auto`, the first of these that the kernel gives."
+        ),
+    ),
+)
 MAINTENANCE: Final = (
     ("logs_days", "logs_days", "Days for which logs of executions are kept; 0: for ever."),
     ("executions_days", "executions_days", "Days for which ended executions are kept."),
@@ -164,6 +187,7 @@ def page() -> str:
     for section, rows, kind in (
         ("database", DATABASE, database_settings.DatabaseSettings),
         ("cache", CACHE, database_settings.CacheSettings),
+        ("checkpoints", CHECKPOINTS, checkpoint_settings.CheckpointSettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
     ):
         own = {field.name: field for field in dataclasses.fields(kind)}
@@ -204,7 +228,9 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
         LookupError: something is missing on the page.
     """
     missing = (
-        fields - {name for name, *_ in ROWS} - {"upstreams", "database", "cache", "maintenance"}
+        fields
+        - {name for name, *_ in ROWS}
+        - {"upstreams", "database", "cache", "checkpoints", "maintenance"}
     )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from plane import Plane, make_repository, write_files
 from autovibe.agents.shell import ShellAdapter
 from autovibe.db.errors import DatabaseUnavailableError
 from autovibe.domains.machines.driver import Machine
+from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.protoconv import from_struct
 from autovibe.runtime import checkpointer as module
 from autovibe.runtime.checkpointer import Checkpointer, Position, Scope
@@ -24,6 +26,8 @@ from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import Snapshot, StatCache, Store
 from autovibe.store.errors import StoreFullError
+from autovibe.store.tracking import InotifyTracker
+from autovibe.store.tracking.directories import Event
 from autovibe.v1 import checkpoints_pb2, services, work_pb2
 
 
@@ -35,6 +39,7 @@ class TellingMachine:
     frozen: bool = False
     freeze_fault: Exception | None = None
     thaw_fault: Exception | None = None
+    processes: list[int] = field(default_factory=list)
 
     async def freeze(self) -> None:
         assert not self.frozen
@@ -42,6 +47,10 @@ class TellingMachine:
         self.told.append("freeze")
         if self.freeze_fault:
             raise self.freeze_fault
+
+    def process_ids(self) -> list[int]:
+        assert self.frozen
+        return self.processes
 
     async def thaw(self) -> None:
         self.frozen = False
@@ -67,7 +76,9 @@ class SlowStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    def snapshot(self, roots: Any, *, on_read: Callable[[], None], **options: Any) -> Snapshot:
+    def snapshot(
+        self, roots: Any, *, on_read: Callable[[], None] | None, **options: Any
+    ) -> Snapshot:
         self.inside += 1
         assert self.inside == 1, "two snapshots at once"
         self.snapshots += 1
@@ -79,7 +90,8 @@ class SlowStore:
             def read() -> None:
                 self.frozen_at_read.append(self.machine.frozen)
                 self.told.append("read")
-                on_read()
+                if on_read is not None:
+                    on_read()
 
             snapshot = self.store.snapshot(roots, on_read=read, **options)
             assert self.may_end.wait(60)
@@ -157,6 +169,7 @@ async def _open(plane: Plane, tmp_path: Path) -> Desk:
     store.may_end.set()
     agent = Transcript()
     log = ExecutionLog(plane.services.work, order.execution.id, order.lease_generation, plane.clock)
+    tree = workplace.track(cast("Store", store), cache, CheckpointSettings())
     checkpointer = Checkpointer(
         store=cast("Store", store),
         checkpoints=plane.services.checkpoints,
@@ -176,7 +189,7 @@ async def _open(plane: Plane, tmp_path: Path) -> Desk:
             home=workplace.home,
         ),
         position=Position(base.id, base.manifest_root),
-        cache=cache,
+        tree=tree,
     )
     return Desk(plane, order, base, checkpointer, machine, store, agent, told)
 
@@ -187,7 +200,12 @@ async def desk(one_plane: Plane, tmp_path: Path) -> AsyncGenerator[Desk, None]:
     yield desk
     desk.store.may_read.set()
     desk.store.may_end.set()
-    await desk.settle()
+    await _close(desk)
+
+
+async def _close(desk: Desk) -> None:
+    await desk.checkpointer.settled()
+    desk.checkpointer.tree.close()
     await desk.checkpointer.log.close()
 
 
@@ -205,7 +223,7 @@ async def test_checkpoints_form_a_chain_that_holds_every_file_and_is_verified(
     await desk.settle()
     write_files(desk.workspace, {"b.txt": "new\n"})
     final = await cp.final()
-    await cp.log.close()
+    await _close(desk)
 
     first, second, last = await desk.made()
     assert [c.checkpoint_type for c in (first, second, last)] == ["automatic", "automatic", "final"]
@@ -428,4 +446,70 @@ async def test_what_the_store_could_not_capture_is_written_down(desk: Desk):
     await desk.checkpointer.before_response([])
     await desk.settle()
     (made,) = await desk.made()
-    assert from_struct(made.metadata) == {"special": ["workspace/pipe"]}
+    assert from_struct(made.metadata) == {
+        "special": ["workspace/pipe"],
+        "detection": {"method": "walk", "audited": True},
+    }
+
+
+async def test_checkpoints_say_how_changes_were_found_and_the_last_looks_at_everything(desk: Desk):
+    cp = desk.checkpointer
+    told = cp.tree.detection
+    for number in range(3):
+        write_files(desk.workspace, {"a.txt": f"{number}\n"})
+        await cp.before_response([])
+        await desk.settle()
+    await cp.final()
+    first, *middle, last = [c.detection for c in await desk.made()]
+    assert (first.method, first.audited) == ("walk", True)  # nothing was known yet
+    assert [(d.method, d.audited) for d in middle] == [(told, told == "walk")] * 2
+    assert (last.method, last.audited) == (told, True)
+
+
+class Deaf(InotifyTracker):
+    """Tells nothing of one name."""
+
+    def _events(self) -> Iterator[Event]:
+        return (event for event in super()._events() if event.name != b"a.txt")
+
+
+async def test_what_events_did_not_tell_is_in_the_last_checkpoint_and_is_told(desk: Desk):
+    cp = desk.checkpointer
+    counted: list[int] = []
+    cp.count_missed = counted.append
+    cp.tree.close()
+    cp.tree.tracker = Deaf()
+    cp.tree.tracker.start(cp.tree.roots)
+    for _ in range(2):  # until the file is no longer so young that it is looked at anyway
+        await cp.before_response([])
+        await desk.settle()
+        await asyncio.sleep(0.03)
+    write_files(desk.workspace, {"a.txt": "nobody told\n"})
+    await cp.before_response([])
+    await desk.settle()
+    last = await cp.final()
+    assert b"".join(desk.store.read(last.manifest_root, "workspace/a.txt")) == b"nobody told\n"
+    assert list(last.detection.missed) == ["workspace/a.txt"]
+    assert counted == [1]
+    assert cp.tree.detection == "walk"
+    await cp.log.flush()
+    logs = await desk.plane.services.work.list_task_logs(
+        work_pb2.ListTaskLogsRequest(task_id=desk.order.task.id)
+    )
+    (notice,) = [entry for entry in logs.entries if entry.event.kind == "notice"]
+    assert notice.level == "WARNING"
+    assert "workspace/a.txt" in notice.message
+
+
+async def test_files_that_processes_map_are_read_at_every_checkpoint(desk: Desk):
+    path = desk.workspace / "mapped"
+    path.write_bytes(bytes(4096))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as mapped:
+        desk.machine.processes = [os.getpid()]
+        for number in range(1, 9):
+            mapped[0] = number
+            await desk.checkpointer.before_response([])
+            await desk.settle()
+    for number, made in enumerate(await desk.made(), start=1):
+        content = b"".join(desk.store.read(made.manifest_root, "workspace/mapped"))
+        assert content[0] == number

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from prometheus_client import CollectorRegistry, Counter
 
 from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service, make_scheduler
@@ -43,13 +44,13 @@ from autovibe.kernel.protoconv import from_struct
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
-from autovibe.runtime.execution import Surroundings
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import host_name, registered_instance
 from autovibe.runtime.protection import protect_process
 from autovibe.runtime.recovery import Recovery
 from autovibe.runtime.scheduler import Scheduler
 from autovibe.runtime.store_process import StoreProcess
+from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
 from autovibe.store import Store
@@ -132,6 +133,7 @@ async def open_control_plane(
             http=http,
             clock=clock,
             instance_id=str(instance_id),
+            metrics=database.metrics.registry,
         )
         recovery = Recovery(
             services, drivers, instance_id, settings.run_path, settings.machines_path, clock
@@ -160,8 +162,25 @@ def surroundings_of(
     http: aiohttp.ClientSession,
     clock: Clock,
     instance_id: str,
+    metrics: CollectorRegistry | None = None,
 ) -> Surroundings:
-    """Return what executions of this process work with, wherever its services are."""
+    """Return what executions of this process work with, wherever its services are.
+
+    Args:
+        settings: of this process.
+        services: the control plane's.
+        store: the checkpoint store.
+        fleet: agents and drivers of this host.
+        http: for calls upstream.
+        clock: the time.
+        instance_id: of this process.
+        metrics: where to count; none in a process without `/metrics`.
+    """
+    missed = Counter(
+        "autovibe_checkpoint_missed_changes",
+        "Changed files that the kernel had not reported and an audit found.",
+        registry=metrics,
+    )
     return Surroundings(
         work=services.work,
         machines=services.machines,
@@ -177,6 +196,8 @@ def surroundings_of(
         limits=Limits(
             cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
         ),
+        checkpoint_settings=settings.checkpoints,
+        count_missed=missed.inc,
     )
 
 

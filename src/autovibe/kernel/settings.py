@@ -11,6 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from autovibe.kernel.checkpoint_settings import (
+    CHECKPOINT_KEYS,
+    CheckpointSettings,
+    read_checkpoint_settings,
+)
 from autovibe.kernel.database_settings import (
     CACHE_KEYS,
     KEYS,
@@ -44,6 +49,7 @@ _LAST_PORT: Final = 65_535
 _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "token"},
     "cache": CACHE_KEYS,
+    "checkpoints": CHECKPOINT_KEYS,
     "database": KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
     "maintenance": MAINTENANCE_KEYS,
@@ -92,6 +98,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     keys: str | None = field(default=None, repr=False)
     """A key ring in place of the file `keys.json`; see `db.encryption`."""
 
@@ -164,6 +171,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         database=read_database_settings(env, _table(config, "database")),
         cache=read_cache_settings(env, _table(config, "cache")),
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
+        checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
         keys=env.pop("AUTOVIBE_KEYS", None) or None,
     )
 

@@ -20,13 +20,15 @@ from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.text import utf8
 from autovibe.runtime.execution_log import ExecutionLog
-from autovibe.store import Change, CheckpointStore, Snapshot, StatCache
+from autovibe.store import Change, CheckpointStore, Snapshot
+from autovibe.store.tracking import TrackedTree, shared_writable_inodes
 from autovibe.v1 import checkpoints_pb2, services
 
 TRANSCRIPT_WAIT_S: Final = 0.3
 READ_LIMIT_S: Final = 2.0
 _TRANSCRIPT_POLL_S: Final = 0.01
 _SHOWN_PATHS: Final = 5
+_KEPT_PATHS: Final = 100
 
 Consistency = Literal["exact", "fuzzy_tree", "conversation_behind"]
 Kind = Literal["automatic", "manual", "final"]
@@ -71,7 +73,8 @@ class Checkpointer:
     """Makes the checkpoints of one machine, one at a time.
 
     `position` is the newest recorded checkpoint. `error` is set when one could not be made: the
-    machine is then to be stopped, because work beyond it could be lost.
+    machine is then to be stopped, because work beyond it could be lost. `tree` is closed by its
+    owner, after `settled`. `count_missed` hears how many changes no event had told.
     """
 
     store: CheckpointStore
@@ -82,7 +85,8 @@ class Checkpointer:
     clock: Clock
     scope: Scope
     position: Position
-    cache: StatCache
+    tree: TrackedTree
+    count_missed: Callable[[int], None] = lambda _: None
     count: int = 0
     last_settled_call_id: str = ""
     error: str | None = None
@@ -176,27 +180,29 @@ class Checkpointer:
                 await self.machine.thaw()
             finally:
                 this.over.set()
-                await asyncio.wait({work})  # the cache serves one snapshot at a time
+                await asyncio.wait({work})  # the tree takes one snapshot at a time
         return work.result(), fuzzy, started
 
     def _snapshot(self, on_read: Callable[[], None]) -> Snapshot:
-        return self.store.snapshot(
-            {"workspace": self.scope.workspace, "home": self.scope.home},
-            cache=self.cache,
-            on_read=on_read,
-        )
+        # Asked while they stand still: nobody begins to map a file meanwhile.
+        mapped = shared_writable_inodes(self.machine.process_ids())
+        return self.tree.snapshot(mapped=mapped, on_read=on_read)
+
+    async def settled(self) -> None:
+        """Return when no checkpoint is being made."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def final(self, consistency: Consistency = "exact") -> checkpoints_pb2.Checkpoint:
-        """Make a checkpoint of a machine whose processes have ended.
+        """Make a checkpoint of a machine whose processes have ended; every file is looked at.
 
         Raises:
             AutovibeError: the store or the database refused it.
         """
-        while self._tasks:  # they become ancestors, not children, of this one
-            await asyncio.wait(self._tasks)
+        await self.settled()  # those under way become ancestors, not children, of this one
         async with self._busy:
             started = self.clock.monotonic()
-            snapshot = await asyncio.to_thread(self._snapshot, lambda: None)
+            snapshot = await asyncio.to_thread(self.tree.snapshot, audit=True)
             return await self._record(snapshot, "final", consistency, started)
 
     async def _record(
@@ -204,6 +210,8 @@ class Checkpointer:
     ) -> checkpoints_pb2.Checkpoint:
         """Make the reference durable, verify what is new, and insert the row (decision E2)."""
         reach("snapshot_read")
+        if snapshot.missed:
+            self._tell_missed(snapshot.missed)
         checkpoint_id = str(new_id())
         parent = self.position
         changes, verified = await asyncio.to_thread(
@@ -228,6 +236,7 @@ class Checkpointer:
             last_settled_call_id=self.last_settled_call_id,
             consistency=consistency,
             metadata=_metadata(snapshot),
+            detection=_detection(snapshot),
             verified=verified,
             work_order_id=self.scope.work_order_id,
             lease_generation=self.scope.lease_generation,
@@ -271,6 +280,18 @@ class Checkpointer:
             verified=recorded.verification_status == "verified",
         )
 
+    def _tell_missed(self, missed: Sequence[str]) -> None:
+        """Say that the kernel kept changes from us; from now on the tree looks at every file."""
+        self.count_missed(len(missed))
+        paths = [utf8(path) for path in missed[:_KEPT_PATHS]]
+        self.log.write(
+            "notice",
+            f"{len(missed)} changed files had not been reported by the kernel, {paths[0]} among "
+            "them; this checkpoint has them, and from now on every file is looked at.",
+            level="WARNING",
+            missed=paths,
+        )
+
     def _fail(self, error: Exception) -> None:
         self.error = f"A checkpoint could not be made ({error}); the machine was stopped."
         self.log.write("notice", self.error, level="ERROR")
@@ -279,12 +300,22 @@ class Checkpointer:
 
 def _metadata(snapshot: Snapshot) -> struct_pb2.Struct | None:
     told = {"torn": snapshot.torn, "special": snapshot.special, "excluded": snapshot.excluded}
-    kept = {name: [utf8(path) for path in paths[:100]] for name, paths in told.items() if paths}
+    kept = {
+        name: [utf8(path) for path in paths[:_KEPT_PATHS]] for name, paths in told.items() if paths
+    }
     if not kept:
         return None
     struct = struct_pb2.Struct()
     struct.update(kept)
     return struct
+
+
+def _detection(snapshot: Snapshot) -> checkpoints_pb2.Detection:
+    return checkpoints_pb2.Detection(
+        method=snapshot.detection,
+        audited=snapshot.audited,
+        missed=[utf8(path) for path in snapshot.missed[:_KEPT_PATHS]],
+    )
 
 
 def new_session_id() -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf import struct_pb2
@@ -15,14 +14,11 @@ from google.protobuf import struct_pb2
 from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentOutcome, AgentRequest
 from autovibe.domains.machines.driver import (
     Exit,
-    Limits,
     Machine,
     MachineDriver,
     MachineSpec,
 )
-from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
-from autovibe.kernel.checkpoint_settings import CheckpointSettings
-from autovibe.kernel.clock import Clock
+from autovibe.domains.metering.gateway import CallingMachine, OpenGateway
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
@@ -31,9 +27,10 @@ from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, S
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
 from autovibe.runtime.stop import Ending, Facts, decide_ending
+from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.workplace import Workplace
-from autovibe.store import CheckpointStore, StatCache
-from autovibe.v1 import checkpoints_pb2, machines_pb2, services, work_pb2
+from autovibe.store import StatCache
+from autovibe.v1 import checkpoints_pb2, machines_pb2, work_pb2
 
 LEASE_S: Final = 60
 _STOP_GRACE_S: Final = 5.0
@@ -42,27 +39,6 @@ _ERROR_LENGTH: Final = 2_000
 _SIGNALLED: Final = 128
 _STDERR_LIMIT: Final = 256 * 1024
 _ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every execution of this process shares."""
-
-    work: services.WorkService
-    machines: services.MachineService
-    checkpoints: services.CheckpointService
-    metering: services.MeteringService
-    store: CheckpointStore
-    adapters: Mapping[str, AgentAdapter]
-    drivers: Mapping[str, MachineDriver]
-    gateways: Gateways
-    clock: Clock
-    instance_id: str
-    machines_path: Path
-    limits: Limits
-    checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
-    count_missed: Callable[[int], None] = lambda _: None
-    """Hears of changes that no event had told (see `Checkpointer`)."""
 
 
 @dataclass
@@ -156,9 +132,10 @@ class Execution:
             )
         )
         cache = StatCache()
-        store, settings = self.around.store, self.around.checkpoint_settings
-        await asyncio.to_thread(workplace.prepare, store, base.manifest_root, cache)
-        tree = await asyncio.to_thread(workplace.track, store, cache, settings)
+        await asyncio.to_thread(workplace.prepare, self.around.store, base.manifest_root, cache)
+        tree = await asyncio.to_thread(
+            workplace.track, self.around.store, cache, self.around.checkpoint_settings
+        )
         self._closing.push_async_callback(asyncio.to_thread, tree.close)
         session_id = self.order.payload.session_id
         resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
@@ -173,7 +150,7 @@ class Execution:
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
         checkpointer = Checkpointer(
-            store=store,
+            store=self.around.store,
             checkpoints=self.around.checkpoints,
             machine=machine,
             adapter=adapter,

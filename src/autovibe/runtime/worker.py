@@ -11,7 +11,8 @@ from typing import Final
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.runtime.control import LocalControl
-from autovibe.runtime.execution import LEASE_S, Execution, Surroundings
+from autovibe.runtime.execution import LEASE_S, Execution
+from autovibe.runtime.surroundings import Surroundings
 from autovibe.v1 import work_pb2
 
 _logger = logging.getLogger(__name__)

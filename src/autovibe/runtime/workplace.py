@@ -13,7 +13,9 @@ from typing import Final
 
 from autovibe.domains.checkpoints import REPOSITORY_ROOT
 from autovibe.domains.checkpoints.git import GitFailedError
+from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.store import CheckpointStore, StatCache
+from autovibe.store.tracking import TrackedTree, choose
 
 _SECRET_SECTIONS: Final = frozenset({"credential", "http", "include", "includeif", "url"})
 _SECRET_NAME: Final = re.compile("token|passw|secret|smtppass|sshcommand|askpass|proxy")
@@ -72,6 +74,25 @@ class Workplace:
             own_repository.rename(git_file)
         for config in _git_configs(self.workspace / ".git"):
             strip_credentials(config)
+
+    def track(
+        self, store: CheckpointStore, cache: StatCache, settings: CheckpointSettings
+    ) -> TrackedTree:
+        """Begin to watch the files; before the agent runs, so that nothing is missed.
+
+        Args:
+            store: where its snapshots go.
+            cache: what `prepare` knows of the files.
+            settings: how to watch.
+        """
+        roots = {"workspace": self.workspace, "home": self.home}
+        return TrackedTree(
+            store,
+            roots,
+            choose(roots, settings.detection),
+            cache=cache,
+            audit_every=settings.audit_every,
+        )
 
     def remove(self) -> None:
         """Remove everything; what cannot be removed is left."""

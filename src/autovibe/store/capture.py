@@ -113,6 +113,11 @@ class Capture:
         """How it was found out what has changed."""
         return self.hint.detection if self.told else WALK
 
+    @property
+    def audited(self) -> bool:
+        """Whether every entry was looked at."""
+        return self.detection == WALK or self.hint.audit is not None
+
     def _plan(self, fd: int, name: str, known: Known) -> Plan | None:
         """Find out what to look at; None when that is everything."""
         hint, root = self.hint, tree.to_bytes(name)

@@ -70,8 +70,9 @@ class Snapshot:
     file system is mounted there, they are nested too deep, or are the store itself.
     `total_bytes` counts each path of a hard link. `stored_bytes` is what the disk took for it; 0
     when nothing was new. `detection` says how it was found out what had changed: by looking at
-    every entry (`walk`), or by events of the kernel. `missed` are changes that the events did not
-    tell and an audit found; the snapshot has them.
+    every entry (`walk`), or by events of the kernel. `audited` says that every entry was looked at,
+    whatever the events had told. `missed` are changes that the events did not tell and such an
+    audit found; the snapshot has them.
     """
 
     root: str
@@ -85,6 +86,7 @@ class Snapshot:
     excluded: tuple[str, ...]
     unreadable: tuple[str, ...]
     detection: str = "walk"
+    audited: bool = True
     missed: tuple[str, ...] = ()
 
 

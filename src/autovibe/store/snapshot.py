@@ -152,6 +152,7 @@ def take_snapshot(
         excluded=_sorted(report.excluded),
         unreadable=_sorted(report.unreadable),
         detection=capture.detection,
+        audited=capture.audited,
         missed=_sorted(capture.missed),
     )
 

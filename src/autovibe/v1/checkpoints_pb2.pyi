@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Checkpoint(_message.Message):
-    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id")
+    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id", "detection")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Checkpoint(_message.Message):
     LAST_SETTLED_CALL_ID_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     PROXMOX_SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     parent_checkpoint_id: str
@@ -62,7 +63,18 @@ class Checkpoint(_message.Message):
     last_settled_call_id: str
     consistency: str
     proxmox_snapshot_id: str
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ...) -> None: ...
+    detection: Detection
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ...) -> None: ...
+
+class Detection(_message.Message):
+    __slots__ = ("method", "audited", "missed")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    AUDITED_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    audited: bool
+    missed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, method: _Optional[str] = ..., audited: _Optional[bool] = ..., missed: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FileEntry(_message.Message):
     __slots__ = ("path", "kind", "size", "sha256", "mode", "modified_at", "link_target")
@@ -381,7 +393,7 @@ class RestoreCheckpointResponse(_message.Message):
     def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class RecordCheckpointRequest(_message.Message):
-    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "original_bytes", "manifest_root", "manifest_file_count", "file_manifest", "agent_session_id", "last_settled_call_id", "consistency", "metadata", "verified", "work_order_id", "lease_generation")
+    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "original_bytes", "manifest_root", "manifest_file_count", "file_manifest", "agent_session_id", "last_settled_call_id", "consistency", "metadata", "verified", "work_order_id", "lease_generation", "detection")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -404,6 +416,7 @@ class RecordCheckpointRequest(_message.Message):
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     parent_checkpoint_id: str
@@ -426,4 +439,5 @@ class RecordCheckpointRequest(_message.Message):
     verified: bool
     work_order_id: str
     lease_generation: int
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., original_bytes: _Optional[int] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., file_manifest: _Optional[_Union[FileManifest, _Mapping]] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., verified: _Optional[bool] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ...) -> None: ...
+    detection: Detection
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., original_bytes: _Optional[int] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., file_manifest: _Optional[_Union[FileManifest, _Mapping]] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., verified: _Optional[bool] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ...) -> None: ...

@@ -192,6 +192,7 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
             ("size", size(found.size_bytes)),
             ("added to the store", size(found.stored_bytes)),
             ("consistency", found.consistency),
+            ("changes found by", _detection(found.detection)),
             ("status", found.verification_status),
             ("created", f"{moment(found.created_at)} UTC"),
             ("verified", at),
@@ -199,6 +200,14 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
             ("tree", found.manifest_root),
         ]
     )
+
+
+def _detection(found: checkpoints_pb2.Detection) -> str:
+    if not found.method or found.method == "walk":
+        return "looking at every file" if found.method else ""
+    audited = " and by looking at every file" if found.audited else ""
+    missed = plural(len(found.missed), "change")
+    return f"{found.method}{audited}{f'; {missed} had been missed' if found.missed else ''}"
 
 
 @checkpoint.command(epilog="Example: autovibe checkpoint verify 1a2b3c4d")

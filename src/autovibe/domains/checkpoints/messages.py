@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from autovibe.domains.checkpoints.models import Checkpoint
 from autovibe.domains.checkpoints.repository import RunningMachine, TreeRow
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.kernel.text import utf8
 from autovibe.store import Change, Entry
 from autovibe.v1 import checkpoints_pb2
+
+DETECTION: Final = "detection"
 
 
 def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
@@ -38,7 +43,23 @@ def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
         last_settled_call_id=id_text(checkpoint.last_settled_call_id),
         consistency=checkpoint.consistency,
         proxmox_snapshot_id=checkpoint.proxmox_snapshot_id or "",
+        detection=_detection(checkpoint.metadata_),
     )
+
+
+def _detection(metadata: Mapping[str, Any]) -> checkpoints_pb2.Detection | None:
+    kept = metadata.get(DETECTION)
+    return None if kept is None else checkpoints_pb2.Detection(**kept)
+
+
+def detection_metadata(detection: checkpoints_pb2.Detection) -> dict[str, Any]:
+    """Return what a row keeps of how changes were found."""
+    if not detection.method:
+        return {}
+    kept: dict[str, Any] = {"method": detection.method, "audited": detection.audited}
+    if detection.missed:
+        kept["missed"] = list(detection.missed)
+    return {DETECTION: kept}
 
 
 def node_message(row: TreeRow) -> checkpoints_pb2.CheckpointNode:

@@ -9,7 +9,12 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.db.cache import Region, cached
 from autovibe.domains.checkpoints import repository
 from autovibe.domains.checkpoints.importing import ImportDirectory, Importer, ScanSecrets
-from autovibe.domains.checkpoints.messages import checkpoint_message, node_message, running_message
+from autovibe.domains.checkpoints.messages import (
+    checkpoint_message,
+    detection_metadata,
+    node_message,
+    running_message,
+)
 from autovibe.domains.checkpoints.reading import (
     DiffCheckpoints,
     ListCheckpointFiles,
@@ -192,7 +197,7 @@ class CheckpointService:
                 stored_bytes=request.stored_bytes,
                 original_bytes=request.original_bytes,
                 verified=request.verified,
-                metadata=from_struct(request.metadata),
+                metadata=from_struct(request.metadata) | detection_metadata(request.detection),
                 machine_id=id_or_none(request.creating_machine_id),
                 hypervisor=request.hypervisor or None,
                 vm_id=request.vm_id or None,

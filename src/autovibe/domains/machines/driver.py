@@ -105,6 +105,13 @@ class Machine(Protocol):
         """Host pid of the machine's outermost process: ending it ends everything in the machine."""
         ...
 
+    def process_ids(self) -> list[int]:
+        """Return the host pids of the programs in the machine, none once it has ended.
+
+        Complete while it is frozen; checkpoints ask these processes which files they map.
+        """
+        ...
+
     @property
     def workspace_inside(self) -> str:
         """Path of the workspace as programs in the machine see it."""

@@ -105,6 +105,10 @@ class RunningMachine:
         """Host pid of the machine's outermost process."""
         return self._parts.process.pid
 
+    def process_ids(self) -> list[int]:
+        """Return the host pids of the programs in the machine, none once it has ended."""
+        return [] if self._ended.done() else list(self._members())
+
     @property
     def workspace_inside(self) -> str:
         """Path of the workspace as programs in the machine see it."""

@@ -1,4 +1,4 @@
-"""Knowing what has changed in a live tree without looking at all of it (docs/decisions/0013)."""
+"""Knowing what has changed in a live tree without looking at all of it (docs/decisions/0014)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from autovibe.store.hint import WALK, Hint
+from autovibe.store.hint import Hint
 from autovibe.store.statcache import StatCache
 from autovibe.store.tracking.walking import WalkTracker
 
@@ -50,6 +50,7 @@ class TrackedTree:
         self,
         *,
         mapped: frozenset[int] = frozenset(),
+        audit: bool = False,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:
@@ -58,11 +59,12 @@ class TrackedTree:
         Args:
             mapped: inodes that processes can change through a mapping (`shared_writable_inodes`),
                 asked for while these processes stand still.
+            audit: look at everything this time, whatever the count says.
             on_read: called once, when everything has been read.
             progress: called for each file or MiB read.
         """
         self._hear(self._pending)
-        audit = self._pending is not None and self._since_audit + 1 >= self.audit_every > 0
+        due = audit or self._since_audit + 1 >= self.audit_every > 0
         later: set[bytes] | None = set()
 
         def after_audit() -> set[bytes] | None:
@@ -76,7 +78,7 @@ class TrackedTree:
             paths=self._pending,
             # One that was mapped may have been changed before it was let go.
             reread=mapped | self._mapped,
-            audit=after_audit if audit else None,
+            audit=after_audit if due and self._pending is not None else None,
         )
         taken = self.store.snapshot(
             self.roots,
@@ -88,7 +90,7 @@ class TrackedTree:
         )
         self._pending = later
         self._mapped = mapped
-        self._since_audit = 0 if audit or taken.detection == WALK else self._since_audit + 1
+        self._since_audit = 0 if taken.audited else self._since_audit + 1
         if taken.missed:
             self._distrust(taken.missed)
         return taken

@@ -1,0 +1,38 @@
+"""What every execution of one process works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autovibe.domains.machines.agent import AgentAdapter
+from autovibe.domains.machines.driver import Limits, MachineDriver
+from autovibe.domains.metering.gateway import Gateways
+from autovibe.kernel.checkpoint_settings import CheckpointSettings
+from autovibe.kernel.clock import Clock
+from autovibe.store import CheckpointStore
+from autovibe.v1 import services
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every execution of this process shares.
+
+    `count_missed` hears how many changes no event had told (see `Checkpointer`).
+    """
+
+    work: services.WorkService
+    machines: services.MachineService
+    checkpoints: services.CheckpointService
+    metering: services.MeteringService
+    store: CheckpointStore
+    adapters: Mapping[str, AgentAdapter]
+    drivers: Mapping[str, MachineDriver]
+    gateways: Gateways
+    clock: Clock
+    instance_id: str
+    machines_path: Path
+    limits: Limits
+    checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
+    count_missed: Callable[[int], None] = lambda _: None
