@@ -206,10 +206,8 @@ async def test_projects_are_as_said(db: Database) -> None:
     assert caught.value.constraint == "valid_greediness_range"
 
 
-@pytest.mark.req(
-    "S1-06", "S1-07", "S1-08", "S1-09", "S1-10", "S1-12", "S1-13", "S1-15", "S1-16", "S1-17",
-    "S1-18",
-)  # fmt: skip
+@pytest.mark.req("S1-06", "S1-07", "S1-08", "S1-09", "S1-10", "S1-12")
+@pytest.mark.req("S1-13", "S1-15", "S1-16", "S1-17", "S1-18")
 async def test_machines_are_as_said(db: Database) -> None:
     async with db.write() as tx:
         hub = await factories.add_machine(

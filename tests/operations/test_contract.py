@@ -67,6 +67,7 @@ def test_the_reasons_of_every_layer_are_found(reasons: set[str]) -> None:
     } <= reasons
 
 
+@pytest.mark.req("S2-06")
 def test_what_is_generated_is_current_and_lints() -> None:
     done = subprocess.run(
         [sys.executable, "tools/check_proto.py"],

@@ -85,7 +85,7 @@ async def _is_not_in_rest(world: Composed) -> None:
                 await call(world.http, method, method.request_type())
 
 
-@pytest.mark.req("S2-15", "S2-17", "S2-21")
+@pytest.mark.req("S2-04", "S2-15", "S2-17", "S2-21")
 async def test_every_rpc_answers_the_same_embedded_over_rest_and_over_grpc(tmp_path: Path) -> None:
     local = await recorded(tmp_path / "local", "local")
     assert {name for name, _ in local} == {method.name for method in ALL_METHODS}
