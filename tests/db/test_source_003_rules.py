@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from source_tables import TABLES, Filled, indexes_of
-from sqlalchemy import Table, UniqueConstraint, select, text
+from sqlalchemy import ColumnElement, Table, UniqueConstraint, select, text
 from sqlalchemy.dialects import postgresql
 
 from autovibe.db import Database, open_database
@@ -234,14 +234,14 @@ BOTH_WAYS: Final = [
 ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.req("S3-03")
 @pytest.mark.parametrize(("parent", "many", "child", "one"), BOTH_WAYS)
 async def test_relations_of_the_source_can_be_walked_both_ways(
-    db: Database, parent: str, many: str, child: str, one: str
+    filled: Filled, parent: str, many: str, child: str, one: str
 ) -> None:
-    async with db.write() as tx:
-        row = (await add_one_of_each(tx))[child]
-    async with db.read() as tx:
+    row = filled.rows[child]
+    async with filled.db.read() as tx:
         found = await tx.session.get_one(factories.model(child), row.id)
         above = await getattr(found.awaitable_attrs, one)
         assert above.__tablename__ == parent
@@ -329,6 +329,43 @@ async def test_documents_are_found_by_their_repository(db: Database) -> None:
     async with db.read() as tx:
         query = select(model.title).where(model.repository_url == f"{HOST}/b")
         assert (await tx.session.scalars(query)).all() == ["b"]
+
+
+@pytest.mark.req("S3-74", "S3-79")
+async def test_documents_are_made_found_by_tag_and_words_changed_and_deleted(db: Database) -> None:
+    model = factories.model("context_documents")
+    async with db.write() as tx:
+        for title, tags in (("a", ["style", "x" * 50]), ("b", []), ("c", ["stylé", "style guide"])):
+            await factories.add(
+                tx,
+                "context_documents",
+                title=title,
+                document_type="guide",
+                content=f"# {title}",
+                tags=tags,
+            )
+
+    async def found(condition: ColumnElement[bool]) -> list[str]:
+        async with db.read() as tx:
+            query = select(model.title).where(condition).order_by(model.title)
+            return list((await tx.session.scalars(query)).all())
+
+    for tag, titles in (
+        ("style", ["a"]),
+        ("x" * 50, ["a"]),
+        ("x" * 51, []),
+        ("style guide", ["c"]),
+        ("guide", []),
+    ):
+        assert await found(db.dialect.json_has(model.tags, tag)) == titles, tag
+    assert await found(db.dialect.json_subset(model.tags, ["stylé", "style guide"])) == ["b", "c"]
+    assert await found(model.content.contains("# b")) == ["b"]
+    async with db.write() as tx:
+        one = (await tx.session.scalars(select(model).where(model.title == "b"))).one()
+        one.tags = ["style"]
+        other = (await tx.session.scalars(select(model).where(model.title == "a"))).one()
+        await tx.session.delete(other)
+    assert await found(db.dialect.json_has(model.tags, "style")) == ["b"]
 
 
 def leading(table: Table) -> set[str]:

@@ -36,6 +36,24 @@ from autovibe.kernel.ids import new_id
 CLOCK: Final = "clock"
 """Key in `Column.info` of a time that a flush takes from the injected clock if none is given."""
 
+_CALLED: Final = (
+    "name",
+    "username",
+    "title",
+    "sku",
+    "order_number",
+    "result_id",
+    "execution_id",
+    "document_id",
+    "agent_name",
+    "tool_name",
+    "machine_type",
+    "checkpoint_type",
+    "resource_type",
+    "status",
+)
+"""Columns by which people know a row; `repr` shows those that a table has."""
+
 
 class Base(AsyncAttrs, DeclarativeBase):
     """Base of all models. CHECK, UNIQUE and index names are written out, as in `schema.md`."""
@@ -66,6 +84,17 @@ class Base(AsyncAttrs, DeclarativeBase):
             if not hasattr(known, name):
                 raise TypeError(f"{known.__name__} has no column {name!r}")
             setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        """Name a row by its key and what people call it; never by a secret or a long text.
+
+        Only what is loaded is shown: reading more could ask the database.
+        """
+        mapper = type(self).__mapper__
+        keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        loaded = self.__dict__
+        shown = [f"{name}={loaded[name]}" for name in (*keys, *_CALLED) if name in loaded]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 @event.listens_for(Column, "after_parent_attach")

@@ -96,11 +96,11 @@ class Dialect(Protocol):
         ...
 
     def json_has(self, column: JsonColumn, item: str) -> ColumnElement[bool]:
-        """Return the condition that a JSON array has this text as an element."""
+        """Return the condition that a JSON array or a list of texts has this text as an element."""
         ...
 
     def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
-        """Return the condition that every element of a JSON array is among these texts."""
+        """Return the condition that every element of a JSON array or list is among these texts."""
         ...
 
     async def now(self, session: AsyncSession) -> datetime:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Table, func, literal, select, text
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ColumnElement, String, Table, Text, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -39,6 +39,7 @@ from autovibe.db.errors import (
     UniqueViolationError,
 )
 from autovibe.db.tls import ssl_argument, take_from_url
+from autovibe.db.types import TextArray
 from autovibe.kernel.database_settings import DatabaseSettings
 from autovibe.kernel.errors import AutovibeError
 
@@ -161,12 +162,12 @@ class PostgresqlDialect:
         return column.op("@>", is_comparison=True)(literal(dict(part), JSONB))
 
     def json_has(self, column: JsonColumn, item: str) -> ColumnElement[bool]:
-        """Return the condition that a JSON array has this text as an element."""
-        return column.op("@>", is_comparison=True)(literal([item], JSONB))
+        """Return the condition that a JSON array or a list of texts has this text as an element."""
+        return column.op("@>", is_comparison=True)(_texts([item], column))
 
     def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
-        """Return the condition that every element of a JSON array is among these texts."""
-        return column.op("<@", is_comparison=True)(literal(list(items), JSONB))
+        """Return the condition that every element of a JSON array or list is among these texts."""
+        return column.op("<@", is_comparison=True)(_texts(list(items), column))
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the server's clock as it is now, not as it was when the transaction began."""
@@ -280,6 +281,14 @@ def _condition(state: str, original: BaseException) -> AutovibeError | None:
         if state.startswith(prefix):
             return kind(sentence.format(cause=str(original.__cause__ or original)))
     return None
+
+
+def _texts(items: list[str], column: JsonColumn) -> ColumnElement[list[str]]:
+    """Return texts in the type that a column compares with: an array's elements, or JSON."""
+    if not isinstance(column.type, TextArray):
+        return literal(items, JSONB)
+    # Without the length: a text that is too long for the column is merely not found.
+    return literal(items, ARRAY(Text() if column.type.length is None else String()))
 
 
 _BY_STATE: Final[tuple[tuple[str, type[AutovibeError], str], ...]] = (

@@ -151,14 +151,14 @@ class SqliteDialect:
         return and_(true(), *conditions)
 
     def json_has(self, column: JsonColumn, item: str) -> ColumnElement[bool]:
-        """Return the condition that a JSON array has this text as an element."""
+        """Return the condition that a JSON array or a list of texts has this text as an element."""
         each = func.json_each(column).table_valued("value", "type")
         return exists(
             select(literal(1)).select_from(each).where(each.c.value == item, each.c.type == "text")
         )
 
     def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
-        """Return the condition that every element of a JSON array is among these texts."""
+        """Return the condition that every element of a JSON array or list is among these texts."""
         each = func.json_each(column).table_valued("value")
         return ~exists(select(literal(1)).select_from(each).where(each.c.value.not_in(list(items))))
 
