@@ -283,7 +283,7 @@ def _condition(state: str, original: BaseException) -> AutovibeError | None:
     return None
 
 
-def _texts(items: list[str], column: JsonColumn) -> ColumnElement[list[str]]:
+def _texts(items: list[str], column: JsonColumn) -> ColumnElement[Any]:
     """Return texts in the type that a column compares with: an array's elements, or JSON."""
     if not isinstance(column.type, TextArray):
         return literal(items, JSONB)
