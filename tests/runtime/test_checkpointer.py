@@ -17,7 +17,10 @@ from plane import Plane, make_repository, write_files
 
 from autovibe.agents.shell import ShellAdapter
 from autovibe.db.errors import DatabaseUnavailableError
-from autovibe.domains.machines.driver import Machine
+from autovibe.domains.machines.driver import Machine, MachineSpec
+from autovibe.drivers.machine.process import ProcessDriver
+from autovibe.drivers.machine.sandbox import SandboxDriver
+from autovibe.drivers.machine.sandbox.interpreters import own_interpreter
 from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.protoconv import from_struct
 from autovibe.runtime import checkpointer as module
@@ -499,6 +502,54 @@ async def test_what_events_did_not_tell_is_in_the_last_checkpoint_and_is_told(de
     (notice,) = [entry for entry in logs.entries if entry.event.kind == "notice"]
     assert notice.level == "WARNING"
     assert "workspace/a.txt" in notice.message
+
+
+_COUNTER = """
+import mmap, struct, time
+with open("counter", "r+b") as file:
+    mapped = mmap.mmap(file.fileno(), 4096)
+number = 0
+while True:
+    number += 1
+    struct.pack_into("<Q", mapped, 0, number)
+    time.sleep(0.0002)
+"""
+
+
+@pytest.mark.parametrize("kind", [SandboxDriver, ProcessDriver], ids=lambda kind: kind.name)
+async def test_what_a_machine_has_stored_through_a_mapping_is_in_its_next_checkpoint(
+    desk: Desk, tmp_path: Path, kind: type[SandboxDriver | ProcessDriver]
+):
+    cp, path = desk.checkpointer, desk.workspace / "counter"
+    path.write_bytes(bytes(4096))
+    spec = MachineSpec(
+        cp.scope.machine_id,
+        cp.scope.workspace,
+        cp.scope.home,
+        [str(own_interpreter()), "-I", "-S", "-c", _COUNTER],
+        {},
+    )
+    machine = await kind(tmp_path / "scratch").spawn(spec)
+    cp.machine = machine
+    try:
+        stored: list[int] = []
+        for _ in range(15):
+            before = stored[-1] if stored else 0
+            await desk.until(lambda at=before: _number(path.read_bytes()) > at)
+            stored.append(_number(path.read_bytes()))
+            await cp.before_response([])
+            await desk.settle()
+    finally:
+        await machine.destroy()
+    assert cp.error is None
+    made = await desk.made()
+    found = [_number(b"".join(desk.store.read(c.manifest_root, "workspace/counter"))) for c in made]
+    assert len(found) == len(stored)
+    assert all(seen >= at for seen, at in zip(found, stored, strict=True)), (found, stored)
+
+
+def _number(content: bytes) -> int:
+    return int.from_bytes(content[:8], "little")
 
 
 async def test_files_that_processes_map_are_read_at_every_checkpoint(desk: Desk):

@@ -29,6 +29,23 @@ Check: TypeAlias = Callable[[MachineCase, Path], Awaitable[None]]
 
 _SLEEP: Final = "print('ready', flush=True)\nimport time\ntime.sleep(1000)\n"
 _COUNTERS: Final = ("main", "child", "daemon")
+_MAPPERS: Final = """
+import mmap, os, time
+def hold(name):
+    with open(name, "w+b") as file:
+        file.truncate(4096)
+        held = mmap.mmap(file.fileno(), 4096)
+    open(name + ".held", "w").close()
+    time.sleep(1000)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        hold("daemon")
+    os._exit(0)
+if os.fork() == 0:
+    hold("child")
+hold("main")
+"""
 
 
 async def check_freeze_stops_everything(case: MachineCase, directory: Path) -> None:
@@ -51,6 +68,27 @@ async def check_freeze_stops_everything(case: MachineCase, directory: Path) -> N
                 )
             )
         await machine.freeze()  # and is destroyed frozen
+
+
+def _shared_inodes(pid: int) -> list[str]:
+    lines = Path(f"/proc/{pid}/maps").read_text("ascii", "replace").splitlines()
+    return [line.split()[4] for line in lines if line.split()[1].endswith("s")]
+
+
+async def check_processes_are_known_by_their_host_pids(case: MachineCase, directory: Path) -> None:
+    """What any program maps can be read on the host while it is frozen; none is left at the end."""
+    spec = case.spec(directory, _MAPPERS)
+    async with case.running(directory, spec) as machine:
+        held = [spec.workspace / f"{name}.held" for name in _COUNTERS]
+        await until(lambda: all(path.exists() for path in held))
+        await machine.freeze()
+        pids = machine.process_ids()
+        mapped = {inode for pid in pids for inode in _shared_inodes(pid)}
+        await machine.thaw()
+        assert {str((spec.workspace / name).stat().st_ino) for name in _COUNTERS} <= mapped
+        assert not {os.getpid(), machine.pid} & set(pids)
+        await machine.destroy()
+        assert machine.process_ids() == []
 
 
 async def check_frozen_machine_can_be_stopped(case: MachineCase, directory: Path) -> None:
@@ -197,6 +235,7 @@ CHECKS: Final[dict[str, Check]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
         check_freeze_stops_everything,
+        check_processes_are_known_by_their_host_pids,
         check_frozen_machine_can_be_stopped,
         check_stop_ends_the_deaf,
         check_daemons_end_with_the_program,
