@@ -40,6 +40,7 @@ async def test_at_the_first_start_everything_runs_and_then_each_job_at_its_time(
     assert names(await scheduler.run_due()) == every_minute | {
         "reset-budgets",
         "seal-audit",
+        "sample-storage",
         "refresh-project-summary",
     }
     for name in ("refresh-project-summary", "refresh-machine-performance"):

@@ -13,6 +13,7 @@ from autovibe.domains.checkpoints.recording import (
 )
 from autovibe.domains.checkpoints.repository import (
     PathVersion,
+    StoredBytes,
     count_of_machines,
     path_history,
     stored_bytes_of_projects,
@@ -28,6 +29,7 @@ __all__ = [
     "LeaseCheck",
     "PathVersion",
     "StoreWork",
+    "StoredBytes",
     "ThinCheckpoints",
     "VerificationQueue",
     "change_message",

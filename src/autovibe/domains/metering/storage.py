@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from autovibe.db import WriteTx
-from autovibe.domains.checkpoints import stored_bytes_of_projects
+from autovibe.domains.checkpoints import StoredBytes, stored_bytes_of_projects
 from autovibe.domains.contract import Slice
 from autovibe.domains.metering.recording import record_usage_many
 from autovibe.domains.metering.repository.upkeep import NewestSample, newest_samples
@@ -20,7 +20,7 @@ from autovibe.v1 import metering_pb2
 
 SUBTYPE: Final = "storage_snapshot"
 FIRST_SPAN: Final = timedelta(hours=1)
-"""What the first sample of a project counts: nobody knows how long its checkpoints were there."""
+"""What the first sample of a project counts at most: what was there before is not known."""
 _GB: Final = 10**9
 _MICRO: Final = 1_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -64,20 +64,30 @@ async def sample_storage(tx: WriteTx, ctx: CallContext, *, dry_run: bool) -> Sli
 
 
 def _all_due(
-    stored: Mapping[uuid.UUID, int],
+    stored: Mapping[uuid.UUID, StoredBytes],
     newest: Mapping[uuid.UUID, NewestSample],
     now: datetime,
 ) -> list[_Due]:
     due: list[_Due] = []
-    for project_id, size_bytes in sorted(stored.items()):
+    for project_id, kept in sorted(stored.items()):
         last = newest.get(project_id)
-        since = now - FIRST_SPAN if last is None else last.recorded_at
-        hours = Fraction((now - since) // _MICROSECOND, _HOUR)
-        carried = Fraction(last.carried) if last is not None and last.carried else Fraction(0)
-        exact = Fraction(size_bytes, _GB) * hours * _MICRO + carried
+        if last is not None:
+            carried = Fraction(last.carried) if last.carried else Fraction(0)
+            exact = _charge(kept, last.recorded_at, now) + carried
+        else:
+            exact = _charge(kept, max(kept.since, now - FIRST_SPAN), now)
+            if exact < 1:
+                # So little that an hour of it shows nowhere: it waits for more from its beginning.
+                exact = _charge(kept, kept.since, now)
         micro = int(exact)
         due.append(_Due(project_id, micro, exact - micro))
     return due
+
+
+def _charge(kept: StoredBytes, since: datetime, now: datetime) -> Fraction:
+    """Return millionths of GB hours."""
+    hours = Fraction(max(now - since, timedelta(0)) // _MICROSECOND, _HOUR)
+    return Fraction(kept.size_bytes, _GB) * hours * _MICRO
 
 
 def _written(part: Fraction) -> str:

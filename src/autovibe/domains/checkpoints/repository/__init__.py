@@ -21,12 +21,16 @@ from autovibe.domains.checkpoints.repository.rows import (
     tree_of,
 )
 from autovibe.domains.checkpoints.repository.running import RunningMachine, running_machines
-from autovibe.domains.checkpoints.repository.upkeep import stored_bytes_of_projects
+from autovibe.domains.checkpoints.repository.upkeep import (
+    StoredBytes,
+    stored_bytes_of_projects,
+)
 
 __all__ = [
     "Node",
     "PathVersion",
     "RunningMachine",
+    "StoredBytes",
     "TreeRow",
     "ancestor_at",
     "ancestors",

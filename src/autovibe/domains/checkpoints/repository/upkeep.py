@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Uuid, and_, column, exists, func, or_, select, table, union, update
 from sqlalchemy.orm import aliased, lazyload
@@ -149,12 +149,27 @@ def _expendable() -> tuple[Any, ...]:
     )
 
 
-async def stored_bytes_of_projects(tx: ReadTx) -> dict[uuid.UUID, int]:
-    """Return how many bytes the checkpoints of each project keep in the store, thinned ones not."""
+class StoredBytes(NamedTuple):
+    """What the checkpoints of a project keep in the store, and since when the oldest does."""
+
+    size_bytes: int
+    since: datetime
+
+
+async def stored_bytes_of_projects(tx: ReadTx) -> dict[uuid.UUID, StoredBytes]:
+    """Return what the checkpoints of each project keep; those that were thinned keep nothing."""
     query = (
-        select(Checkpoint.project_id, func.sum(Checkpoint.stored_bytes).label("stored"))
+        select(
+            Checkpoint.project_id,
+            func.sum(Checkpoint.stored_bytes).label("stored"),
+            func.min(Checkpoint.created_at).label("since"),
+        )
         .where(Checkpoint.pruned_at.is_(None), Checkpoint.stored_bytes > 0)
         .group_by(Checkpoint.project_id)
     )
     found = await tx.session.execute(query)
-    return {row.project_id: int(row.stored) for row in found if row.project_id is not None}
+    return {
+        row.project_id: StoredBytes(int(row.stored), row.since)
+        for row in found
+        if row.project_id is not None
+    }
