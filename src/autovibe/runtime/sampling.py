@@ -9,6 +9,7 @@ plane that is killed loses what its machines used since their last sample, ten s
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import uuid
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.protoconv import struct, timestamp
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.v1 import metering_pb2, services, work_pb2
+
+_logger = logging.getLogger(__name__)
 
 SAMPLE_S: Final = 10.0
 """How often usage is recorded; sooner where a budget may run out before."""
@@ -115,7 +118,7 @@ class UsageSampler:
     """Records what one machine uses until it has ended, and watches the budgets that cover it.
 
     `exhausted` is set when one of them is used up, and `exhaustion` says which: the machine is then
-    to be stopped.
+    to be stopped. `due_s` is when, by the monotonic clock, the next sample is recorded.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class UsageSampler:
         self._number = 0
         self._failing = False
         self._warned: set[tuple[str, ...]] = set()
-        self._due_s = clock.monotonic()
+        self.due_s = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, gateway: OpenGateway) -> None:
@@ -193,7 +196,7 @@ class UsageSampler:
         Returns:
             Whether all that was read is in the database.
         """
-        self._due_s = self._clock.monotonic() + SAMPLE_S
+        self.due_s = self._clock.monotonic() + SAMPLE_S
         self._pending += self._samples(last=last)
         if self._pending:
             request = metering_pb2.RecordUsageManyRequest(samples=self._pending)
@@ -212,15 +215,25 @@ class UsageSampler:
         ended = asyncio.ensure_future(self._machine.wait())
         try:
             while True:
-                pause_s = min(READ_S, max(0.0, self._due_s - self._clock.monotonic()))
+                pause_s = min(READ_S, max(0.0, self.due_s - self._clock.monotonic()))
                 await asyncio.wait({ended}, timeout=pause_s)
-                await self.read(ended=ended.done())
-                if ended.done():
+                # Asked once: it may end while it is read, and is then read once more.
+                over = ended.done()
+                try:
+                    await self._sample(over=over)
+                except Exception:
+                    # One reading that fails must not leave the machine unmetered for ever.
+                    _logger.exception("sampling machine %s", self._whose.machine_id)
+                    self.due_s = self._clock.monotonic() + SAMPLE_S
+                if over:
                     return
-                if self._clock.monotonic() >= self._due_s:
-                    await self.record()
         finally:
             ended.cancel()
+
+    async def _sample(self, *, over: bool) -> None:
+        await self.read(ended=over)
+        if not over and self._clock.monotonic() >= self.due_s:
+            await self.record()
 
     def _samples(self, *, last: bool) -> list[metering_pb2.UsageSample]:
         amounts = self._meter.take(last=last)
@@ -268,7 +281,7 @@ class UsageSampler:
                 self._warn(level)
         lasts = [self._lasts_s(level.budget) for level in levels if not level.exhausted]
         soon_s = max(_SHORTEST_S, min([SAMPLE_S, *lasts]))
-        self._due_s = min(self._due_s, self._clock.monotonic() + soon_s)
+        self.due_s = min(self.due_s, self._clock.monotonic() + soon_s)
 
     def _warn(self, level: metering_pb2.BudgetLevel) -> None:
         budget = level.budget
