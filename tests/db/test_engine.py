@@ -53,7 +53,7 @@ async def count(db: Database) -> int:
         ("postgresql+asyncpg://u:p@127.0.0.1:1/x", "postgresql+asyncpg"),
     ],
 )
-@pytest.mark.req("S0-05")
+@pytest.mark.req("S0-05", "S3-01")
 def test_a_url_gets_its_async_driver(url: str, driver: str) -> None:
     assert open_database(url).url.drivername == driver
 
@@ -67,7 +67,7 @@ def test_a_url_of_no_use_is_refused(url: str) -> None:
     assert caught.value.exit_status == 2
 
 
-@pytest.mark.req("S0-114")
+@pytest.mark.req("S0-114", "S4-51")
 async def test_the_pool_of_postgresql_has_the_sizes_of_the_sources() -> None:
     database = open_database("postgresql://u:p@127.0.0.1:1/x")
     pool = database.engine.sync_engine.pool

@@ -14,7 +14,7 @@ DERIVED = {"resource_usage_daily"}
 """Tables whose rows come of rows of others."""
 
 
-@pytest.mark.req("S0-12", "S0-13", "S0-14", "S0-15", "S0-16", "S0-18", "S2-02")
+@pytest.mark.req("S0-12", "S0-13", "S0-14", "S0-15", "S0-16", "S0-18", "S2-02", "S3-01")
 async def test_every_table_takes_a_row_and_gives_it_back(db: Database) -> None:
     async with db.write() as tx:
         rows = await add_one_of_each(tx)

@@ -36,7 +36,7 @@ def test_the_tree_has_one_head_and_the_code_names_it() -> None:
     assert script.get_heads() == [HEAD]
 
 
-@pytest.mark.req("S0-04")
+@pytest.mark.req("S0-04", "S4-13", "S4-28")
 async def test_migrations_make_what_the_models_say(empty_database_url: str) -> None:
     await migrated(empty_database_url)
     database = open_database(empty_database_url)
@@ -93,6 +93,7 @@ async def test_the_first_migration_loads_a_dated_exchange_rate(empty_database_ur
     assert row.valid_from.isoformat() == "2026-11-20T00:00:00+00:00"
 
 
+@pytest.mark.req("S3-104")
 async def test_the_sqlite_snapshot_is_what_the_migrations_make(tmp_path: Path) -> None:
     by_migrations = f"sqlite:///{tmp_path}/migrations.db"
     by_snapshot = f"sqlite:///{tmp_path}/snapshot.db"

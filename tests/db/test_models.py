@@ -142,6 +142,7 @@ def test_every_enum_column_has_a_named_check_with_exactly_its_members() -> None:
     assert checked >= 45
 
 
+@pytest.mark.req("S4-54")
 def test_every_rule_and_index_has_a_name_of_its_own() -> None:
     names: dict[str, set[str | None]] = {}
     for table in TABLES.values():
@@ -154,7 +155,7 @@ def test_every_rule_and_index_has_a_name_of_its_own() -> None:
     assert max(map(len, names)) <= 63
 
 
-@pytest.mark.req("S2-11")
+@pytest.mark.req("S2-11", "S4-54")
 def test_mutable_tables_have_both_times_and_columns_with_defaults_are_not_null() -> None:
     for table in TABLES.values():
         if "updated_at" in table.c:
@@ -164,6 +165,7 @@ def test_mutable_tables_have_both_times_and_columns_with_defaults_are_not_null()
                 assert not column.nullable, f"{table.name}.{column.name}"
 
 
+@pytest.mark.req("S4-13", "S4-28")
 async def test_sqlite_tables_and_indexes_are_those_of_the_models(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/models.db"
     await migrated(url)
@@ -204,7 +206,7 @@ def parts(sql: str) -> list[str]:
     return sorted(sql.replace(" (", "(").removesuffix(")").removesuffix(" ").split(", CONSTRAINT"))
 
 
-@pytest.mark.req("S0-43", "S0-97", "S0-101", "S0-103")
+@pytest.mark.req("S0-43", "S0-97", "S0-101", "S0-103", "S4-13", "S4-28")
 async def test_postgresql_tables_and_indexes_are_those_of_the_models(
     databases: TestDatabases,
 ) -> None:

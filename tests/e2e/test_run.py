@@ -105,6 +105,7 @@ async def test_a_run_over_its_time_is_ended_and_checkpointed(user: User) -> None
     assert "kept.txt" in [item["path"] for item in run.json["files_changed"]]
 
 
+@pytest.mark.req("S3-57")
 async def test_a_failing_command_is_a_failed_task(user: User) -> None:
     run = await user.shell("echo partial > partial.txt; exit 7")
     assert run.status == 1, run.err

@@ -36,6 +36,7 @@ async def names(operations: Operations) -> list[str]:
     return [project.name for project in listed.projects]
 
 
+@pytest.mark.req("S3-116")
 async def test_a_write_is_committed_with_one_audit_row(operations, audit) -> None:
     ctx = operations.context(TOKENS["all"])
     made = await operations.invoke(CREATE, projects_pb2.CreateProjectRequest(name="a"), ctx)

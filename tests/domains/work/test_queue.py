@@ -12,8 +12,8 @@ import pytest
 from plane import NOON, Plane, write_files
 from sqlalchemy import text
 
-from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.domains.work.enqueuing import next_fair_key
+from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.v1 import projects_pb2, work_pb2
 
@@ -48,7 +48,7 @@ async def _set(plane: Plane, statement: str, **values: object) -> None:
         await tx.session.execute(text(statement), values)
 
 
-@pytest.mark.req("S3-48", "S3-19")
+@pytest.mark.req("S3-48", "S3-19", "S3-17")
 async def test_a_claim_takes_the_order_under_a_lease_and_starts_an_execution(
     plane: Plane, base: str
 ):
@@ -80,6 +80,7 @@ async def test_a_claim_takes_the_order_under_a_lease_and_starts_an_execution(
         ("paused", 3, ("pending", "failed", "cancelled", "blocked", "idle")),
     ],
 )
+@pytest.mark.req("S3-17")
 async def test_order_assignment_execution_task_and_worker_end_together(
     plane: Plane, base: str, outcome: str, retries: int, expected: tuple[str, ...]
 ):
@@ -366,6 +367,7 @@ async def test_executions_of_a_dead_machine_are_paused_and_others_are_not(plane:
     await plane.finish(living)
 
 
+@pytest.mark.req("S3-23")
 async def test_a_worker_is_registered_once_and_keeps_its_id(plane: Plane):
     first = await plane.worker("w", slots=1)
     plane.clock.advance(minutes=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from maintaining import run_job, scheduler_of
 from plane import Plane
 from sqlalchemy import text
@@ -20,6 +21,7 @@ async def ready(plane: Plane) -> None:
         project.initial_checkpoint_id = project.current_checkpoint_id = genesis.id
 
 
+@pytest.mark.req("S3-46")
 async def test_an_order_that_nobody_claimed_in_time_expires_and_its_task_fails(
     plane: Plane, tmp_path: Path
 ) -> None:
@@ -43,6 +45,7 @@ async def test_an_order_that_nobody_claimed_in_time_expires_and_its_task_fails(
     assert (await run_job(runner, "expire-work-orders")).affected_rows == 0
 
 
+@pytest.mark.req("S3-20", "S3-44")
 async def test_an_execution_over_its_limit_that_nobody_prolongs_times_out(
     plane: Plane, tmp_path: Path
 ) -> None:
@@ -91,6 +94,7 @@ async def test_an_execution_whose_order_went_to_another_is_closed_alone(
     assert (await plane.see(task.id)).status == "in_progress"
 
 
+@pytest.mark.req("S3-17")
 async def test_a_silent_worker_without_an_order_goes_offline_and_comes_back_when_it_asks(
     plane: Plane, tmp_path: Path
 ) -> None:
