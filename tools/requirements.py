@@ -14,9 +14,9 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from repository import ROOT, files, is_under
 
@@ -113,10 +113,7 @@ def report(chosen: tuple[str, ...]) -> int:
     if not path.exists():
         print(f"{RESULTS} is not there yet; run: make test", file=sys.stderr)
         return 1
-    outcomes: dict[str, set[str]] = {}
-    for entry in json.loads(path.read_text()).values():
-        for name in entry["ids"]:
-            outcomes.setdefault(name, set()).add(entry["outcome"])
+    outcomes = outcomes_by_id(json.loads(path.read_text()), source_of)
     known = known_ids()
     rows = listed((ROOT / STATUS).read_text(encoding="utf-8"))
     whys = {row.name: row.why for row in rows}
@@ -135,6 +132,35 @@ def report(chosen: tuple[str, ...]) -> int:
         print(f"{source}: {counts(grouped, source)}")
     print(f"of {len(known)} requirements: {counts(grouped, '')}")
     return 0
+
+
+def source_of(path: str) -> str:
+    """Return the text of a file of tests, "" when there is none any more."""
+    return (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
+
+
+def outcomes_by_id(
+    entries: Mapping[str, Mapping[str, Any]], read: Callable[[str], str]
+) -> dict[str, set[str]]:
+    """Return how the tests of each id ended; what a test proved before it changed counts no more.
+
+    Args:
+        entries: what was recorded: ids and outcome of each test.
+        read: gives the source of a file of tests.
+    """
+    sources: dict[str, tuple[set[str], set[str]]] = {}
+    outcomes: dict[str, set[str]] = {}
+    for node, entry in entries.items():
+        path, _, test = node.partition("::")
+        if path not in sources:
+            source = read(path)
+            names = set(re.findall(r"^ *(?:async )?def (\w+)\(", source, re.MULTILINE))
+            sources[path] = names, {name for name, _ in cited_ids(source)}
+        names, cited = sources[path]
+        if test.rpartition("::")[2].partition("[")[0] in names:
+            for name in cited.intersection(entry["ids"]):
+                outcomes.setdefault(name, set()).add(entry["outcome"])
+    return outcomes
 
 
 def group_all(

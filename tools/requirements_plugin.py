@@ -39,15 +39,17 @@ def cited(item: pytest.Item) -> list[str]:
 
 
 class Recorder:
-    """Gathers the outcome of every test that cites a requirement."""
+    """Gathers the outcome of every test that cites a requirement, and which tests cite none."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, dict[str, object]] = {}
+        self.silent: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note one phase of one test: it passed only if every phase did."""
         ids = dict(report.user_properties).get(PROPERTY)
         if ids is None:
+            self.silent.add(report.nodeid)
             return
         entry = self.outcomes.setdefault(report.nodeid, {"ids": ids, "outcome": "passed"})
         if report.failed or (report.skipped and entry["outcome"] == "passed"):
@@ -57,13 +59,14 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write what is known, earlier runs of tests that still exist included."""
         yield
-        if not self.outcomes:
+        if not self.outcomes and not self.silent:
             return
         path = session.config.rootpath / RESULTS
         kept = {
             nodeid: entry
             for nodeid, entry in read(path).items()
-            if (session.config.rootpath / nodeid.partition("::")[0]).exists()
+            if nodeid not in self.silent
+            and (session.config.rootpath / nodeid.partition("::")[0]).exists()
         }
         path.parent.mkdir(exist_ok=True)
         # Written aside and moved: two test runs at once leave one whole file.

@@ -458,3 +458,29 @@ def test_the_runbook_brings_back_what_matters_most_first() -> None:
     table = page.read_text().partition("Priority on the way back")[2]
     rows = re.findall(r"^\| (\w+) \| ", table, re.MULTILINE)
     assert rows[1:6] == ["projects", "checkpoints", "machines", "usage", "hubs"]
+
+
+AUDIT = (
+    C("at", "TIMESTAMPTZ", default=NOW),
+    C("actor_type", "VARCHAR(20)"),
+    C("actor_id", "VARCHAR(100)"),
+    C("operation", "VARCHAR(200)"),
+    C("resource_type", "VARCHAR(50)", null=True),
+    C("resource_id", "VARCHAR(100)", null=True),
+    C("outcome", "VARCHAR(20)"),
+    C("reason", "VARCHAR(100)", null=True),
+    C("request_id", "VARCHAR(100)", null=True),
+    C("details", "JSONB", default={}),
+)
+
+
+@pytest.mark.req("S1-01")
+async def test_all_state_is_in_one_database_with_a_trail_of_who_did_what(db: Database) -> None:
+    await check_shape(db, "audit_log", AUDIT)
+    mutable = {name for name, table in TABLES.items() if "updated_at" in table.c}
+    assert {"projects", "intelligent_machines", "resource_budgets", "hub_instances"} <= mutable
+    for name in ("checkpoints", "resource_usage", "maintenance_log", "audit_log"):
+        times = {"created_at", "recorded_at", "performed_at", "at"} & set(TABLES[name].c.keys())
+        assert len(times) == 1, name
+    page = (Path(__file__).parents[2] / "docs/guides/database.md").read_text()
+    assert "For several hosts or many workers take PostgreSQL" in " ".join(page.split())

@@ -128,7 +128,7 @@ async def test_enum_columns_give_members_and_refuse_strangers(db: Database) -> N
             await factories.add_project(tx, status="gone")
 
 
-@pytest.mark.req("S0-25", "S0-39")
+@pytest.mark.req("S0-09", "S0-39")
 async def test_metadata_reaches_its_column_from_constructor_and_sql(db: Database) -> None:
     async with db.write() as tx:
         given = await factories.add_project(tx, metadata={"repo_path": "é/x", "n": [1, None]})

@@ -66,6 +66,12 @@ def test_a_later_run_replaces_only_the_tests_that_it_ran(project: Path) -> None:
     assert outcomes == {"test_it.py::test_a": "failed", "test_other.py::test_b": "passed"}
 
 
+def test_a_test_that_cites_nothing_any_more_is_forgotten(project: Path) -> None:
+    run(project, '@pytest.mark.req("S0-72")\ndef test_a(): assert False\ndef test_b(): pass')
+    run(project, "def test_a(): pass")
+    assert recorded(project) == {}
+
+
 def test_a_test_that_cites_an_unknown_id_fails(project: Path) -> None:
     done = run(project, '@pytest.mark.req("S9-99")\ndef test_a(): pass')
     assert done.returncode == 1

@@ -14,6 +14,7 @@ from requirements import (
     known_ids,
     listed,
     mistakes,
+    outcomes_by_id,
 )
 
 TEXT = """
@@ -78,6 +79,20 @@ def test_every_row_is_in_one_group_and_a_failing_test_proves_nothing() -> None:
         "missing": ["S1-02", "S1-03"],
     }
     assert counts(grouped, "S0") == "0 passing, 1 replaced, 2 open, 0 missing"
+
+
+def test_what_a_test_proved_before_it_changed_counts_no_more() -> None:
+    sources = {
+        "t.py": '@pytest.mark.req("S0-01")\nasync def test_a(db): ...\ndef test_c(): ...\n',
+        "gone.py": "",
+    }
+    entries = {
+        "t.py::test_a[sqlite]": {"ids": ["S0-01", "S0-02"], "outcome": "passed"},
+        "t.py::test_a[postgresql]": {"ids": ["S0-01"], "outcome": "failed"},
+        "t.py::test_b": {"ids": ["S0-01"], "outcome": "skipped"},
+        "gone.py::test_a": {"ids": ["S0-01"], "outcome": "skipped"},
+    }
+    assert outcomes_by_id(entries, sources.__getitem__) == {"S0-01": {"passed", "failed"}}
 
 
 def test_the_list_in_the_repository_is_sound() -> None:

@@ -66,7 +66,7 @@ async def forest(db: Database) -> Forest:
     return await grow(db, bush(random.Random(SEED), 120, roots=3))
 
 
-@pytest.mark.req("S0-70", "S0-106")
+@pytest.mark.req("S0-25", "S0-70", "S0-106")
 async def test_ancestors_and_descendants_are_those_of_the_parents(
     db: Database, forest: Forest
 ) -> None:
