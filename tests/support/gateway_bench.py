@@ -183,7 +183,10 @@ async def open_bench(
         gateway = build_gateway(
             MachineBinding(**(values | binding)),
             metering=metering or desk.metering,
-            upstreams={"anthropic": upstream or Upstream(provider.url, provider.api_key)},
+            upstreams=dict.fromkeys(
+                ("anthropic", "openai", "gemini"),
+                upstream or Upstream(provider.url, provider.api_key),
+            ),
             observer=observer,
             clock=SystemClock(),
             session=upstream_session,

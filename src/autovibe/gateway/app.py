@@ -29,8 +29,10 @@ from autovibe.gateway.call import (
 from autovibe.gateway.chat import ChatDialect
 from autovibe.gateway.dialect import CALL, COUNT, MODELS, Dialect, Endpoint, plain_not_found
 from autovibe.gateway.exchange import Exchange, Receive, Scope, Send
+from autovibe.gateway.gemini import GeminiDialect
 from autovibe.gateway.ledger import Ledger
 from autovibe.gateway.messages import MessagesDialect
+from autovibe.gateway.responses import ResponsesDialect
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.ids import new_id
 from autovibe.v1 import services
@@ -38,7 +40,12 @@ from autovibe.v1 import services
 _logger = logging.getLogger(__name__)
 
 PREFIX: Final = "/llm/"
-_DIALECTS: Final[tuple[Dialect, ...]] = (MessagesDialect(), ChatDialect())
+_DIALECTS: Final[tuple[Dialect, ...]] = (
+    MessagesDialect(),
+    ChatDialect(),
+    ResponsesDialect(),
+    GeminiDialect(),
+)
 _SERVE: Final = {CALL: serve_call, COUNT: serve_count, MODELS: serve_models}
 # Agents look whether anybody is there before they call.
 _GREETINGS: Final = {

@@ -19,7 +19,14 @@ _IMAGE: Final = 5_000
 _SEAM: Final = 64
 _REMEMBERED: Final = 8
 _LARGEST_REMEMBERED: Final = 4 * 1024 * 1024
-_STEERING: Final = ("model", "thinking", "context_management", "output_config")
+_STEERING: Final = (
+    "model",
+    "thinking",
+    "context_management",
+    "output_config",
+    "reasoning",
+    "truncation",
+)
 
 
 class UnboundedRequestError(Exception):

@@ -87,12 +87,16 @@ class UsageReader(Protocol):
     provider before it counted.
     """
 
-    usage: dict[str, Any]
     model: str | None
     started: bool
     stopped: bool
     failed: bool
     cleared_input_tokens: int
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """The numbers so far."""
+        ...
 
     @property
     def final(self) -> bool:

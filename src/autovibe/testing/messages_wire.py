@@ -6,7 +6,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from autovibe.testing.conversation import ModelRequest, tool_use_id
@@ -39,6 +39,7 @@ class Bill:
     cache_read_input_tokens: int
     service_tier: str
     stream: bool
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Answer:
     start_usage: dict[str, Any] | None
     final_usage: dict[str, Any] | None
     """Cumulative, as `message_delta` and the unstreamed answer report it; `None` is left out."""
+    reported: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What a fault puts over the usage; other APIs put it over theirs."""
 
 
 def bill(turn: Turn, index: int, request: ModelRequest, request_id: str) -> Bill:
@@ -69,6 +72,7 @@ def bill(turn: Turn, index: int, request: ModelRequest, request_id: str) -> Bill
         cache_read_input_tokens=usage.cache_read_input_tokens,
         service_tier=usage.service_tier,
         stream=request.stream,
+        reasoning_tokens=min(usage.reasoning_tokens, bounded),
     )
 
 
@@ -89,8 +93,8 @@ def answer(turn: Turn, owed: Bill, request: ModelRequest, unique: str) -> Answer
     if turn.stop_reason is None and turn.usage.output_tokens > request.max_tokens:
         stop_reason = "max_tokens"
     usage = _reported_usage(owed)
-    if turn.fault and turn.fault.reported_usage:
-        usage |= turn.fault.reported_usage
+    reported = (turn.fault.reported_usage if turn.fault else None) or {}
+    usage |= reported
     hidden = bool(turn.fault and turn.fault.no_usage)
     message = {
         "id": f"msg_{unique}",
@@ -102,7 +106,8 @@ def answer(turn: Turn, owed: Bill, request: ModelRequest, unique: str) -> Answer
         "stop_sequence": None,
     }
     start_usage = usage | {"output_tokens": min(1, owed.output_tokens)}
-    return Answer(message, None if hidden else start_usage, None if hidden else usage)
+    told = (None, None) if hidden else (start_usage, usage)
+    return Answer(message, *told, reported)
 
 
 def _content_block(block: Block, request: ModelRequest, call_id: str) -> dict[str, Any]:

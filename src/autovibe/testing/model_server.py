@@ -1,4 +1,6 @@
-"""The scripted model server: a provider's API on the loopback that answers from a script.
+"""The scripted model server: providers' APIs on the loopback that answer from a script.
+
+It speaks Anthropic Messages, OpenAI Chat Completions and Responses, and Gemini.
 
 It stands in for a real provider in tests, benchmarks and the demo, where a real agent program
 talks to it through the gateway. It keeps its own bill, to compare a ledger against.
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from aiohttp import web
 from multidict import CIMultiDict
 
-from autovibe.agents.json_shape import JsonObject, as_object
+from autovibe.agents.json_shape import as_object
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.testing import messages_wire as wire
@@ -35,17 +37,30 @@ from autovibe.testing.conversation import (
     validate,
     validate_count,
 )
+from autovibe.testing.gemini_wire import PATH as GEMINI_PATH
+from autovibe.testing.gemini_wire import GeminiWire
+from autovibe.testing.openai_wire import ChatWire, ResponsesWire
 from autovibe.testing.scripts import Fault, Script, Turn, find_script
+from autovibe.testing.wires import MessagesWire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
     from types import TracebackType
+
+    from autovibe.testing.wires import Wire
 
 HOST: Final = "127.0.0.1"
 DEFAULT_API_KEY: Final = "scripted-model-key"
 """Opens nothing but this server, which listens on the loopback only."""
 MODELS: Final = ("claude-sonnet-5-5", "claude-sonnet-4-5", "claude-opus-5-5", "claude-haiku-4-5")
+_MESSAGES: Final = MessagesWire()
+_WIRES: Final[dict[str, Wire]] = {
+    "/v1/messages": _MESSAGES,
+    "/v1/chat/completions": ChatWire(),
+    "/v1/responses": ResponsesWire(),
+}
+_GEMINI: Final = GeminiWire()
 _MAX_BODY: Final = 32 * 1024 * 1024
 
 
@@ -115,13 +130,19 @@ class ModelServer:
         return f"http://{HOST}:{self._port}"
 
     def calls(self) -> list[RecordedRequest]:
-        """Return the recorded requests to `/v1/messages` in order."""
-        return [request for request in self.requests if request.path == "/v1/messages"]
+        """Return the recorded requests that call a model, in order."""
+        return [request for request in self.requests if _calls_model(request.path)]
 
     async def __aenter__(self) -> Self:
         """Start to listen on the loopback."""
         app = web.Application(client_max_size=_MAX_BODY)
-        app.router.add_post("/v1/messages", self._messages)
+        for path in _WIRES:
+            app.router.add_post(path, self._call)
+        model = "/v1beta/models/{model:[^/:]+}"
+        app.router.add_post(f"{model}:generateContent", self._call)
+        app.router.add_post(f"{model}:streamGenerateContent", self._call)
+        app.router.add_post(f"{model}:countTokens", self._gemini_count)
+        app.router.add_get("/v1beta/models", self._gemini_models)
         app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/", self._hello)
@@ -184,9 +205,11 @@ class ModelServer:
     def _refusal(self, request: web.Request, recorded: RecordedRequest) -> web.Response | None:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         given = request.headers.get("x-api-key") or bearer
+        given = request.headers.get("x-goog-api-key") or given
         if not hmac.compare_digest(given.encode(), self.api_key.encode()):
             return _failure(recorded, 401, "authentication_error", "invalid x-api-key")
-        if self._strict and not request.headers.get("anthropic-version"):
+        needs_version = self._strict and _wire(recorded.path) is _MESSAGES
+        if needs_version and not request.headers.get("anthropic-version"):
             message = "anthropic-version: header is required"
             return _failure(recorded, 400, "invalid_request_error", message)
         if request.method == "POST" and not as_object(recorded.body):
@@ -195,7 +218,7 @@ class ModelServer:
         return None
 
     def _model_request(self, recorded: RecordedRequest) -> ModelRequest:
-        body: JsonObject = as_object(recorded.body)
+        body = _wire(recorded.path).request(as_object(recorded.body), recorded.path)
         return ModelRequest(body, recorded.headers, recorded.size_bytes, self._default_cwd)
 
     # Endpoints beside the main one
@@ -231,10 +254,21 @@ class ModelServer:
         count = {"input_tokens": model_request.estimated_tokens}
         return refusal or web.json_response(count, headers=_headers(recorded))
 
-    # The main one
-
-    async def _messages(self, request: web.Request) -> web.StreamResponse:
+    async def _gemini_models(self, request: web.Request) -> web.Response:
         recorded, refusal = await self._record(request)
+        models = [{"name": "models/gemini-2.5-flash", "version": "001"}]
+        return refusal or web.json_response({"models": models}, headers=_headers(recorded))
+
+    async def _gemini_count(self, request: web.Request) -> web.Response:
+        recorded, refusal = await self._record(request)
+        count = {"totalTokens": self._model_request(recorded).estimated_tokens}
+        return refusal or web.json_response(count, headers=_headers(recorded))
+
+    # The main ones
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        recorded, refusal = await self._record(request)
+        shape = _wire(recorded.path)
         model_request = self._model_request(recorded)
         wrong = validate(model_request) if self._strict else None
         if refusal is not None:
@@ -250,8 +284,8 @@ class ModelServer:
         if fault.first_byte_delay_s:
             await self._sleep(fault.first_byte_delay_s)
         if fault.status is not None:
-            body = fault.body or wire.error_body(
-                fault.error_type, fault.message, recorded.request_id
+            body = fault.body or shape.error(
+                fault.status, fault.error_type, fault.message, recorded.request_id
             )
             return web.json_response(body, status=fault.status, headers=_headers(recorded, fault))
         owed = wire.bill(turn, index, model_request, recorded.request_id)
@@ -261,10 +295,11 @@ class ModelServer:
             await self._closing.wait()
             _abort(request)
         if model_request.stream:
-            return await self._stream(request, recorded, composed, fault)
+            events = shape.events(composed, owed, as_object(recorded.body))
+            return await self._stream(request, recorded, events, fault)
         if fault.cut_after_events is not None:
             _abort(request)
-        return web.json_response(wire.whole(composed), headers=_headers(recorded, fault))
+        return web.json_response(shape.whole(composed, owed), headers=_headers(recorded, fault))
 
     def _fault(self, turn: Turn, index: int, request: ModelRequest) -> Fault:
         """Return the fault of this answer; one without effect when its times are used up."""
@@ -278,13 +313,13 @@ class ModelServer:
         self,
         request: web.Request,
         recorded: RecordedRequest,
-        composed: wire.Answer,
+        events: Iterable[bytes],
         fault: Fault,
     ) -> web.StreamResponse:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
         response = web.StreamResponse(headers=headers | _headers(recorded, fault))
         await response.prepare(request)
-        for number, event in enumerate(wire.events(composed)):
+        for number, event in enumerate(events):
             if number == fault.cut_after_events:
                 _abort(request)
                 return response
@@ -297,6 +332,15 @@ class ModelServer:
             await _write(response.write, event, self._chunk_bytes)
         await response.write_eof()
         return response
+
+
+def _wire(path: str) -> Wire:
+    return _GEMINI if path.startswith("/v1beta/") else _WIRES.get(path, _MESSAGES)
+
+
+def _calls_model(path: str) -> bool:
+    found = GEMINI_PATH.fullmatch(path)
+    return path in _WIRES or (found is not None and found[2] != "countTokens")
 
 
 async def _write(
@@ -315,11 +359,11 @@ def _abort(request: web.Request) -> None:
 
 def _headers(recorded: RecordedRequest, fault: Fault | None = None) -> dict[str, str]:
     extra = fault.headers if fault else {}
-    return {"request-id": recorded.request_id, **extra}
+    return {"request-id": recorded.request_id, "x-request-id": recorded.request_id, **extra}
 
 
 def _failure(recorded: RecordedRequest, status: int, kind: str, message: str) -> web.Response:
-    body = wire.error_body(kind, message, recorded.request_id)
+    body = _wire(recorded.path).error(status, kind, message, recorded.request_id)
     return web.json_response(body, status=status, headers=_headers(recorded))
 
 

@@ -37,6 +37,7 @@ class Usage:
     cache_creation_1h_input_tokens: _Count = 0
     cache_read_input_tokens: _Count = 0
     service_tier: str = "standard"
+    reasoning_tokens: _Count = 0
 
 
 @dataclass(frozen=True, config=_STRICT)
