@@ -25,6 +25,7 @@ from autovibe.v1 import (
     machines_pb2,
     metering_pb2,
     projects_pb2,
+    tasks_pb2,
     work_pb2,
 )
 
@@ -38,6 +39,7 @@ MESSAGES: Final[dict[str, type[Message]]] = {
     "intelligent_machines": machines_pb2.Machine,
     "projects": projects_pb2.Project,
     "resource_budgets": metering_pb2.Budget,
+    "task_dependencies": tasks_pb2.TaskDependency,
     "tasks": work_pb2.Task,
     "workers": work_pb2.Worker,
 }
@@ -98,7 +100,6 @@ PRIVATE_TABLES: Final = {
     "rag_documents": "no operation on them yet",
     "resource_usage_daily": "sums of resource_usage by day; UsageReport gives them",
     "resource_usage": "one row per call; UsageReport gives the sums",
-    "task_dependencies": "no operation on them yet",
     "tool_executions": "no operation on them yet",
     "users": "no operation on people yet",
     "work_orders": "a queue's own: a person sees the task, a worker its ClaimedOrder",

@@ -43,6 +43,15 @@ from autovibe.kernel.units import parse_duration_s
     is_flag=True,
     help="Let the agent skip its own questions although nothing isolates it.",
 )
+@click.option(
+    "--after",
+    multiple=True,
+    metavar="TASK",
+    help="Begin when TASK has completed; repeatable.",
+)
+@click.option("--parent", default="", metavar="TASK", help="Make it a part of TASK.")
+@click.option("--priority", type=click.Choice(["low", "normal", "high", "critical"]), default=None)
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
 @json_option
 def run(
     *,
@@ -57,6 +66,10 @@ def run(
     exclude: Sequence[str],
     include_secrets: bool,
     trust_agent: bool,
+    after: Sequence[str],
+    parent: str,
+    priority: str | None,
+    labels: Sequence[str],
     as_json: bool,
 ) -> int:
     """Give an agent the task PROMPT, follow it, and show what it came to.
@@ -81,6 +94,10 @@ def run(
             exclude=tuple(exclude),
             agent_args=behind_dashes(),
             trust_agent=trust_agent,
+            after=tuple(after),
+            parent=parent,
+            priority=priority or "",
+            labels=tuple(labels),
         ),
         timeout,
     )
@@ -111,6 +128,8 @@ def checked_order(order: RunOrder, timeout: str) -> RunOrder:
         raise InvalidArgumentError("Say what to work on: --repo DIR, or --project NAME.")
     if order.budget:
         parse_amount(order.budget)
+    if unnamed := [label for label in order.labels if label.find("=") < 1]:
+        raise InvalidArgumentError(f"{unnamed[0]!r} is no label; give --label NAME=VALUE.")
     return replace(
         order,
         prompt=prompt,

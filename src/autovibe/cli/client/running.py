@@ -50,6 +50,10 @@ class RunOrder:
     exclude: tuple[str, ...] = ()
     agent_args: tuple[str, ...] = ()
     trust_agent: bool = False
+    after: tuple[str, ...] = ()
+    parent: str = ""
+    priority: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -388,11 +392,18 @@ def _task_request(
         context.repo_path = str(order.directory)
         context.head_commit = imported.head_commit
         context.dirty = imported.dirty
-    return work_pb2.CreateTaskRequest(
+    request = work_pb2.CreateTaskRequest(
         project=project.id,
         description=order.prompt,
+        priority=order.priority,
+        parent_task_id=order.parent,
+        after_task_ids=order.after,
         context=context,
         budget=order.budget,
         base_checkpoint_id=imported.checkpoint.id if imported else "",
         start=True,
     )
+    if order.labels:
+        labels = dict(label.split("=", 1) for label in order.labels)
+        request.metadata.update({"labels": labels})
+    return request

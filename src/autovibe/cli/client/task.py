@@ -13,6 +13,7 @@ from autovibe.cli.client.differences import task_diff
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.summary import summary_lines
+from autovibe.cli.client.task_graph import depend, graph, import_, undepend
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import clipped, moment, pairs, short, table
@@ -26,7 +27,7 @@ def task() -> None:
     """List and show tasks, and let them go on."""
 
 
-for _command in (cancel, resume, retry, task_diff):
+for _command in (cancel, resume, retry, task_diff, import_, graph, depend, undepend):
     task.add_command(_command)
 
 
@@ -35,16 +36,33 @@ for _command in (cancel, resume, retry, task_diff):
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only in this status."
 )
+@click.option("--ready", is_flag=True, help="Only those that a worker could begin now.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only with this label."
+)
 @limit_option
 @json_option
-def list_(project_name: str, statuses: Sequence[str], limit: int, *, as_json: bool) -> None:
+def list_(
+    project_name: str,
+    statuses: Sequence[str],
+    labels: Sequence[str],
+    limit: int,
+    *,
+    ready: bool,
+    as_json: bool,
+) -> None:
     """List tasks, the newest first."""
 
     async def body(connection: Connection) -> tuple[list[work_pb2.Task], str]:
         async def fetch(size: int, token: str) -> tuple[Sequence[work_pb2.Task], str]:
             answer = await connection.services.work.list_tasks(
                 work_pb2.ListTasksRequest(
-                    project=project_name, statuses=statuses, page_size=size, page_token=token
+                    project=project_name,
+                    statuses=statuses,
+                    labels=labels,
+                    ready=ready,
+                    page_size=size,
+                    page_token=token,
                 )
             )
             return answer.tasks, answer.next_page_token

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, exists, or_, select, text
+from sqlalchemy import delete, exists, literal, or_, select, text
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.work.models import DependencyType, Task, TaskDependency, TaskStatus
@@ -172,7 +172,7 @@ async def list_dependencies(
 async def ancestors(tx: ReadTx | WriteTx, task_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
     """Return a task and those that it is a part of, the nearest first, at most so many."""
     line = (
-        select(Task.id, Task.parent_task_id, text("1 AS level"))
+        select(Task.id, Task.parent_task_id, literal(1).label("level"))
         .where(Task.id == task_id)
         .cte("line", recursive=True)
     )
