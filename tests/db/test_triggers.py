@@ -43,7 +43,7 @@ async def test_a_time_that_is_given_is_kept(db: Database) -> None:
         assert (await tx.session.get_one(type(project), project.id)).updated_at == later
 
 
-@pytest.mark.req("S1-44", "S2-11")
+@pytest.mark.req("S0-08", "S1-44", "S2-11")
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 def test_every_mutable_table_has_its_trigger(backend: str) -> None:
     found = re.findall(r"CREATE TRIGGER update_(\w+)_updated_at", snapshot(backend))

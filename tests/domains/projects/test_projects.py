@@ -118,6 +118,7 @@ async def test_directories_of_one_name_that_come_at_once_get_names_of_their_own(
     ]
 
 
+@pytest.mark.req("S0-17", "S0-38")
 async def test_the_current_checkpoint_moves_only_from_what_was_expected(plane: Plane):
     project = await plane.project()
     project_id = uuid.UUID(project.id)
