@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -99,3 +100,27 @@ def test_the_package_needs_what_the_source_names() -> None:
         needs = tomllib.load(file)["project"]["dependencies"]
     for name in ("sqlalchemy", "alembic", "asyncpg"):
         assert any(need.startswith(name) for need in needs), name
+
+
+@pytest.mark.req("S4-67")
+async def test_tests_of_the_database_are_chosen_by_that_word() -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/kernel",
+            "-q",
+            "-k",
+            "database",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
