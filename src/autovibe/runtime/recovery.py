@@ -29,6 +29,7 @@ from autovibe.runtime.instance import (
     lock_path,
     sort_instances,
 )
+from autovibe.runtime.sampling import SAMPLE_S
 from autovibe.runtime.waking import PatientRhythm
 from autovibe.runtime.workplace import Workplace
 from autovibe.sdk.services import Services
@@ -39,7 +40,10 @@ _logger = logging.getLogger(__name__)
 RECOVERY_S: Final = 30.0
 """How often a control plane that stays looks for what dead ones left."""
 
-_DIED: Final = "The control plane that ran this machine ended."
+_DIED: Final = (
+    "The control plane that ran this machine ended; what it used in the "
+    f"{SAMPLE_S:.0f} seconds before, at most, was not recorded."
+)
 _NOTHING_DONE: Final = frozenset({"spawning", "active"})
 """A machine without a gateway: its agent has not worked yet."""
 

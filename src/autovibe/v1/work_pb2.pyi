@@ -181,7 +181,7 @@ class GetTaskResultRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("task_id", "execution_id", "machine_id", "project_id", "status", "base_checkpoint_id", "result_checkpoint_id", "checkpoint_count", "cost_cad", "api_calls", "duration_s", "files_changed", "error", "summary", "budget_cad", "project_name", "verified", "machine_ids")
+    __slots__ = ("task_id", "execution_id", "machine_id", "project_id", "status", "base_checkpoint_id", "result_checkpoint_id", "checkpoint_count", "cost_cad", "api_calls", "duration_s", "files_changed", "error", "summary", "budget_cad", "project_name", "verified", "machine_ids", "cpu_s", "memory_peak_bytes")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +200,8 @@ class TaskResult(_message.Message):
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     MACHINE_IDS_FIELD_NUMBER: _ClassVar[int]
+    CPU_S_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     execution_id: str
     machine_id: str
@@ -218,7 +220,9 @@ class TaskResult(_message.Message):
     project_name: str
     verified: bool
     machine_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., status: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., cost_cad: _Optional[str] = ..., api_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., files_changed: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., summary: _Optional[str] = ..., budget_cad: _Optional[str] = ..., project_name: _Optional[str] = ..., verified: _Optional[bool] = ..., machine_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    cpu_s: float
+    memory_peak_bytes: int
+    def __init__(self, task_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., project_id: _Optional[str] = ..., status: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., checkpoint_count: _Optional[int] = ..., cost_cad: _Optional[str] = ..., api_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., files_changed: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., summary: _Optional[str] = ..., budget_cad: _Optional[str] = ..., project_name: _Optional[str] = ..., verified: _Optional[bool] = ..., machine_ids: _Optional[_Iterable[str]] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ...) -> None: ...
 
 class TaskError(_message.Message):
     __slots__ = ("reason", "message")

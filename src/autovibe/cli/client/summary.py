@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from autovibe.cli.render import cad, pairs, short
+from autovibe.cli.render import cad, pairs, short, size
 from autovibe.kernel.errors import EXIT_OK, Code, exit_status
 from autovibe.kernel.units import duration_text
 from autovibe.v1 import work_pb2
@@ -71,10 +71,17 @@ def next_commands(result: work_pb2.TaskResult, *, in_git: bool) -> list[tuple[st
         commands.append(("look into", f"autovibe logs {task}"))
     if result.status in _RESUMABLE:
         more = _MORE.get(result.error.reason, "")
+        if _needs_another_budget(result.error.message):
+            more = ""
         commands.append(("go on", f"autovibe task resume {task}{more}"))
     elif found:
         commands.append(("go on", f'autovibe checkpoint fork {found} "PROMPT"'))
     return commands
+
+
+def _needs_another_budget(message: str) -> bool:
+    """Return whether a message names a budget that no more money of the task itself can mend."""
+    return "autovibe budget set" in message and "--budget" not in message
 
 
 def _numbers(result: work_pb2.TaskResult) -> list[str]:
@@ -89,8 +96,17 @@ def _numbers(result: work_pb2.TaskResult) -> list[str]:
             ("checkpoints", f"{result.checkpoint_count}{checkpoint}"),
             ("spent", f"{cad(result.cost_cad or '0')} {budget}"),
             ("model calls", f"{result.api_calls}"),
+            ("machine", _machine(result)),
             ("files changed", f"{len(result.files_changed)}"),
         ]
+    )
+
+
+def _machine(result: work_pb2.TaskResult) -> str:
+    """Return what the machines of a task used."""
+    return (
+        f"{duration_text(result.duration_s)}, {result.cpu_s:.1f} s of processor time, "
+        f"{size(result.memory_peak_bytes)} of memory at most"
     )
 
 

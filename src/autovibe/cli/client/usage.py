@@ -62,7 +62,7 @@ def usage(project_name: str, task_id: str, by: str | None, *, as_json: bool) -> 
         for line in report.lines
     ]
     if rows:
-        headers = ("PROJECT", "RESOURCE", "MODEL", "AMOUNT", "UNIT", "CAD")
+        headers = ("PROJECT", "RESOURCE", "KIND", "AMOUNT", "UNIT", "CAD")
         print_lines([*table(headers, rows, right="AMOUNT CAD"), ""])
     calls = plural(report.api_calls, "model call")
     print_lines([f"{cad(report.cost_cad or '0')} CAD in {calls}."])

@@ -109,6 +109,8 @@ def _result_message(
     for execution in executions:
         told = column_message(execution.metrics, work_pb2.ExecutionMetrics)
         result.duration_s += told.duration_s
+        result.cpu_s += told.cpu_s
+        result.memory_peak_bytes = max(result.memory_peak_bytes, told.memory_peak_bytes)
     if newest.status not in {ExecutionStatus.COMPLETED, ExecutionStatus.RUNNING}:
         result.error.reason = metrics.stop_reason
         result.error.message = metrics.message
