@@ -20,7 +20,7 @@ def lines_of(**values: object) -> list[str]:
 def test_the_summary_tells_what_the_machines_used() -> None:
     lines = lines_of(duration_s=185.0, cpu_s=12.34, memory_peak_bytes=1_500_000_000)
     (line,) = [one for one in lines if "processor time" in one]
-    assert "3m05s, 12.3 s of processor time, 1.5 GB of memory at most" in line
+    assert "3m05s, 12.3 s of processor time, 1.4 GiB of memory at most" in line
 
 
 @pytest.mark.parametrize(
