@@ -44,6 +44,24 @@ class Recorder:
     def __init__(self) -> None:
         self.outcomes: dict[str, dict[str, object]] = {}
         self.silent: set[str] = set()
+        self.collected: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what there is to run."""
+        self.collected.update(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        """Note what a worker of pytest-xdist has to run."""
+        del node
+        self.collected.update(ids)
+
+    def whole(self, config: pytest.Config) -> set[str]:
+        """Return the tests all of whose parameters are known; a chosen few do not tell."""
+        chosen = config.option.keyword or config.option.markexpr or config.option.deselect
+        if chosen or any("[" in argument for argument in config.args):
+            return set()
+        return {name.partition("[")[0] for name in self.collected}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note one phase of one test: it passed only if every phase did."""
@@ -62,10 +80,12 @@ class Recorder:
         if not self.outcomes and not self.silent:
             return
         path = session.config.rootpath / RESULTS
+        whole = self.whole(session.config)
         kept = {
             nodeid: entry
             for nodeid, entry in read(path).items()
             if nodeid not in self.silent
+            and (nodeid in self.collected or nodeid.partition("[")[0] not in whole)
             and (session.config.rootpath / nodeid.partition("::")[0]).exists()
         }
         path.parent.mkdir(exist_ok=True)

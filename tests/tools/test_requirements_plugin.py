@@ -72,6 +72,18 @@ def test_a_test_that_cites_nothing_any_more_is_forgotten(project: Path) -> None:
     assert recorded(project) == {}
 
 
+def test_parameters_that_a_test_has_no_more_are_forgotten(project: Path) -> None:
+    test = (
+        '@pytest.mark.req("S0-72")\n@pytest.mark.parametrize("n", {})\ndef test_a(n): assert n > 1'
+    )
+    run(project, test.format("[1, 2]"))
+    run(project, test.format("[2, 3]"))
+    assert recorded(project) == {
+        f"test_it.py::test_a[{number}]": {"ids": ["S0-72"], "outcome": "passed"}
+        for number in (2, 3)
+    }
+
+
 def test_a_test_that_cites_an_unknown_id_fails(project: Path) -> None:
     done = run(project, '@pytest.mark.req("S9-99")\ndef test_a(): pass')
     assert done.returncode == 1
