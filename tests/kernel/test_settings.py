@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.settings import HomeUnusableError, Settings, ensure_home, load_settings
 
@@ -40,11 +41,15 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(tmp_pat
         ro = ["/opt/tools"]
         [rates]
         max_age_days = 30
+        [checkpoints]
+        audit_every = 7
+        detection = "fanotify"
     """
     settings, _ = _load(
         tmp_path / "home",
         config,
         AUTOVIBE_DATABASE_URL="postgresql://db.example/x",
+        AUTOVIBE_CHECKPOINTS_DETECTION="walk",
         AUTOVIBE_UPSTREAM_ANTHROPIC_URL="http://127.0.0.1:1/",
     )
     assert settings.database_url == "postgresql://db.example/x"
@@ -58,6 +63,7 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(tmp_pat
     assert settings.default_task_budget == Decimal("0.1")
     assert settings.sandbox_ro == (Path("/opt/tools"),)
     assert settings.rates_max_age_days == 30
+    assert settings.checkpoints == CheckpointSettings(7, "walk")
 
 
 def test_without_anything_the_home_is_below_the_users_and_the_database_in_it(tmp_path: Path):
@@ -114,6 +120,9 @@ def test_provider_keys_leave_the_environment_and_are_never_shown(tmp_path: Path)
         "[limits]\ndefault_task_budget = -1",
         "[sandbox]\nro = '~/tools'",
         "[sandbox]\nro = [1]",
+        "[checkpoints]\ndetection = 'guess'",
+        "[checkpoints]\naudit_every = -1",
+        "[checkpoints]\naudit_every = 'often'",
         "[up]\nhttp_port = 65536",
         "[up]\nhost = 5",
         "not toml",
