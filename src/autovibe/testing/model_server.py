@@ -208,7 +208,9 @@ class ModelServer:
         given = request.headers.get("x-goog-api-key") or given
         if not hmac.compare_digest(given.encode(), self.api_key.encode()):
             return _failure(recorded, 401, "authentication_error", "invalid x-api-key")
-        needs_version = self._strict and _wire(recorded.path) is _MESSAGES
+        # The list of models is OpenAI's too, whose clients send a bearer token.
+        shared = recorded.path == "/v1/models" and bearer == self.api_key
+        needs_version = self._strict and _wire(recorded.path) is _MESSAGES and not shared
         if needs_version and not request.headers.get("anthropic-version"):
             message = "anthropic-version: header is required"
             return _failure(recorded, 400, "invalid_request_error", message)
