@@ -68,7 +68,9 @@ class _Continue:
         """
         task = await get_task(tx, plan.task_id)
         blockers = await lock_blockers(tx, task)
-        await repository.refresh_locked(tx, task)
+        if task.status != TaskStatus.QUEUED:  # a claim locks the order of a queued one first
+            await repository.refresh_locked(tx, task)
+            blockers = await lock_blockers(tx, task)
         _check_resumable(task)
         if task.status not in _STARTABLE:
             refuse_waiting(task, blockers)

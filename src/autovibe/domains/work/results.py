@@ -29,6 +29,7 @@ from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskS
 from autovibe.domains.work.ports import HistoryReader
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.transitions import check_transition
+from autovibe.domains.work.waiting import waits
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.money import to_text
 from autovibe.kernel.text import utf8
@@ -36,6 +37,7 @@ from autovibe.store import CheckpointStore
 from autovibe.v1 import work_pb2
 
 _WORKSPACE: Final = "workspace"
+_WELL: Final = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.RUNNING})
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,12 @@ def _result_message(
         api_calls=spend.api_calls,
         budget_cad="" if spend.cap_cad is None else to_text(spend.cap_cad),
     )
+    if waits(task):
+        result.error.reason = task.block_reason or ""
+        result.error.message = (
+            "It waits for other tasks. A server (`autovibe up`) begins it when they have "
+            f"completed; `autovibe task graph {str(task.id)[:8]}` shows them."
+        )
     if not executions:
         return result
     newest = executions[-1]
@@ -111,7 +119,7 @@ def _result_message(
         result.duration_s += told.duration_s
         result.cpu_s += told.cpu_s
         result.memory_peak_bytes = max(result.memory_peak_bytes, told.memory_peak_bytes)
-    if newest.status not in {ExecutionStatus.COMPLETED, ExecutionStatus.RUNNING}:
+    if not waits(task) and newest.status not in _WELL:
         result.error.reason = metrics.stop_reason
         result.error.message = metrics.message
     return result

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from autovibe.db import WriteTx
+from autovibe.domains.checkpoints.errors import CheckpointNotFoundError
 from autovibe.domains.projects import get_project
+from autovibe.domains.projects.errors import ProjectNotFoundError
 from autovibe.domains.work import graph_repository, repository
 from autovibe.domains.work.enqueuing import (
     enqueue,
@@ -20,13 +22,12 @@ from autovibe.domains.work.enqueuing import (
     first_payload,
     resumed_payload,
 )
-from autovibe.domains.work.errors import TaskWaitsError
+from autovibe.domains.work.errors import InvalidTransitionError, TaskWaitsError
 from autovibe.domains.work.graph_repository import STUCK, WAITING, Blocker
 from autovibe.domains.work.messages import column_message
 from autovibe.domains.work.models import Task, TaskStatus
 from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import AutovibeError
 from autovibe.v1 import work_pb2
 
 _DEAD: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
@@ -55,9 +56,9 @@ async def settle(tx: WriteTx, ctx: CallContext, tasks: Sequence[Task]) -> None:
             continue
         try:
             await _let_go(tx, ctx, task)
-        except AutovibeError as error:
+        except (CheckpointNotFoundError, InvalidTransitionError, ProjectNotFoundError) as error:
             # Whatever is wrong with this one, the completion that let it go must be recorded.
-            task.block_reason = error.reason[:50]
+            task.block_reason = error.reason
 
 
 async def start_or_wait(
