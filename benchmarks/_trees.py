@@ -54,31 +54,40 @@ NODE: Final = {
     "storybook": "10.0.8",
 }
 BINARIES: Final = (
-    "torch",
-    "scipy",
-    "pyarrow",
-    "polars",
-    "opencv-python-headless",
-    "onnxruntime",
-    "jaxlib",
-    "llvmlite",
-    "pandas",
-    "scikit-learn",
-    "tensorflow-cpu",
+    "torch==2.14.1",
+    "scipy==1.17.1",
+    "pyarrow==26.0.1",
+    "polars==2.1.0",
+    "opencv-python-headless==5.0.0.93",
+    "onnxruntime==1.32.0",
+    "jaxlib==0.10.2",
+    "llvmlite==0.50.0",
+    "pandas==3.1.1",
+    "scikit-learn==1.9.1",
+    "tensorflow-cpu==2.21.0",
 )
+# What each tree is made of; one that was made of anything else is made anew.
+CONTENTS: Final = {
+    "source": list(SOURCES),
+    "node_modules": [f"{name}@{version}" for name, version in NODE.items()],
+    "binaries": list(BINARIES),
+}
 
 
 def tree(name: str) -> Path:
-    """Return one of the trees, made now unless it was made before."""
+    """Return one of the trees, made now unless it was made before, of the same things."""
     home = Path(os.environ.get(VARIABLE) or Path(tempfile.gettempdir(), "autovibe-bench-trees"))
-    path = home / name
-    if not path.exists():
+    path, label = home / name, home / f"{name}.json"
+    contents = json.dumps(CONTENTS[name])
+    if not (path.exists() and label.exists() and label.read_text(encoding="ascii") == contents):
+        shutil.rmtree(path, ignore_errors=True)
         home.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))
         print(f"installing the tree {name} into {path}", file=sys.stderr)
         try:
             {"source": _source, "node_modules": _node_modules, "binaries": _binaries}[name](making)
             making.rename(path)
+            label.write_text(contents, encoding="ascii")
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
@@ -103,7 +112,7 @@ def _node_modules(path: Path) -> None:
 def _binaries(path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
     site = next((path / "lib").glob("python*")) / "site-packages"
-    _pip("--no-compile", "--target", str(site), *BINARIES)
+    _pip("--no-deps", "--no-compile", "--target", str(site), *BINARIES)
 
 
 if __name__ == "__main__":
