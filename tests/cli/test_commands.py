@@ -134,6 +134,27 @@ def test_checkpoints_are_listed_and_shown_with_their_files(cli):
     assert cli("checkpoint", "show", "ffffffff0").status == 2
 
 
+@pytest.mark.parametrize(
+    ("detection", "shown"),
+    [
+        (checkpoints_pb2.Detection(), ""),
+        (checkpoints_pb2.Detection(method="walk", audited=True), "looking at every file"),
+        (checkpoints_pb2.Detection(method="inotify"), "inotify"),
+        (
+            checkpoints_pb2.Detection(method="inotify", audited=True, missed=["workspace/a"]),
+            "inotify and by looking at every file; 1 change had been missed",
+        ),
+    ],
+)
+def test_a_checkpoint_says_how_its_changes_were_found(cli, plane, detection, shown):
+    own = checkpoints_pb2.Checkpoint(id="11111110-own", detection=detection)
+    cli("project", "list")
+    plane.checkpoints[own.id] = own
+    lines = cli("checkpoint", "show", own.id).out.splitlines()
+    found = [line.removeprefix("changes found by").strip() for line in lines if "found by" in line]
+    assert found == ([shown] if shown else [])
+
+
 def test_checkpoints_of_a_task_are_those_of_all_its_machines(cli, plane, task):
     plane.results[task.id].machine_ids.append("a-later-machine")
     for number, machine_id in enumerate(plane.results[task.id].machine_ids):
