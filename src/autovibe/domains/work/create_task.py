@@ -10,7 +10,6 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import find_import, get_readable_root
 from autovibe.domains.metering import set_task_budget
 from autovibe.domains.projects import get_project
-from autovibe.domains.work import graph_repository
 from autovibe.domains.work.enqueuing import first_payload
 from autovibe.domains.work.errors import ApprovalGateOpenError
 from autovibe.domains.work.labels import check_labels
@@ -25,6 +24,7 @@ from autovibe.domains.work.models import (
     TaskType,
 )
 from autovibe.domains.work.ports import Fleet, WorkDefaults
+from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.subtasks import check_parent
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.waiting import start_or_wait

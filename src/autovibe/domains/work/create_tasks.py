@@ -10,7 +10,6 @@ from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.projects import get_project
-from autovibe.domains.work import graph_repository
 from autovibe.domains.work.create_task import (
     CreatePlan,
     CreateTask,
@@ -23,6 +22,7 @@ from autovibe.domains.work.enqueuing import first_payload
 from autovibe.domains.work.errors import IdempotencyKeyReusedError, SelfDependencyError
 from autovibe.domains.work.models import Task
 from autovibe.domains.work.ports import Fleet
+from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.subtasks import check_levels, part_level
 from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.work import graph_repository
 from autovibe.domains.work.create_task import add_dependency
 from autovibe.domains.work.errors import (
     DependencyNotFoundError,
@@ -17,6 +16,7 @@ from autovibe.domains.work.errors import (
     TaskHasStartedError,
 )
 from autovibe.domains.work.models import DependencyType, Task, TaskDependency, TaskStatus
+from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.waiting import block, settle, waits
 from autovibe.kernel.context import CallContext

@@ -10,7 +10,7 @@ from typing import Any, Final
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
-from autovibe.domains.work import dependencies, graph_repository, repository
+from autovibe.domains.work import dependencies, repository
 from autovibe.domains.work.abandoning import abandon
 from autovibe.domains.work.continuing import (
     CancelTask,
@@ -40,6 +40,7 @@ from autovibe.domains.work.models import (
 from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
 from autovibe.domains.work.queue import check_execution, check_lease, claim, finish
+from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
 from autovibe.kernel.context import CallContext

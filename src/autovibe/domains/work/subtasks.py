@@ -6,9 +6,9 @@ import uuid
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.work import graph_repository
 from autovibe.domains.work.errors import ParentNotAllowedError
 from autovibe.domains.work.models import PermissionLevel, Task, TaskStatus
+from autovibe.domains.work.repository import graph as graph_repository
 
 MAX_LEVELS: Final = 8
 """Levels of a tree of tasks, the root counted: the ledger looks at the caps of so many."""

@@ -15,7 +15,7 @@ from autovibe.db import WriteTx
 from autovibe.domains.checkpoints.errors import CheckpointNotFoundError
 from autovibe.domains.projects import get_project
 from autovibe.domains.projects.errors import ProjectNotFoundError
-from autovibe.domains.work import graph_repository, repository
+from autovibe.domains.work import repository
 from autovibe.domains.work.enqueuing import (
     enqueue,
     enqueue_again,
@@ -23,9 +23,10 @@ from autovibe.domains.work.enqueuing import (
     resumed_payload,
 )
 from autovibe.domains.work.errors import InvalidTransitionError, TaskWaitsError
-from autovibe.domains.work.graph_repository import STUCK, WAITING, Blocker
 from autovibe.domains.work.messages import column_message
 from autovibe.domains.work.models import Task, TaskStatus
+from autovibe.domains.work.repository import graph as graph_repository
+from autovibe.domains.work.repository.graph import STUCK, WAITING, Blocker
 from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
 from autovibe.v1 import work_pb2
