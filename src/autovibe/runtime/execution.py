@@ -30,6 +30,7 @@ from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import StatCache
+from autovibe.store.tracking import TrackedTree
 from autovibe.v1 import checkpoints_pb2, machines_pb2, work_pb2
 
 LEASE_S: Final = 60
@@ -131,12 +132,7 @@ class Execution:
                 checkpoint_id=self.order.payload.base_checkpoint_id
             )
         )
-        cache = StatCache()
-        await asyncio.to_thread(workplace.prepare, self.around.store, base.manifest_root, cache)
-        tree = await asyncio.to_thread(
-            workplace.track, self.around.store, cache, self.around.checkpoint_settings
-        )
-        self._closing.push_async_callback(asyncio.to_thread, tree.close)
+        tree = await self._restored(workplace, base.manifest_root)
         session_id = self.order.payload.session_id
         resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
         if not resume:
@@ -191,6 +187,16 @@ class Execution:
                 await gateway.close()
             await sampler.finish()
             await machine.destroy()
+
+    async def _restored(self, workplace: Workplace, root: str) -> TrackedTree:
+        """Restore a checkpoint, and watch the files from then on."""
+        around, cache = self.around, StatCache()
+        await asyncio.to_thread(workplace.prepare, around.store, root, cache)
+        tree = await asyncio.to_thread(
+            workplace.track, around.store, cache, around.checkpoint_settings
+        )
+        self._closing.push_async_callback(asyncio.to_thread, tree.close)
+        return tree
 
     def _request(
         self,
