@@ -170,14 +170,7 @@ class Execution:
             )
             sampler.begin(gateway)
             await self._machine_row(machine_id, status="working")
-            log.write(
-                "state",
-                "Working",
-                status="working",
-                machine_id=machine_id,
-                isolation=driver.name,
-                enforced=[f"{name}: {how}" for name, how in machine.enforced.items()],
-            )
+            log.tell_working(machine_id, driver.name, machine.enforced)
             yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler)
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from google.protobuf import struct_pb2
@@ -73,6 +74,17 @@ class ExecutionLog:
         if not full:
             self._tell_dropped()
         self._append(kind, message, level, details)
+
+    def tell_working(self, machine_id: str, isolation: str, enforced: Mapping[str, str]) -> None:
+        """Append that a machine has started, how it is isolated, and how its limits are kept."""
+        self.write(
+            "state",
+            "Working",
+            status="working",
+            machine_id=machine_id,
+            isolation=isolation,
+            enforced=[f"{name}: {how}" for name, how in enforced.items()],
+        )
 
     async def flush(self) -> None:
         """Return when every line written so far is in the database, or cannot be written now."""
