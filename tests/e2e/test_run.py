@@ -139,6 +139,10 @@ async def test_each_of_many_steps_has_its_checkpoint(user: User) -> None:
     assert kinds.count("automatic") == 8
     assert kinds.count("final") == 1
     assert kinds.count("genesis") == 1
+    final, *automatic, _ = listed.json["checkpoints"]
+    found = {item["detection"]["method"] for item in automatic[:-1]}  # the first looks at all files
+    assert found <= {"inotify", "fanotify"}
+    assert final["detection"]["audited"]
 
 
 async def test_a_second_run_starts_from_the_directory_as_it_is(user: User) -> None:
