@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from autovibe.gateway.body import with_max_tokens
+from autovibe.gateway.body import with_max_tokens, with_member
 from autovibe.gateway.bounds import (
     Conversations,
     UnboundedRequestError,
     request_bounds,
     smallest_output,
 )
+from autovibe.gateway.chat import ChatUsage
 from autovibe.gateway.policy import ProviderUse
 from autovibe.gateway.usage_stream import AnthropicUsage
 
@@ -206,3 +207,49 @@ def test_only_a_few_conversations_of_bounded_size_are_remembered() -> None:
     assert conversations.bound("0", b"x", request()) is None
     assert conversations.bound("19", b"x", request()) is not None
     assert conversations.bound("huge", b"x", request()) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"a": 1},
+        {"a": {"b": 2, "c": [1, {"b": 3}]}, "b": 4},
+        {"a": {}, "x": '{"a": {"b": 7}}', '"a"': 1},
+        {"z": [{"a": {"b": 0}}], "a": {"d": None, "b": {"deep": [1]}}},
+        {"a": {"\\": ",", "b": "}"}},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("path", [("a",), ("a", "b"), ("n",), ("n", "m", "o")])
+def test_one_member_is_replaced_or_added_and_nothing_else(
+    body: dict[str, Any], indent: int | None, path: tuple[str, ...]
+) -> None:
+    raw = json.dumps(body, indent=indent).encode()
+    expected = json.loads(raw)
+    inner = expected
+    for name in path[:-1]:
+        inner[name] = inner[name] if isinstance(inner.get(name), dict) else {}
+        inner = inner[name]
+    inner[path[-1]] = [9]
+
+    changed = with_member(raw, path, b"[9]")
+
+    assert json.loads(changed) == expected
+    kept = [line for line in raw.splitlines() if b'"x"' in line and indent]
+    assert all(line in changed for line in kept)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4096])
+def test_an_endless_event_of_a_completion_is_passed_on_and_fills_no_memory(size: int) -> None:
+    usage = ChatUsage(hide_usage=True)
+    begun = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    passed = b"".join(usage.feed(begun[i : i + size]) for i in range(0, len(begun), size))
+    endless = b"data: " + b"x" * 1024 * 1024
+    for _ in range(17):
+        passed += usage.feed(endless)
+    passed += usage.feed(b"\n\n") + usage.ended()
+
+    assert passed == begun + endless * 17 + b"\n\n"
+    assert usage.started
+    assert not usage.final

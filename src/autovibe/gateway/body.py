@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+_EMPTY: Final = re.compile(rb"\{\s*\}")
 _MOST_OUTPUT: Final = 10_000_000
 
 
@@ -103,7 +104,7 @@ def with_member(body: bytes, path: tuple[str, ...], value: bytes) -> bytes:
 
     Args:
         body: one that `parse` has taken.
-        path: the names that lead to the member, through objects only.
+        path: the names that lead to the member; what is no object on the way is replaced.
         value: its new value as JSON.
     """
     at = body.index(b"{")
@@ -111,20 +112,23 @@ def with_member(body: bytes, path: tuple[str, ...], value: bytes) -> bytes:
         span = _span(body, at, name)
         if span is None:
             return _with_new(body, at, path[depth:], value)
-        start, end = span
-        at = start
-        if depth == len(path) - 1:
-            return body[:start] + value + body[end:]
+        at, end = span
+        if depth == len(path) - 1 or not body.startswith(b"{", at):
+            return body[:at] + _nested(path[depth + 1 :], value) + body[end:]
     raise ValueError("path must name a member")
 
 
 def _with_new(body: bytes, at: int, path: tuple[str, ...], value: bytes) -> bytes:
     """Add a member at the beginning of the object that opens at `at`."""
-    for name in reversed(path[1:]):
+    empty = _EMPTY.match(body, at) is not None
+    member = json.dumps(path[0]).encode() + b":" + _nested(path[1:], value)
+    return body[: at + 1] + member + (b"" if empty else b",") + body[at + 1 :]
+
+
+def _nested(path: tuple[str, ...], value: bytes) -> bytes:
+    for name in reversed(path):
         value = b"{" + json.dumps(name).encode() + b":" + value + b"}"
-    empty = body[at + 1 :].lstrip().startswith(b"}")
-    member = json.dumps(path[0]).encode() + b":" + value + (b"" if empty else b",")
-    return body[: at + 1] + member + body[at + 1 :]
+    return value
 
 
 def _span(body: bytes, at: int, name: str) -> tuple[int, int] | None:

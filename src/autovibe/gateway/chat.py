@@ -61,8 +61,6 @@ class ChatDialect(OpenAiDialect):
             body = with_member(body, ("max_completion_tokens",), str(added).encode())
         stream = request.get("stream") is True
         if stream and not _wants_usage(request):
-            if not isinstance(request.get("stream_options"), dict):
-                body = with_member(body, ("stream_options",), b"{}")
             body = with_member(body, ("stream_options", "include_usage"), b"true")
         return Asked(
             model=model,

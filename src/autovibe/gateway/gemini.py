@@ -178,8 +178,6 @@ class GeminiDialect:
         request: dict[str, Any] = json.loads(body)
         parent = _spelling(request, "generationConfig")
         name = _spelling(as_json(request.get(parent)), "maxOutputTokens")
-        if parent in request and not isinstance(request[parent], dict):
-            body = with_member(body, (parent,), b"{}")
         return with_member(body, (parent, name), str(limit).encode())
 
     def reader(self, asked: Asked, request: Json) -> UsageReader:  # noqa: ARG002  # as the Protocol says
