@@ -29,6 +29,7 @@ from autovibe.v1 import (
     metering_pb2,
     options_pb2,
     projects_pb2,
+    tasks_pb2,
     work_pb2,
 )
 
@@ -39,6 +40,7 @@ BY_CURSOR: Final = {
     "autovibe.v1.WorkService/ListTaskLogs": "its cursor is kept and goes on when there is more",
 }
 """Lists that go on after their end, so that there is no token that would mean the end."""
+_PATH: Final = "a.txt"
 
 
 def token_field(method: Method) -> str:
@@ -79,19 +81,41 @@ async def _more(world: Composed, found: Found, number: int) -> None:
     await services.projects.create_project(
         projects_pb2.CreateProjectRequest(name=f"{number}/ü" + "🜲" * 250)
     )
-    await services.work.create_task(
+    task = await services.work.create_task(
         work_pb2.CreateTaskRequest(
             project="website",
             context=work_pb2.TaskContext(agent="shell", isolation="process", agent_args=["true"]),
         )
     )
+    tasks = await services.work.list_tasks(work_pb2.ListTasksRequest(statuses=["completed"]))
+    await services.work.add_task_dependency(
+        tasks_pb2.AddTaskDependencyRequest(
+            task_id=task.id, depends_on_task_id=tasks.tasks[0].id, dependency_type="related"
+        )
+    )
+    machine_id = str(uuid.uuid4())
     await services.machines.create_machine(
         machines_pb2.CreateMachineRequest(
-            id=str(uuid.uuid4()),
+            id=machine_id,
             machine_type="shell",
             project_id=found.project.id,
             hypervisor="process",
             instance_id=str(world.plane.instance_id),
+        )
+    )
+    await services.machines.update_machine(
+        machines_pb2.UpdateMachineRequest(machine_id=machine_id, status="active")
+    )
+    await services.metering.record_usage_many(
+        metering_pb2.RecordUsageManyRequest(
+            samples=[
+                metering_pb2.UsageSample(
+                    project_id=found.project.id,
+                    resource_type="network",
+                    unit=f"{number}",
+                    amount="1",
+                )
+            ]
         )
     )
     await services.checkpoints.record_checkpoint(
@@ -101,6 +125,9 @@ async def _more(world: Composed, found: Found, number: int) -> None:
             parent_checkpoint_id=found.final.id,
             checkpoint_type="automatic",
             manifest_root=found.final.manifest_root,
+            file_manifest=checkpoints_pb2.FileManifest(
+                files=[checkpoints_pb2.ManifestFile(path=f"workspace/{_PATH}", size=1)]
+            ),
         )
     )
     await services.metering.set_budget(
@@ -116,12 +143,16 @@ async def _more(world: Composed, found: Found, number: int) -> None:
 async def _request(world: Composed, method: Method) -> Message:
     """Return a request for the list, with what it must have."""
     request = method.request_type()
+    if method.descriptor.name == "ListPathHistory":
+        request.project, request.path = "website", _PATH  # type: ignore[attr-defined]  # it has both
     if "checkpoint_id" in method.descriptor.input_type.fields_by_name:
         listed = await world.local.checkpoints.list_checkpoints(
             checkpoints_pb2.ListCheckpointsRequest()
         )
         request.checkpoint_id = listed.checkpoints[0].id  # type: ignore[attr-defined]  # it has one
-    if "task_id" in method.descriptor.input_type.fields_by_name and method.name in BY_CURSOR:
+    if "task_id" in method.descriptor.input_type.fields_by_name and (
+        method.name in BY_CURSOR or method.descriptor.name == "ListTaskDependencies"
+    ):
         tasks = await world.local.work.list_tasks(work_pb2.ListTasksRequest(statuses=["completed"]))
         request.task_id = tasks.tasks[0].id  # type: ignore[attr-defined]  # as above
     return request

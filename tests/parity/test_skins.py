@@ -45,6 +45,7 @@ NOT_IN_REST: Final = {
     **dict.fromkeys((f"autovibe.v1.MaintenanceService/{name}" for name in _JOBS), _UPKEEP),
     "autovibe.v1.MeteringService/ReserveMany": _OWN,
     "autovibe.v1.MeteringService/SettleMany": _OWN,
+    "autovibe.v1.MeteringService/GetBudgetLevels": _OWN,
     "autovibe.v1.MeteringService/RecordUsageMany": _OWN,
     "autovibe.v1.MeteringService/RecoverReservations": _OWN,
     "autovibe.v1.WorkService/EnsureWorker": _OWN,

@@ -62,11 +62,11 @@ class Ledger:
             raise UnavailableError("the database is away")
         return metering_pb2.RecordUsageManyResponse(recorded=len(request.samples))
 
-    async def list_budget_levels(
-        self, request: metering_pb2.ListBudgetLevelsRequest
-    ) -> metering_pb2.ListBudgetLevelsResponse:
+    async def get_budget_levels(
+        self, request: metering_pb2.GetBudgetLevelsRequest
+    ) -> metering_pb2.GetBudgetLevelsResponse:
         assert request.execution_id == EXECUTION
-        return metering_pb2.ListBudgetLevelsResponse(levels=self.levels)
+        return metering_pb2.GetBudgetLevelsResponse(levels=self.levels)
 
     def total(self, kind: str) -> Decimal:
         amounts = [Decimal(one.amount) for one in self.rows.values() if one.resource_type == kind]

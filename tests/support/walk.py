@@ -32,6 +32,7 @@ _NAMED: Final = {
     "day": r"\b\d{4}-\d\d-\d\d\b",
 }
 _ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_SHORT_ID: Final = re.compile(r"\b[0-9a-f]{8}\b")
 _BRANCH: Final = re.compile(r"autovibe/[0-9a-f]{8}")
 # Hashes of trees hold times, so what the store keeps of them has not always the same size.
 _LEFT_OUT: Final = {"stored_bytes", "compression_ratio", "heartbeat_at", "pid"}
@@ -75,7 +76,7 @@ class Walk:
         for name, pattern in _NAMED.items():
             text = re.sub(pattern, f"<{name}>", text)
         text = _BRANCH.sub("<branch>", text)
-        return json.loads(_ID.sub(self._name_of, text))
+        return json.loads(_SHORT_ID.sub("<short id>", _ID.sub(self._name_of, text)))
 
     def _name_of(self, found: re.Match[str]) -> str:
         return self.names.setdefault(found[0], f"<id {len(self.names) + 1}>")

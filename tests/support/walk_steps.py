@@ -244,6 +244,9 @@ async def _pay(going: Walk, order: work_pb2.ClaimedOrder, machine: machines_pb2.
             ]
         )
     )
+    await services.metering.get_budget_levels(
+        metering_pb2.GetBudgetLevelsRequest(execution_id=order.execution.id)
+    )
     await services.metering.recover_reservations(
         metering_pb2.RecoverReservationsRequest(instance_ids=[str(uuid.UUID(int=7))])
     )

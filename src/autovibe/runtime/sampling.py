@@ -308,8 +308,8 @@ async def budget_levels(
     Raises:
         AutovibeError: the ledger cannot be reached.
     """
-    answer = await metering.list_budget_levels(
-        metering_pb2.ListBudgetLevelsRequest(execution_id=execution_id)
+    answer = await metering.get_budget_levels(
+        metering_pb2.GetBudgetLevelsRequest(execution_id=execution_id)
     )
     return list(answer.levels)
 

@@ -421,13 +421,13 @@ class RecordUsageManyResponse(_message.Message):
     recorded: int
     def __init__(self, recorded: _Optional[int] = ...) -> None: ...
 
-class ListBudgetLevelsRequest(_message.Message):
+class GetBudgetLevelsRequest(_message.Message):
     __slots__ = ("execution_id",)
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
 
-class ListBudgetLevelsResponse(_message.Message):
+class GetBudgetLevelsResponse(_message.Message):
     __slots__ = ("levels",)
     LEVELS_FIELD_NUMBER: _ClassVar[int]
     levels: _containers.RepeatedCompositeFieldContainer[BudgetLevel]

@@ -292,9 +292,9 @@ class MeteringService(Protocol):
         """Record usage that was measured, all rows or none. Rows that are to be authorised must fit every budget that covers them; recorded ones are never refused."""
         ...
 
-    async def list_budget_levels(
-        self, request: metering_pb2.ListBudgetLevelsRequest, /
-    ) -> metering_pb2.ListBudgetLevelsResponse:
+    async def get_budget_levels(
+        self, request: metering_pb2.GetBudgetLevelsRequest, /
+    ) -> metering_pb2.GetBudgetLevelsResponse:
         """Tell how full the budgets are that cover an execution: those of its task, of the tasks above and of its project, for what is sampled while a machine runs."""
         ...
 

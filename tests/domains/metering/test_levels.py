@@ -48,8 +48,8 @@ async def record(desk: LedgerDesk, *samples: Any) -> int:
 
 
 async def levels(desk: LedgerDesk, execution_id: str) -> Sequence[metering_pb2.BudgetLevel]:
-    request = metering_pb2.ListBudgetLevelsRequest(execution_id=execution_id)
-    return (await desk.metering.list_budget_levels(request)).levels
+    request = metering_pb2.GetBudgetLevelsRequest(execution_id=execution_id)
+    return (await desk.metering.get_budget_levels(request)).levels
 
 
 async def warnings(desk: LedgerDesk) -> list[dict[str, Any]]:

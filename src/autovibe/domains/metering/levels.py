@@ -25,7 +25,7 @@ WARNING_TOPIC: Final = "budgets.warning"
 _LOW: Final = Decimal("0.8")
 
 
-async def list_budget_levels(
+async def get_budget_levels(
     tx: ReadTx, ctx: CallContext, execution_id: uuid.UUID
 ) -> list[metering_pb2.BudgetLevel]:
     """Return the levels of the budgets that cover an execution, the fullest first."""

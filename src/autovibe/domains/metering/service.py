@@ -18,7 +18,7 @@ from autovibe.domains.metering.budgets import (
     set_budget,
 )
 from autovibe.domains.metering.errors import NoExchangeRateError
-from autovibe.domains.metering.levels import list_budget_levels
+from autovibe.domains.metering.levels import get_budget_levels
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
 from autovibe.domains.metering.recording import record_usage_many
@@ -205,12 +205,12 @@ class MeteringService:
         tx.stale(_USAGE)
         return metering_pb2.RecordUsageManyResponse(recorded=recorded)
 
-    async def list_budget_levels(
-        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListBudgetLevelsRequest
-    ) -> metering_pb2.ListBudgetLevelsResponse:
+    async def get_budget_levels(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetBudgetLevelsRequest
+    ) -> metering_pb2.GetBudgetLevelsResponse:
         """Tell how full the budgets are that cover an execution, for what is sampled."""
-        levels = await list_budget_levels(tx, ctx, uuid.UUID(request.execution_id))
-        return metering_pb2.ListBudgetLevelsResponse(levels=levels)
+        levels = await get_budget_levels(tx, ctx, uuid.UUID(request.execution_id))
+        return metering_pb2.GetBudgetLevelsResponse(levels=levels)
 
     async def recover_reservations(
         self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RecoverReservationsRequest
