@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import google.api
 import pytest
 from google.protobuf import json_format, struct_pb2
 
@@ -23,6 +24,15 @@ def run(
     *command: str, given: bytes = b"", where: Path = ROOT
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, input=given, capture_output=True, check=False, cwd=where)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def third_party() -> None:
+    """Put the contract's imports where `make generate` does."""
+    target = ROOT / "build/third_party/google/api"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("annotations.proto", "http.proto"):
+        shutil.copyfile(Path(next(iter(google.api.__path__))) / name, target / name)
 
 
 def example() -> projects_pb2.Project:

@@ -98,6 +98,7 @@ async def test_two_first_runs_of_a_real_agent_at_once(after: Aftermath) -> None:
     await after.nothing_is_left()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["sqlite"], indirect=True)
 async def test_ten_runs_at_once_have_only_their_own_files(after: Aftermath) -> None:
     after.user.server.script = steps(STEPS)
@@ -113,6 +114,7 @@ async def test_ten_runs_at_once_three_times_over(after: Aftermath) -> None:
         await completed(after, runs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["postgresql"], indirect=True)
 async def test_runs_that_share_a_budget_never_pass_it(after: Aftermath) -> None:
     user = after.user
@@ -203,6 +205,7 @@ async def test_a_server_with_many_clients_keeps_to_its_slots(after: Aftermath) -
     await completed(after, done)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["sqlite"], indirect=True)
 async def test_a_server_that_is_stopped_pauses_what_runs_and_the_next_one_goes_on(
     after: Aftermath,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -95,7 +96,8 @@ def alembic_config() -> Config:
     """Return Alembic's configuration, which needs no `alembic.ini`."""
     from alembic.config import Config  # noqa: PLC0415 - costs 170 ms, and most starts need none
 
-    config = Config()
+    # The default is what was the output when Alembic was imported, which may be closed by now.
+    config = Config(stdout=sys.stdout)
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
 

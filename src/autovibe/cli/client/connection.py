@@ -85,7 +85,7 @@ def find_server(settings: Settings) -> LivingServer | None:
         fields = cast("dict[str, object]", raw)
         server = LivingServer(
             str(fields["url"]),
-            str(fields["grpc"]),
+            str(fields.get("grpc", "")),
             str(fields["instance_id"]),
             int(cast("int", fields["pid"])),
         )

@@ -10,6 +10,7 @@ import click
 
 from autovibe.cli.client.command import json_option
 from autovibe.cli.local.db_base import require_no_server, with_database
+from autovibe.cli.options import output_options
 from autovibe.cli.output import print_json, print_notes
 from autovibe.cli.render import plural, size
 from autovibe.db import Database
@@ -103,6 +104,7 @@ def restore(
 @click.argument("directory", type=_PATH)
 @click.option("--slot", default="autovibe_wal", show_default=True, help="Replication slot.")
 @click.option("--pg-bin", type=_DIRECTORY, help="Directory of PostgreSQL's own programs.")
+@output_options
 def receive_log(directory: Path, *, slot: str, pg_bin: Path | None) -> None:
     """Write PostgreSQL's log into DIRECTORY as it comes, until a signal ends it.
 

@@ -77,6 +77,10 @@ def _own_server(settings: Settings) -> str:
             f"No server runs in {settings.home}; start one with `autovibe up`, or name one with "
             "--server."
         )
+    if not living.grpc:
+        raise UnavailableError(
+            f"The server at {living.url} does not say where it takes workers; start it anew."
+        )
     return living.grpc
 
 
