@@ -134,6 +134,7 @@ async def test_a_fork_goes_on_from_the_middle_and_leaves_its_source_alone(user: 
     assert shown.json["result_checkpoint_id"] == source["result_checkpoint_id"]
 
 
+@pytest.mark.long
 async def test_a_failed_task_goes_on_or_begins_again_until_it_is_cancelled(user: User) -> None:
     run = await user.shell("echo once >> times.txt; exit 7")
     assert run.status == 1, run.err

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from decimal import Decimal
 
+import pytest
 from cli_user import User
 
 TWICE = "test -e begun.txt && { echo done > done.txt; exit; }; echo begun > begun.txt; sleep 60"
@@ -33,6 +34,11 @@ async def usage_of(user: User, task_id: str) -> dict[str, Decimal]:
     return {line["resource_type"]: Decimal(line["amount"]) for line in report["lines"]}
 
 
+@pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)],
+    indirect=True,
+)
 async def test_a_run_ends_with_its_time_and_goes_on_with_more(
     user: User, database_url: str
 ) -> None:

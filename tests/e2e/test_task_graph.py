@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cli_user import User
 from serving import server_of
 
@@ -72,6 +73,7 @@ async def test_a_diamond_is_worked_off_by_two_slots_in_order_and_exactly_once(
     assert after.status == 1, (after.out, after.err)  # DIR as it is has no first.txt
 
 
+@pytest.mark.long
 async def test_without_a_server_an_import_says_how_its_tasks_are_done(user: User) -> None:
     first = await user.shell("true", "--isolation", "process")
     assert first.status == 0, first.err
