@@ -202,11 +202,10 @@ async def test_partitions_are_there_for_this_month_and_three_more(
         assert found == [(f"resource_usage_{month}",) for month in months]
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_checkpoint_is_verified_as_soon_as_the_bell_rings(
     plane: Plane, tmp_path: Path
 ) -> None:
-    if plane.db.dialect.name == "sqlite":
-        pytest.skip("SQLite cannot ring; it is polled")
     scheduler: Scheduler = scheduler_of(plane, tmp_path)
     async with scheduler.doorbell() as rung:
         serving = asyncio.create_task(scheduler.verifier.serve(rung))

@@ -313,14 +313,23 @@ def _copy_tree(source: Path, target: Path, *, link: bool) -> None:
             _copy_tree(Path(entry.path), to, link=link)
             continue
         with contextlib.suppress(FileNotFoundError):
-            if link:
-                try:
-                    os.link(entry.path, to)
-                except OSError:
-                    pass  # another file system, or one without links
-                else:
-                    continue
-            shutil.copyfile(entry.path, to)
+            if not (link and _linked(entry.path, to)):
+                shutil.copyfile(entry.path, to)
+
+
+def _linked(source: str, target: Path) -> bool:
+    """Return whether a link could be made; not to another file system, nor where there are none.
+
+    Raises:
+        FileNotFoundError: the source has gone.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _require_new(target: Path) -> None:
