@@ -254,6 +254,16 @@ async def recover(directory: Path, home: Path):
     return await asyncio.to_thread(postgres_server._start, programs, home, uid, gid)
 
 
+async def until_promoted(database) -> None:
+    """Wait until a recovered server takes writes: it answers reads before it is promoted."""
+    async with asyncio.timeout(60):
+        while True:
+            async with database.read() as tx:
+                if not await tx.session.scalar(text("SELECT pg_is_in_recovery()")):
+                    return
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.req("S1-88", "S1-89", "S3-103")
 async def test_a_drill_on_postgresql_goes_forward_to_a_moment(drill, tmp_path: Path) -> None:
     directory, url = drill
@@ -298,6 +308,7 @@ async def test_a_drill_on_postgresql_goes_forward_to_a_moment(drill, tmp_path: P
     server, port = await recover(directory, restored)
     try:
         again = open_database(f"postgresql://autovibe:{password}@127.0.0.1:{port}/postgres")
+        await until_promoted(again)
         assert sorted(await names(again)) == ["before", "between"]
         async with again.write() as tx:
             await factories.add_project(tx, name="goes on")
