@@ -1,221 +1,30 @@
-"""Checkpoints while an agent works: a real store and real services, and a machine that tells."""
+"""Checkpoints while an agent works: one at a time, the machine frozen, whatever fails."""
 
 from __future__ import annotations
 
 import asyncio
-import mmap
-import os
-import threading
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from plane import Plane, make_repository, write_files
+from checkpoint_desk import Desk, close_desk, open_desk
+from plane import Plane, write_files
 
-from autovibe.agents.shell import ShellAdapter
 from autovibe.db.errors import DatabaseUnavailableError
-from autovibe.domains.machines.driver import Machine, MachineSpec
-from autovibe.drivers.machine.process import ProcessDriver
-from autovibe.drivers.machine.sandbox import SandboxDriver
-from autovibe.drivers.machine.sandbox.interpreters import own_interpreter
-from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.protoconv import from_struct
 from autovibe.runtime import checkpointer as module
-from autovibe.runtime.checkpointer import Checkpointer, Position, Scope
-from autovibe.runtime.execution_log import ExecutionLog
-from autovibe.runtime.workplace import Workplace
-from autovibe.store import Snapshot, StatCache, Store
+from autovibe.runtime.checkpointer import Position
 from autovibe.store.errors import StoreFullError
-from autovibe.store.tracking import InotifyTracker
-from autovibe.store.tracking.directories import Event
 from autovibe.v1 import checkpoints_pb2, services, work_pb2
-
-
-@dataclass
-class TellingMachine:
-    """Notes when it is frozen and thawed; it is frozen while `frozen` is set."""
-
-    told: list[str]
-    frozen: bool = False
-    freeze_fault: Exception | None = None
-    thaw_fault: Exception | None = None
-    processes: list[int] = field(default_factory=list)
-
-    async def freeze(self) -> None:
-        assert not self.frozen
-        self.frozen = True
-        self.told.append("freeze")
-        if self.freeze_fault:
-            raise self.freeze_fault
-
-    def process_ids(self) -> list[int]:
-        assert self.frozen
-        return self.processes
-
-    async def thaw(self) -> None:
-        self.frozen = False
-        self.told.append("thaw")
-        if self.thaw_fault:
-            raise self.thaw_fault
-
-
-@dataclass
-class SlowStore:
-    """The real store; reading and finishing a snapshot wait for a gate each."""
-
-    store: Store
-    told: list[str]
-    machine: TellingMachine
-    may_read: threading.Event = field(default_factory=threading.Event)
-    may_end: threading.Event = field(default_factory=threading.Event)
-    snapshots: int = 0
-    inside: int = 0
-    frozen_at_read: list[bool] = field(default_factory=list)
-    fault: Exception | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-    def snapshot(
-        self, roots: Any, *, on_read: Callable[[], None] | None, **options: Any
-    ) -> Snapshot:
-        self.inside += 1
-        assert self.inside == 1, "two snapshots at once"
-        self.snapshots += 1
-        try:
-            assert self.may_read.wait(60)
-            if self.fault:
-                raise self.fault
-
-            def read() -> None:
-                self.frozen_at_read.append(self.machine.frozen)
-                self.told.append("read")
-                if on_read is not None:
-                    on_read()
-
-            snapshot = self.store.snapshot(roots, on_read=read, **options)
-            assert self.may_end.wait(60)
-            return snapshot
-        finally:
-            self.inside -= 1
-
-
-class Transcript(ShellAdapter):
-    """An agent whose conversation on disk is what a test says."""
-
-    def __init__(self) -> None:
-        self.on_disk: set[str] = set()
-        self.asked: list[tuple[str, ...]] = []
-        self.fault: Exception | None = None
-
-    def transcript_holds(self, home: Path, session_id: str, tool_use_ids: Sequence[str]) -> bool:
-        assert (home.name, session_id) == ("home", "session")
-        if self.fault:
-            raise self.fault
-        self.asked.append(tuple(tool_use_ids))
-        return set(tool_use_ids) <= self.on_disk
-
-
-@dataclass
-class Desk:
-    """A checkpointer at work on the machine of a running execution."""
-
-    plane: Plane
-    order: work_pb2.ClaimedOrder
-    base: checkpoints_pb2.Checkpoint
-    checkpointer: Checkpointer
-    machine: TellingMachine
-    store: SlowStore
-    agent: Transcript
-    told: list[str]
-
-    @property
-    def workspace(self) -> Path:
-        return self.checkpointer.scope.workspace
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Let others run until something is so."""
-        while not condition():  # noqa: ASYNC110 - conditions on counters and on other threads
-            await asyncio.sleep(0.001)
-
-    async def settle(self) -> None:
-        """Return when every checkpoint under way has been recorded."""
-        while self.checkpointer._tasks:
-            await asyncio.wait(self.checkpointer._tasks)
-
-    async def made(self) -> list[checkpoints_pb2.Checkpoint]:
-        """Return the checkpoints of the machine, the first one first."""
-        listed = await self.plane.services.checkpoints.list_checkpoints(
-            checkpoints_pb2.ListCheckpointsRequest(machine_id=self.checkpointer.scope.machine_id)
-        )
-        return sorted(listed.checkpoints, key=lambda checkpoint: checkpoint.depth)
-
-
-async def _open(plane: Plane, tmp_path: Path) -> Desk:
-    project = await plane.project()
-    repository = make_repository(tmp_path / "repo", {"a.txt": "one\n", ".gitignore": "*.o\n"})
-    base = (await plane.load(repository)).checkpoint
-    await plane.task()
-    await plane.worker()
-    order = await plane.claimed()
-    machine_row = await plane.machine(project.id)
-    workplace = Workplace(tmp_path / "machine")
-    cache = StatCache()
-    workplace.prepare(plane.store, base.manifest_root, cache)
-    told: list[str] = []
-    machine = TellingMachine(told)
-    store = SlowStore(plane.store, told, machine)
-    store.may_read.set()
-    store.may_end.set()
-    agent = Transcript()
-    log = ExecutionLog(plane.services.work, order.execution.id, order.lease_generation, plane.clock)
-    tree = workplace.track(cast("Store", store), cache, CheckpointSettings())
-    checkpointer = Checkpointer(
-        store=cast("Store", store),
-        checkpoints=plane.services.checkpoints,
-        machine=cast("Machine", machine),
-        adapter=agent,
-        log=log,
-        clock=plane.clock,
-        scope=Scope(
-            project_id=project.id,
-            machine_id=machine_row.id,
-            work_order_id=order.work_order_id,
-            lease_generation=order.lease_generation,
-            hypervisor="process",
-            vm_id="vm-1",
-            session_id="session",
-            workspace=workplace.workspace,
-            home=workplace.home,
-        ),
-        position=Position(base.id, base.manifest_root),
-        tree=tree,
-    )
-    return Desk(plane, order, base, checkpointer, machine, store, agent, told)
-
-
-@pytest.fixture
-async def desk(one_plane: Plane, tmp_path: Path) -> AsyncGenerator[Desk, None]:
-    desk = await _open(one_plane, tmp_path)
-    yield desk
-    desk.store.may_read.set()
-    desk.store.may_end.set()
-    await _close(desk)
-
-
-async def _close(desk: Desk) -> None:
-    await desk.checkpointer.settled()
-    desk.checkpointer.tree.close()
-    await desk.checkpointer.log.close()
 
 
 async def test_checkpoints_form_a_chain_that_holds_every_file_and_is_verified(
     plane: Plane, tmp_path: Path
 ):
-    desk = await _open(plane, tmp_path)
+    desk = await open_desk(plane, tmp_path)
     cp = desk.checkpointer
     write_files(desk.workspace, {"a.txt": "two\n", "x.o": "ignored"})
     cp.last_settled_call_id = str(uuid.uuid4())
@@ -226,7 +35,7 @@ async def test_checkpoints_form_a_chain_that_holds_every_file_and_is_verified(
     await desk.settle()
     write_files(desk.workspace, {"b.txt": "new\n"})
     final = await cp.final()
-    await _close(desk)
+    await close_desk(desk)
 
     first, second, last = await desk.made()
     assert [c.checkpoint_type for c in (first, second, last)] == ["automatic", "automatic", "final"]
@@ -441,126 +250,3 @@ async def test_a_final_checkpoint_that_fails_raises_and_frees_the_way(desk: Desk
         await desk.checkpointer.final()
     desk.store.fault = None
     assert (await desk.checkpointer.final()).verification_status == "verified"
-
-
-async def test_what_the_store_could_not_capture_is_written_down(desk: Desk):
-
-    os.mkfifo(desk.workspace / "pipe")
-    await desk.checkpointer.before_response([])
-    await desk.settle()
-    (made,) = await desk.made()
-    assert from_struct(made.metadata) == {
-        "special": ["workspace/pipe"],
-        "detection": {"method": "walk", "audited": True},
-    }
-
-
-async def test_checkpoints_say_how_changes_were_found_and_the_last_looks_at_everything(desk: Desk):
-    cp = desk.checkpointer
-    told = cp.tree.detection
-    for number in range(3):
-        write_files(desk.workspace, {"a.txt": f"{number}\n"})
-        await cp.before_response([])
-        await desk.settle()
-    await cp.final()
-    first, *middle, last = [c.detection for c in await desk.made()]
-    assert (first.method, first.audited) == ("walk", True)  # nothing was known yet
-    assert [(d.method, d.audited) for d in middle] == [(told, told == "walk")] * 2
-    assert (last.method, last.audited) == (told, True)
-
-
-class Deaf(InotifyTracker):
-    """Tells nothing of one name."""
-
-    def _events(self) -> Iterator[Event]:
-        return (event for event in super()._events() if event.name != b"a.txt")
-
-
-async def test_what_events_did_not_tell_is_in_the_last_checkpoint_and_is_told(desk: Desk):
-    cp = desk.checkpointer
-    counted: list[int] = []
-    cp.count_missed = counted.append
-    cp.tree.close()
-    cp.tree.tracker = Deaf()
-    cp.tree.tracker.start(cp.tree.roots)
-    for _ in range(2):  # until the file is no longer so young that it is looked at anyway
-        await cp.before_response([])
-        await desk.settle()
-        await asyncio.sleep(0.03)
-    write_files(desk.workspace, {"a.txt": "nobody told\n"})
-    await cp.before_response([])
-    await desk.settle()
-    last = await cp.final()
-    assert b"".join(desk.store.read(last.manifest_root, "workspace/a.txt")) == b"nobody told\n"
-    assert list(last.detection.missed) == ["workspace/a.txt"]
-    assert counted == [1]
-    assert cp.tree.detection == "walk"
-    await cp.log.flush()
-    logs = await desk.plane.services.work.list_task_logs(
-        work_pb2.ListTaskLogsRequest(task_id=desk.order.task.id)
-    )
-    (notice,) = [entry for entry in logs.entries if entry.event.kind == "notice"]
-    assert notice.level == "WARNING"
-    assert "workspace/a.txt" in notice.message
-
-
-_COUNTER = """
-import mmap, struct, time
-with open("counter", "r+b") as file:
-    mapped = mmap.mmap(file.fileno(), 4096)
-number = 0
-while True:
-    number += 1
-    struct.pack_into("<Q", mapped, 0, number)
-    time.sleep(0.0002)
-"""
-
-
-@pytest.mark.parametrize("kind", [SandboxDriver, ProcessDriver], ids=lambda kind: kind.name)
-async def test_what_a_machine_has_stored_through_a_mapping_is_in_its_next_checkpoint(
-    desk: Desk, tmp_path: Path, kind: type[SandboxDriver | ProcessDriver]
-):
-    cp, path = desk.checkpointer, desk.workspace / "counter"
-    path.write_bytes(bytes(4096))
-    spec = MachineSpec(
-        cp.scope.machine_id,
-        cp.scope.workspace,
-        cp.scope.home,
-        [str(own_interpreter()), "-I", "-S", "-c", _COUNTER],
-        {},
-    )
-    machine = await kind(tmp_path / "scratch").spawn(spec)
-    cp.machine = machine
-    try:
-        stored: list[int] = []
-        for _ in range(15):
-            before = stored[-1] if stored else 0
-            await desk.until(lambda at=before: _number(path.read_bytes()) > at)
-            stored.append(_number(path.read_bytes()))
-            await cp.before_response([])
-            await desk.settle()
-    finally:
-        await machine.destroy()
-    assert cp.error is None
-    made = await desk.made()
-    found = [_number(b"".join(desk.store.read(c.manifest_root, "workspace/counter"))) for c in made]
-    assert len(found) == len(stored)
-    assert all(seen >= at for seen, at in zip(found, stored, strict=True)), (found, stored)
-
-
-def _number(content: bytes) -> int:
-    return int.from_bytes(content[:8], "little")
-
-
-async def test_files_that_processes_map_are_read_at_every_checkpoint(desk: Desk):
-    path = desk.workspace / "mapped"
-    path.write_bytes(bytes(4096))
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as mapped:
-        desk.machine.processes = [os.getpid()]
-        for number in range(1, 9):
-            mapped[0] = number
-            await desk.checkpointer.before_response([])
-            await desk.settle()
-    for number, made in enumerate(await desk.made(), start=1):
-        content = b"".join(desk.store.read(made.manifest_root, "workspace/mapped"))
-        assert content[0] == number
