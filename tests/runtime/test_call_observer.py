@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import pytest
 from plane import Plane, write_files
 
 from autovibe.domains.metering import ArrivedCall
 from autovibe.kernel.protoconv import from_struct, struct
-from autovibe.runtime.call_observer import CallReporter
+from autovibe.runtime.call_observer import CallReporter, token_counts
 from autovibe.runtime.checkpointer import Checkpointer
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.v1 import metering_pb2, work_pb2
@@ -95,6 +96,59 @@ async def test_calls_are_checkpointed_counted_and_logged(one_plane: Plane, tmp_p
     )
     assert "cache_read_tokens" not in told[1]
     assert (told[3]["reason"], told[3]["message"]) == ("BUDGET_EXHAUSTED", "all gone")
+
+
+@pytest.mark.parametrize(
+    ("usage", "given", "made", "cached"),
+    [
+        (
+            {"input_tokens": 12, "output_tokens": 3, "cache_read_input_tokens": 900},
+            *(12, 3, 900),
+        ),
+        (
+            {
+                "prompt_tokens": 1000,
+                "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 800},
+            },
+            *(200, 50, 800),
+        ),
+        (
+            {
+                "input_tokens": 1000,
+                "output_tokens": 50,
+                "input_tokens_details": {"cached_tokens": 1000},
+            },
+            *(0, 50, 1000),
+        ),
+        (
+            {
+                "promptTokenCount": 100,
+                "cachedContentTokenCount": 40,
+                "toolUsePromptTokenCount": 5,
+                "candidatesTokenCount": 7,
+                "thoughtsTokenCount": 20,
+            },
+            *(65, 27, 40),
+        ),
+    ],
+    ids=["messages", "chat", "responses", "gemini"],
+)
+def test_tokens_are_logged_whatever_an_api_calls_them(
+    usage: dict[str, object], given: int, made: int, cached: int
+):
+    assert token_counts(struct(usage)) == {
+        "input_tokens": given,
+        "output_tokens": made,
+        "cache_read_tokens": cached,
+    }
+
+
+def test_tokens_that_nobody_told_are_not_logged():
+    assert token_counts(struct({})) == {}
+    assert token_counts(struct({"prompt_tokens": 9, "output_tokens": "many"})) == {
+        "input_tokens": 9.0
+    }
 
 
 def test_the_environment_of_a_protected_process_is_not_dumpable():

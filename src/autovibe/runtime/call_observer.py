@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
+
+from google.protobuf import struct_pb2
 
 from autovibe.domains.metering import ArrivedCall
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.money import ZERO, to_text
+from autovibe.kernel.protoconv import from_struct
 from autovibe.runtime.checkpointer import Checkpointer
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.v1 import metering_pb2, services
@@ -54,7 +58,6 @@ class CallReporter:
             self._checkpointer.last_settled_call_id = settlement.id
         cost = _amount(settlement, "money")
         spent, cap = await self._spent_and_cap()
-        usage = settlement.raw_usage
         self._log.write(
             "call",
             f"{call.model}: {to_text(cost)} CAD",
@@ -65,9 +68,7 @@ class CallReporter:
             cost_cad=to_text(cost),
             spent_cad=spent,
             budget_cad=cap,
-            input_tokens=_number(usage, "input_tokens"),
-            output_tokens=_number(usage, "output_tokens"),
-            cache_read_tokens=_number(usage, "cache_read_input_tokens"),
+            **token_counts(settlement.raw_usage),
             duration_ms=settlement.duration_ms,
             upstream_status=settlement.upstream_status,
             clamped_max_tokens=call.clamped_max_tokens,
@@ -111,9 +112,35 @@ def _amount(settlement: metering_pb2.Settlement, resource_type: str) -> Decimal:
     return sum(found, ZERO)
 
 
-def _number(usage: metering_pb2.Settlement | object, name: str) -> float | None:
-    try:
-        value = usage[name]  # type: ignore[index]  # a Struct indexes like a mapping
-    except (KeyError, ValueError, TypeError):
-        return None
-    return float(value) if isinstance(value, int | float) else None
+def token_counts(raw_usage: struct_pb2.Struct) -> dict[str, float]:
+    """Return the tokens that a provider told, under the names of the log; what it kept is left out.
+
+    `input_tokens` are those that were not read from a cache: Anthropic counts so, all others count
+    what was cached into the input.
+    """
+    usage = from_struct(raw_usage)
+    given = _first(usage, "prompt_tokens", "promptTokenCount", "input_tokens")
+    cached = _first(usage, "cache_read_input_tokens", "cachedContentTokenCount")
+    made = _first(usage, "completion_tokens", "output_tokens", "candidatesTokenCount")
+    thought = _first(usage, "thoughtsTokenCount")
+    whole = "promptTokenCount" in usage
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(name)
+        if isinstance(details, Mapping):
+            whole = True
+            cached = _first(cast("Mapping[str, object]", details), "cached_tokens")
+    if given is not None and whole:
+        given = max(0.0, given - (cached or 0)) + (_first(usage, "toolUsePromptTokenCount") or 0)
+    if thought is not None:
+        made = (made or 0) + thought
+    counts = {"input_tokens": given, "output_tokens": made, "cache_read_tokens": cached}
+    return {name: number for name, number in counts.items() if number is not None}
+
+
+def _first(usage: Mapping[str, object], *names: str) -> float | None:
+    """Return the first of these that is a number."""
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return None

@@ -40,6 +40,8 @@ class Ending:
     message: str
 
 
+_MONEY_REASONS: Final = frozenset({"BUDGET_EXHAUSTED", "BUDGET_HELD", "NO_BUDGET"})
+
 Rule = Callable[[Facts], Ending | None]
 
 
@@ -79,11 +81,19 @@ def _exhausted(facts: Facts) -> Ending | None:
 
 
 def _refused(facts: Facts) -> Ending | None:
-    if facts.refusal is None or (facts.agent.finished and not facts.agent.is_error):
+    """End by the refusal of the last call.
+
+    Where money was missing, the agent's own account counts for nothing: some end with status 0 and
+    no word of an error whatever they were answered.
+    """
+    if facts.refusal is None:
         return None
     reason, message = facts.refusal
-    paused = reason in {"BUDGET_EXHAUSTED", "BUDGET_HELD", "NO_BUDGET"}
-    return Ending("paused" if paused else "failed", reason, message)
+    if reason in _MONEY_REASONS:
+        return Ending("paused", reason, message)
+    if facts.agent.finished and not facts.agent.is_error:
+        return None
+    return Ending("failed", reason, message)
 
 
 def _over_limit(facts: Facts) -> Ending | None:
