@@ -107,6 +107,9 @@ async def test_a_broken_rule_is_named_for_sql_written_by_hand(db: Database) -> N
         ("resource_budgets", "DUPLICATE_BUDGET"),
         ("exchange_rates", "DUPLICATE_RATE"),
         ("api_tokens", "DUPLICATE_TOKEN"),
+        ("login_throttles", "DUPLICATE_THROTTLE"),
+        ("queue_shares", "DUPLICATE_QUEUE_SHARE"),
+        ("idempotent_replies", "DUPLICATE_REPLY"),
     ],
 )
 async def test_a_second_row_with_one_key_is_named(db: Database, table: str, reason: str) -> None:

@@ -56,6 +56,7 @@ CASCADES = {
     ("executions", "result_checkpoint_id"): ("checkpoints", "SET NULL"),
     ("execution_logs", "execution_id"): ("executions", "CASCADE"),
     ("project_members", "project_id"): ("projects", "CASCADE"),
+    ("queue_shares", "project_id"): ("projects", "CASCADE"),
     ("project_members", "user_id"): ("users", "CASCADE"),
     ("agent_executions", "machine_id"): ("intelligent_machines", "SET NULL"),
     ("agent_executions", "task_execution_id"): ("executions", "SET NULL"),
@@ -202,8 +203,9 @@ def flat(sql: str) -> str:
 
 
 def parts(sql: str) -> list[str]:
-    """The order of table constraints means nothing."""
-    return sorted(sql.replace(" (", "(").removesuffix(")").removesuffix(" ").split(", CONSTRAINT"))
+    """The order of table constraints means nothing, nor whether one stands behind its column."""
+    whole = sql.replace(" (", "(").removesuffix(")").removesuffix(" ")
+    return sorted(re.split(r",? CONSTRAINT", whole))
 
 
 @pytest.mark.req("S0-43", "S0-97", "S0-101", "S0-103", "S4-13", "S4-28")

@@ -14,6 +14,7 @@ class Rule(NamedTuple):
 
 _KINDS: Final = {
     "ck_agent_executions_status": "AGENT_EXECUTION_STATUS",
+    "ck_api_tokens_kind": "TOKEN_KIND",
     "ck_approval_requests_kind": "APPROVAL_KIND",
     "ck_approval_requests_status": "APPROVAL_STATUS",
     "ck_audit_log_outcome": "AUDIT_OUTCOME",
@@ -115,6 +116,9 @@ _KEYS: Final = {
         "DUPLICATE_AGENT_EXECUTION",
         "A run of an agent has this execution_id",
     ),
+    "uq_idempotent_replies_key": ("DUPLICATE_REPLY", "A call has this idempotency key"),
+    "uq_login_throttles_key": ("DUPLICATE_THROTTLE", "A throttle has this key"),
+    "uq_queue_shares": ("DUPLICATE_QUEUE_SHARE", "A project has a share of this queue"),
     "uq_api_tokens_token_hash": ("DUPLICATE_TOKEN", "A token has this hash"),
     "uq_assignments_active_order": ("ORDER_ALREADY_CLAIMED", "A worker holds this order"),
     "uq_budget_holds": ("DUPLICATE_HOLD", "The call has a hold of this budget"),

@@ -7,10 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Identity, Index, String, text
+from sqlalchemy import CHAR, Identity, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from autovibe.db.base import Base, clock_time, json_object, one_of
+from autovibe.db.base import Base, Identified, clock_time, json_object, one_of
 from autovibe.db.types import BigIdentity, EnumText, Json
 
 
@@ -68,6 +68,23 @@ class AuditRecord(Base):
     reason: Mapped[str | None] = mapped_column(String(100))
     request_id: Mapped[str | None] = mapped_column(String(100))
     details: Mapped[dict[str, Any]] = json_object()
+
+
+class IdempotentReply(Identified, Base):
+    """The answer of a call with an idempotency key: a repeat gets it, and nothing is done again."""
+
+    __tablename__ = "idempotent_replies"
+    __table_args__ = (
+        UniqueConstraint("actor_id", "idempotency_key", name="uq_idempotent_replies_key"),
+        Index("idx_idempotent_replies_created", "created_at"),
+    )
+
+    actor_id: Mapped[str] = mapped_column(String(100))
+    idempotency_key: Mapped[str] = mapped_column(String(200))
+    operation: Mapped[str] = mapped_column(String(200))
+    request_hash: Mapped[str] = mapped_column(CHAR(64))
+    response: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = clock_time()
 
 
 def text_id(value: uuid.UUID | str | None) -> str | None:

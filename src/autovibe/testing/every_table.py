@@ -45,6 +45,16 @@ async def _add_people(tx: WriteTx, rows: Rows) -> None:
     rows["api_tokens"] = await add(
         tx, "api_tokens", user_id=rows["users"].id, name="laptop", token_hash=_HASH
     )
+    rows["login_throttles"] = await add(
+        tx, "login_throttles", throttle_key="account:ada", failures=1, last_failed_at=_THEN
+    )
+    rows["queue_shares"] = await add(
+        tx,
+        "queue_shares",
+        queue_name="default",
+        project_id=rows["projects"].id,
+        last_fair_key=2.0,
+    )
     rows["instances"] = await add(tx, "instances", host="host", boot_id="boot", pid=1)
     rows["worker_capabilities"] = await add(
         tx, "worker_capabilities", worker_id=rows["workers"].id, capability_name="python"
@@ -348,6 +358,15 @@ async def _add_records(tx: WriteTx, rows: Rows) -> None:
         actor_id="1",
         operation="x",
         outcome="ok",
+    )
+    rows["idempotent_replies"] = await add(
+        tx,
+        "idempotent_replies",
+        actor_id="ada",
+        idempotency_key="key",
+        operation="CreateProject",
+        request_hash=_HASH,
+        response="{}",
     )
     rows["audit_seals"] = await add(
         tx, "audit_seals", first_id=1, last_id=1, rows_hash=_HASH, prev_hash=_HASH, hash=_HASH

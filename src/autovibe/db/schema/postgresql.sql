@@ -232,6 +232,8 @@ CREATE TABLE public.api_tokens (
     revoked_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    kind character varying(20) DEFAULT 'api'::character varying NOT NULL,
+    CONSTRAINT ck_api_tokens_kind CHECK (((kind)::text = ANY ((ARRAY['api'::character varying, 'session'::character varying, 'verification'::character varying])::text[]))),
     CONSTRAINT ck_api_tokens_one_owner CHECK ((((user_id IS NULL) OR (machine_id IS NULL)) AND ((user_id IS NULL) OR (worker_id IS NULL)) AND ((machine_id IS NULL) OR (worker_id IS NULL))))
 );
 
@@ -563,6 +565,16 @@ CREATE TABLE public.hub_instances (
     CONSTRAINT ck_hub_instances_type CHECK (((type)::text = ANY ((ARRAY['primary'::character varying, 'development'::character varying, 'experimental'::character varying, 'domain_specific'::character varying])::text[])))
 );
 
+CREATE TABLE public.idempotent_replies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    actor_id character varying(100) NOT NULL,
+    idempotency_key character varying(200) NOT NULL,
+    operation character varying(200) NOT NULL,
+    request_hash character(64) NOT NULL,
+    response text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.instances (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     host character varying(255) NOT NULL,
@@ -615,6 +627,14 @@ CREATE TABLE public.llm_round_table_results (
     task_execution_id uuid,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.login_throttles (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    throttle_key character varying(300) NOT NULL,
+    failures integer NOT NULL,
+    last_failed_at timestamp with time zone NOT NULL,
+    blocked_until timestamp with time zone
 );
 
 CREATE TABLE public.machine_messages (
@@ -792,6 +812,13 @@ CREATE VIEW public.project_resource_summary AS
     total_cost_cad,
     transaction_count
    FROM public.mv_project_resource_summary;
+
+CREATE TABLE public.queue_shares (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    queue_name character varying(50) NOT NULL,
+    project_id uuid NOT NULL,
+    last_fair_key double precision NOT NULL
+);
 
 CREATE TABLE public.rag_documents (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -978,6 +1005,7 @@ CREATE TABLE public.work_orders (
     expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    route character varying(2000) DEFAULT ''::character varying,
     CONSTRAINT ck_work_orders_retries CHECK (((retry_count >= 0) AND (max_retries >= 0))),
     CONSTRAINT ck_work_orders_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'claimed'::character varying, 'completed'::character varying, 'failed'::character varying, 'expired'::character varying])::text[]))),
     CONSTRAINT ck_work_orders_worker_type CHECK (((worker_type)::text = ANY ((ARRAY['feature'::character varying, 'bugfix'::character varying, 'test'::character varying, 'docs'::character varying, 'refactor'::character varying, 'review'::character varying])::text[])))
@@ -1093,6 +1121,9 @@ ALTER TABLE ONLY public.hub_experiments
 ALTER TABLE ONLY public.hub_instances
     ADD CONSTRAINT pk_hub_instances PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.idempotent_replies
+    ADD CONSTRAINT pk_idempotent_replies PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT pk_instances PRIMARY KEY (id);
 
@@ -1101,6 +1132,9 @@ ALTER TABLE ONLY public.intelligent_machines
 
 ALTER TABLE ONLY public.llm_round_table_results
     ADD CONSTRAINT pk_llm_round_table_results PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.login_throttles
+    ADD CONSTRAINT pk_login_throttles PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.machine_messages
     ADD CONSTRAINT pk_machine_messages PRIMARY KEY (id);
@@ -1122,6 +1156,9 @@ ALTER TABLE ONLY public.project_members
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT pk_projects PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.queue_shares
+    ADD CONSTRAINT pk_queue_shares PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.rag_documents
     ADD CONSTRAINT pk_rag_documents PRIMARY KEY (id);
@@ -1192,14 +1229,23 @@ ALTER TABLE ONLY public.execution_logs
 ALTER TABLE ONLY public.hub_instances
     ADD CONSTRAINT uq_hub_instances_machine UNIQUE (machine_id);
 
+ALTER TABLE ONLY public.idempotent_replies
+    ADD CONSTRAINT uq_idempotent_replies_key UNIQUE (actor_id, idempotency_key);
+
 ALTER TABLE ONLY public.llm_round_table_results
     ADD CONSTRAINT uq_llm_round_table_results_result_id UNIQUE (result_id);
+
+ALTER TABLE ONLY public.login_throttles
+    ADD CONSTRAINT uq_login_throttles_key UNIQUE (throttle_key);
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT uq_orders_order_number UNIQUE (order_number);
 
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT uq_project_members UNIQUE (project_id, user_id);
+
+ALTER TABLE ONLY public.queue_shares
+    ADD CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id);
 
 ALTER TABLE ONLY public.rag_documents
     ADD CONSTRAINT uq_rag_documents_chunk UNIQUE (parent_document_id, chunk_index);
@@ -1360,11 +1406,15 @@ CREATE INDEX idx_hub_instances_status ON public.hub_instances USING btree (statu
 
 CREATE INDEX idx_hub_instances_type ON public.hub_instances USING btree (type);
 
+CREATE INDEX idx_idempotent_replies_created ON public.idempotent_replies USING btree (created_at);
+
 CREATE INDEX idx_instances_heartbeat ON public.instances USING btree (heartbeat_at);
 
 CREATE INDEX idx_llm_results_category ON public.llm_round_table_results USING btree (task_category);
 
 CREATE INDEX idx_llm_results_execution ON public.llm_round_table_results USING btree (task_execution_id);
+
+CREATE INDEX idx_login_throttles_time ON public.login_throttles USING btree (last_failed_at);
 
 CREATE INDEX idx_machine_messages_correlation ON public.machine_messages USING btree (correlation_id);
 
@@ -1424,6 +1474,8 @@ CREATE UNIQUE INDEX idx_projects_name ON public.projects USING btree (name);
 
 CREATE INDEX idx_projects_status ON public.projects USING btree (status) WHERE ((status)::text = 'active'::text);
 
+CREATE INDEX idx_queue_shares_project ON public.queue_shares USING btree (project_id);
+
 CREATE INDEX idx_rag_documents_context ON public.rag_documents USING btree (context_document_id);
 
 CREATE INDEX idx_rag_documents_hash ON public.rag_documents USING btree (content_hash);
@@ -1480,7 +1532,7 @@ CREATE INDEX idx_verification_queue_checkpoint ON public.checkpoint_verification
 
 CREATE INDEX idx_verification_queue_claim ON public.checkpoint_verification_queue USING btree (status, queued_at);
 
-CREATE INDEX idx_work_orders_claim ON public.work_orders USING btree (queue_name, priority DESC, fair_key, id) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX idx_work_orders_claim ON public.work_orders USING btree (queue_name, route, priority DESC, fair_key, id) WHERE ((status)::text = 'pending'::text);
 
 CREATE INDEX idx_work_orders_enqueued ON public.work_orders USING btree (enqueued_at);
 
@@ -1736,6 +1788,9 @@ ALTER TABLE ONLY public.project_members
 
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT fk_project_members_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.queue_shares
+    ADD CONSTRAINT fk_queue_shares_project_id FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.rag_documents
     ADD CONSTRAINT fk_rag_documents_context_document_id FOREIGN KEY (context_document_id) REFERENCES public.context_documents(id) ON DELETE CASCADE;

@@ -271,7 +271,7 @@ CREATE TABLE api_tokens (
     last_used_at DATETIME,
     revoked_at DATETIME,
     created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
-    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
+    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification')),
     CONSTRAINT pk_api_tokens PRIMARY KEY (id),
     CONSTRAINT ck_api_tokens_one_owner CHECK ((user_id IS NULL OR machine_id IS NULL) AND (user_id IS NULL OR worker_id IS NULL) AND (machine_id IS NULL OR worker_id IS NULL)),
     CONSTRAINT uq_api_tokens_token_hash UNIQUE (token_hash),
@@ -389,7 +389,7 @@ CREATE TABLE work_orders (
     completed_at DATETIME,
     expires_at DATETIME,
     created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
-    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
+    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, route VARCHAR(2000) DEFAULT '',
     CONSTRAINT pk_work_orders PRIMARY KEY (id),
     CONSTRAINT ck_work_orders_status CHECK (status IN ('pending','claimed','completed','failed','expired')),
     CONSTRAINT ck_work_orders_retries CHECK (retry_count >= 0 AND max_retries >= 0),
@@ -838,6 +838,38 @@ CREATE TABLE resource_usage_daily (
     CONSTRAINT fk_resource_usage_daily_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
 )
 
+CREATE TABLE login_throttles (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    throttle_key VARCHAR(300) NOT NULL,
+    failures INTEGER NOT NULL,
+    last_failed_at DATETIME NOT NULL,
+    blocked_until DATETIME,
+    CONSTRAINT pk_login_throttles PRIMARY KEY (id),
+    CONSTRAINT uq_login_throttles_key UNIQUE (throttle_key)
+)
+
+CREATE TABLE idempotent_replies (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    actor_id VARCHAR(100) NOT NULL,
+    idempotency_key VARCHAR(200) NOT NULL,
+    operation VARCHAR(200) NOT NULL,
+    request_hash CHAR(64) NOT NULL,
+    response TEXT NOT NULL,
+    created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
+    CONSTRAINT pk_idempotent_replies PRIMARY KEY (id),
+    CONSTRAINT uq_idempotent_replies_key UNIQUE (actor_id, idempotency_key)
+)
+
+CREATE TABLE queue_shares (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    queue_name VARCHAR(50) NOT NULL,
+    project_id CHAR(32) NOT NULL,
+    last_fair_key DOUBLE PRECISION NOT NULL,
+    CONSTRAINT pk_queue_shares PRIMARY KEY (id),
+    CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
+    CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
+)
+
 INSERT INTO alembic_version (version_num)
 VALUES ('0003')
 
@@ -984,11 +1016,15 @@ CREATE INDEX idx_hub_instances_status ON hub_instances (status)
 
 CREATE INDEX idx_hub_instances_type ON hub_instances (type)
 
+CREATE INDEX idx_idempotent_replies_created ON idempotent_replies (created_at)
+
 CREATE INDEX idx_instances_heartbeat ON instances (heartbeat_at)
 
 CREATE INDEX idx_llm_results_category ON llm_round_table_results (task_category)
 
 CREATE INDEX idx_llm_results_execution ON llm_round_table_results (task_execution_id)
+
+CREATE INDEX idx_login_throttles_time ON login_throttles (last_failed_at)
 
 CREATE INDEX idx_machine_messages_correlation ON machine_messages (correlation_id)
 
@@ -1029,6 +1065,8 @@ CREATE INDEX idx_project_members_user ON project_members (user_id)
 CREATE INDEX idx_projects_greediness ON projects (greediness DESC)
 
 CREATE INDEX idx_projects_status ON projects (status) WHERE status = 'active'
+
+CREATE INDEX idx_queue_shares_project ON queue_shares (project_id)
 
 CREATE INDEX idx_rag_documents_context ON rag_documents (context_document_id)
 
@@ -1080,7 +1118,7 @@ CREATE INDEX idx_verification_queue_checkpoint ON checkpoint_verification_queue 
 
 CREATE INDEX idx_verification_queue_claim ON checkpoint_verification_queue (status, queued_at)
 
-CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, priority DESC, fair_key, id) WHERE status = 'pending'
+CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, route, priority DESC, fair_key, id) WHERE status = 'pending'
 
 CREATE INDEX idx_work_orders_enqueued ON work_orders (enqueued_at)
 

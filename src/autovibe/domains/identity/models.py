@@ -46,6 +46,14 @@ class UserRole(StrEnum):
     VIEWER = "viewer"
 
 
+class TokenKind(StrEnum):
+    """What a token is for: calls, the calls of one login, or to prove an e-mail address."""
+
+    API = "api"
+    SESSION = "session"
+    VERIFICATION = "verification"
+
+
 class User(Identified, WithMetadata, Timestamps, Base):
     """A person or a service account."""
 
@@ -112,6 +120,7 @@ class ApiToken(Identified, Timestamps, Base):
             " AND (machine_id IS NULL OR worker_id IS NULL)",
             name="ck_api_tokens_one_owner",
         ),
+        one_of("kind", TokenKind, "ck_api_tokens_kind"),
         UniqueConstraint("token_hash", name="uq_api_tokens_token_hash"),
         Index("idx_api_tokens_user", "user_id"),
         Index("idx_api_tokens_machine", "machine_id"),
@@ -131,8 +140,29 @@ class ApiToken(Identified, Timestamps, Base):
     expires_at: Mapped[datetime | None] = mapped_column()
     last_used_at: Mapped[datetime | None] = mapped_column()
     revoked_at: Mapped[datetime | None] = mapped_column()
+    kind: Mapped[TokenKind] = mapped_column(
+        EnumText(TokenKind, 20),
+        default=TokenKind.API,
+        server_default=TokenKind.API,
+        sort_order=102,  # behind the times, where the third revision adds it
+    )
 
     user: Mapped[User | None] = relationship()
+
+
+class LoginThrottle(Identified, Base):
+    """Failed logins of one account or from one address, and until when the next is refused."""
+
+    __tablename__ = "login_throttles"
+    __table_args__ = (
+        UniqueConstraint("throttle_key", name="uq_login_throttles_key"),
+        Index("idx_login_throttles_time", "last_failed_at"),
+    )
+
+    throttle_key: Mapped[str] = mapped_column(String(300))
+    failures: Mapped[int] = mapped_column()
+    last_failed_at: Mapped[datetime] = mapped_column()
+    blocked_until: Mapped[datetime | None] = mapped_column()
 
 
 class Instance(Identified, Base):

@@ -249,3 +249,55 @@ FROM mv_machine_performance
 DROP INDEX idx_checkpoints_paths_gin
 
 CREATE INDEX idx_checkpoints_paths_gin ON checkpoints USING gin ((jsonb_path_query_array(file_manifest, '$."files"[*]."path"') || coalesce(file_manifest -> 'deleted', '[]'::jsonb)) jsonb_path_ops)
+
+-- What a token is for: a password change ends sessions, a token of an e-mail opens nothing else.
+ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification'))
+
+-- Failed logins of an account, or from an address, and how long the next one is refused.
+CREATE TABLE login_throttles (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    throttle_key VARCHAR(300) NOT NULL,
+    failures INTEGER NOT NULL,
+    last_failed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    blocked_until TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_login_throttles PRIMARY KEY (id),
+    CONSTRAINT uq_login_throttles_key UNIQUE (throttle_key)
+)
+
+CREATE INDEX idx_login_throttles_time ON login_throttles (last_failed_at)
+
+-- Answers of calls with an idempotency key: a repeat gets the same one.
+CREATE TABLE idempotent_replies (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    actor_id VARCHAR(100) NOT NULL,
+    idempotency_key VARCHAR(200) NOT NULL,
+    operation VARCHAR(200) NOT NULL,
+    request_hash CHAR(64) NOT NULL,
+    response TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_idempotent_replies PRIMARY KEY (id),
+    CONSTRAINT uq_idempotent_replies_key UNIQUE (actor_id, idempotency_key)
+)
+
+CREATE INDEX idx_idempotent_replies_created ON idempotent_replies (created_at)
+
+-- What kind of worker an order asks for, as text: claims go by it, so that they never walk over
+-- orders that they cannot take. NULL while the order may not be claimed at all.
+ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT ''
+
+DROP INDEX idx_work_orders_claim
+
+CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, route, priority DESC, fair_key, id) WHERE status = 'pending'
+
+-- Where a project's newest order stands in a queue.
+CREATE TABLE queue_shares (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    queue_name VARCHAR(50) NOT NULL,
+    project_id UUID NOT NULL,
+    last_fair_key DOUBLE PRECISION NOT NULL,
+    CONSTRAINT pk_queue_shares PRIMARY KEY (id),
+    CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
+    CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
+)
+
+CREATE INDEX idx_queue_shares_project ON queue_shares (project_id)

@@ -139,3 +139,55 @@ SELECT machine_type, total_machines, avg_runtime_minutes,
        CAST(round(10000.0 * successful_count / total_machines) AS INTEGER) AS success_rate_percent,
        avg_money_cost, avg_api_calls, avg_checkpoints_created
 FROM mv_machine_performance
+
+-- What a token is for: a password change ends sessions, a token of an e-mail opens nothing else.
+ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification'))
+
+-- Failed logins of an account, or from an address, and how long the next one is refused.
+CREATE TABLE login_throttles (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    throttle_key VARCHAR(300) NOT NULL,
+    failures INTEGER NOT NULL,
+    last_failed_at DATETIME NOT NULL,
+    blocked_until DATETIME,
+    CONSTRAINT pk_login_throttles PRIMARY KEY (id),
+    CONSTRAINT uq_login_throttles_key UNIQUE (throttle_key)
+)
+
+CREATE INDEX idx_login_throttles_time ON login_throttles (last_failed_at)
+
+-- Answers of calls with an idempotency key: a repeat gets the same one.
+CREATE TABLE idempotent_replies (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    actor_id VARCHAR(100) NOT NULL,
+    idempotency_key VARCHAR(200) NOT NULL,
+    operation VARCHAR(200) NOT NULL,
+    request_hash CHAR(64) NOT NULL,
+    response TEXT NOT NULL,
+    created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
+    CONSTRAINT pk_idempotent_replies PRIMARY KEY (id),
+    CONSTRAINT uq_idempotent_replies_key UNIQUE (actor_id, idempotency_key)
+)
+
+CREATE INDEX idx_idempotent_replies_created ON idempotent_replies (created_at)
+
+-- What kind of worker an order asks for, as text: claims go by it, so that they never walk over
+-- orders that they cannot take. NULL while the order may not be claimed at all.
+ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT ''
+
+DROP INDEX idx_work_orders_claim
+
+CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, route, priority DESC, fair_key, id) WHERE status = 'pending'
+
+-- Where a project's newest order stands in a queue.
+CREATE TABLE queue_shares (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    queue_name VARCHAR(50) NOT NULL,
+    project_id CHAR(32) NOT NULL,
+    last_fair_key DOUBLE PRECISION NOT NULL,
+    CONSTRAINT pk_queue_shares PRIMARY KEY (id),
+    CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
+    CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
+)
+
+CREATE INDEX idx_queue_shares_project ON queue_shares (project_id)

@@ -1,4 +1,4 @@
-"""Budgets kept by the database, usage per day, partitions, views, the verification queue."""
+"""Budgets kept by the database, usage per day, partitions, views, verification, logins."""
 
 from __future__ import annotations
 
@@ -57,4 +57,14 @@ def downgrade() -> None:
         )
     else:
         run("DROP VIEW task_lines")
-    run("DROP TABLE resource_usage_daily")
+    for table in ("idempotent_replies", "login_throttles", "resource_usage_daily"):
+        run(f"DROP TABLE {table}")
+    run("ALTER TABLE api_tokens DROP COLUMN kind")
+    run("DROP TABLE queue_shares")
+    run("DROP INDEX idx_work_orders_claim")
+    run("ALTER TABLE work_orders DROP COLUMN route")
+    # As the first revision makes it.
+    run(
+        "CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, priority DESC, fair_key, id)"
+        " WHERE status = 'pending'"
+    )
