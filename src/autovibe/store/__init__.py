@@ -28,6 +28,7 @@ from autovibe.store.errors import (
 from autovibe.store.exclude import Exclude
 from autovibe.store.keep import KeepRules
 from autovibe.store.model import (
+    AuditResult,
     Change,
     CheckResult,
     Damage,
@@ -37,6 +38,7 @@ from autovibe.store.model import (
     LogEntry,
     Progress,
     PruneResult,
+    RefDamage,
     RestoreResult,
     Skipped,
     Snapshot,
@@ -51,6 +53,7 @@ from autovibe.store.statcache import StatCache
 from autovibe.store.store import Store
 
 __all__ = [
+    "AuditResult",
     "Change",
     "CheckResult",
     "CheckpointStore",
@@ -69,6 +72,7 @@ __all__ = [
     "Progress",
     "PruneResult",
     "Ref",
+    "RefDamage",
     "RefExistsError",
     "RestoreResult",
     "Skipped",

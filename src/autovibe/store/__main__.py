@@ -1,6 +1,7 @@
-"""The store as a process of its own: `python -m autovibe.store snapshot|restore|verify`.
+"""The store as a process of its own: `python -m autovibe.store snapshot|verify|audit|prune|…`.
 
-Genesis import and verification run here (decision A9), away from the threads of the control plane.
+Genesis import, verification and prune run here (decision A9), away from the threads of the control
+plane.
 Output is one JSON object a line, by its "event": progress while it works, read when a snapshot has
 read everything, and last result or error. The exit status is 0 when all went well, else 1; a
 verification that found damage ends with a result and 1.
@@ -11,7 +12,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from autovibe.store.model import Progress
 
 _PROGRESS_EVERY_S: Final = 0.1
+_NICE: Final = 10
 
 
 class _Reporter:
@@ -79,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a file with the ids to check, one a line, - for standard input; all by default",
     )
+    commands.add_parser("audit", help="read all that refs need, and name the refs with damage")
+    prune = commands.add_parser("prune", help="give back the space of what no ref needs")
+    prune.add_argument("--grace-s", type=int, required=True, help="seconds after its last ref")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     return parser
 
 
@@ -107,10 +115,32 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
         )
         reporter.emit("result", **dataclasses.asdict(restored))
         return 0
+    if options.command in {"audit", "prune"}:
+        return _upkeep(store, options, reporter)
     chosen = _ids(options.objects_from) if options.objects_from else None
     verified = store.verify(options.root, objects=chosen, progress=reporter.progress)
     reporter.emit("result", **dataclasses.asdict(verified))
     return 0 if verified.ok else 1
+
+
+def _upkeep(store: Store, options: argparse.Namespace, reporter: _Reporter) -> int:
+    """Do what reads or writes the whole store, on one core, and after whoever else wants it."""
+    os.nice(_NICE)
+    if options.command == "audit":
+        found = store.audit(progress=reporter.progress)
+        reporter.emit("result", **dataclasses.asdict(found))
+        return 0 if found.ok else 1
+    done = store.prune(
+        grace=timedelta(seconds=options.grace_s),
+        dry_run=options.dry_run,
+        progress=reporter.progress,
+    )
+    told = dataclasses.asdict(done)
+    # Counted only: there may be a million of them.
+    told["refs_kept"] = len(done.refs_kept)
+    del told["refs_removed"]
+    reporter.emit("result", **told)
+    return 0
 
 
 def _ids(file: str) -> list[str]:

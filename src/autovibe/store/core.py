@@ -283,6 +283,10 @@ class StoreCore:
         """
         return ((ref.name, ref.root) for ref in self._refs.iterate(prefix))
 
+    def ref_names(self, prefix: str = "") -> list[str]:
+        """Return the names of the refs that begin with `prefix`, sorted; damaged ones too."""
+        return self._refs.names(prefix)
+
     def list_refs(self, prefix: str = "") -> list[Ref]:
         """Return all that refs say, the newest first.
 

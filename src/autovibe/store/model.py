@@ -144,6 +144,32 @@ class VerifyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RefDamage:
+    """A ref that names a damaged snapshot: how many of its paths are lost, and the first of them.
+
+    A path "" is the snapshot itself; that of a directory stands for all below it.
+    """
+
+    name: str
+    root: str
+    count: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """What an audit of every ref found; `unreadable` are refs that do not say what they name."""
+
+    ok: bool
+    refs: int
+    objects: int
+    bytes: int
+    damaged_objects: int
+    damaged: tuple[RefDamage, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """Totals of a store.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StoreStats,
         VerifyResult,
     )
+    from autovibe.store.refs import Ref
     from autovibe.store.statcache import StatCache
 
 
@@ -56,6 +57,14 @@ class CheckpointStore(Protocol):
 
     def refs(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield name and root of refs, sorted by name."""
+        ...
+
+    def ref_names(self, prefix: str = "") -> list[str]:
+        """Return the names of refs, sorted; damaged ones too."""
+        ...
+
+    def find_ref(self, name: str) -> Ref | None:
+        """Return all that a ref says; None when there is no such ref."""
         ...
 
     def restore(

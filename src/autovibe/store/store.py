@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.store import diff, prune, reading, tree, verify
+from autovibe.store import audit, diff, prune, reading, tree, verify
 from autovibe.store.check import Check
 from autovibe.store.core import StoreCore
 from autovibe.store.errors import ObjectMissingError, RefExistsError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from autovibe.store.keep import KeepRules
     from autovibe.store.model import (
+        AuditResult,
         Change,
         CheckResult,
         Entry,
@@ -229,6 +230,16 @@ class Store(StoreCore):
             return verify.verify_all(self._objects, root, progress)
         roots = [root] if root is not None else [named for _, named in self.refs()]
         return verify.verify_share(self._objects, roots, share, seed, progress)
+
+    def audit(self, *, progress: Callable[[Progress], None] | None = None) -> AuditResult:
+        """Read everything that refs need from the disk, hash it, and name the refs with damage.
+
+        Each object is read once, however many refs need it, in this one thread.
+
+        Args:
+            progress: called for each object read.
+        """
+        return audit.audit_refs(self._objects, self._refs, progress)
 
     def check(
         self,
