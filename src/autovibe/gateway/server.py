@@ -14,20 +14,26 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from autovibe.gateway.app import Gateway
+from autovibe.gateway.egress import Egress
+from autovibe.gateway.exchange import Receive, Scope, Send
+from autovibe.gateway.gauge import NetworkGauge
+from autovibe.gateway.tunnel import CONNECT
 
 # Answers that broke off are reported where that is known; uvicorn would print each as an error.
 _QUIET: Final = logging.getLogger("autovibe.gateway.http")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _LARGEST_HEADERS: Final = 64 * 1024
+_NO_PROXY: Final = "Plain HTTP cannot leave the machine; ask for https on a host that is allowed."
 
 
 class _State(ServerState):
-    """What the connections of one server share, and how many bytes have passed on them."""
+    """What the connections of one server share: what counts their bytes, and the proxy, if any."""
 
-    def __init__(self) -> None:
+    def __init__(self, egress: Egress | None) -> None:
         super().__init__()
-        self.network_bytes = 0
+        self.egress = egress
+        self.gauge = NetworkGauge() if egress is None else egress.gauge
 
 
 class _CountedTransport:
@@ -38,7 +44,7 @@ class _CountedTransport:
         self._state = state
 
     def write(self, data: bytes) -> None:
-        self._state.network_bytes += len(data)
+        self._state.gauge.add(len(data))
         self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -50,6 +56,7 @@ class _Protocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self.logger = _QUIET
         self.access_log = False
+        self._first: bytes | None = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Send small writes at once.
@@ -64,15 +71,33 @@ class _Protocol(H11Protocol):
         super().connection_made(cast("asyncio.Transport", counted))
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives: headers and requests that are refused, too."""
-        cast("_State", self.server_state).network_bytes += len(data)
+        """Count what arrives: headers and requests that are refused, too.
+
+        A connection whose first request is CONNECT is a tunnel's from then on.
+        """
+        state = cast("_State", self.server_state)
+        if self._first is not None:
+            self._first += data
+            if CONNECT.startswith(self._first[: len(CONNECT)]) and state.egress is not None:
+                if len(self._first) >= len(CONNECT):
+                    self._become_tunnel(state.egress)
+                return
+            data, self._first = self._first, None
+        state.gauge.add(len(data))
         super().data_received(data)
+
+    def _become_tunnel(self, egress: Egress) -> None:
+        first, self._first = self._first or b"", None
+        self.connections.discard(self)
+        tunnel = egress.begin(self.transport)
+        self.transport.set_protocol(tunnel.client)
+        tunnel.client.data_received(first)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, egress: Egress | None) -> None:
         super().__init__(config)
-        self.server_state = self.counted_state = _State()
+        self.server_state = self.counted_state = _State(egress)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -93,7 +118,16 @@ class RunningServer:
     @property
     def network_bytes(self) -> int:
         """Bytes that the machine has sent and received so far, those of HTTP itself included."""
-        return self._server.counted_state.network_bytes
+        return self._server.counted_state.gauge.bytes
+
+    @property
+    def network_cap_reached(self) -> asyncio.Event:
+        """Set while the bytes have reached their cap, so that tunnels stand still."""
+        return self._server.counted_state.gauge.reached
+
+    def cap_network(self, size_bytes: int | None) -> None:
+        """Let tunnels pass until so many bytes have passed the listener in all; `None`: no end."""
+        self._server.counted_state.gauge.cap(size_bytes)
 
     async def close(self, grace_s: float = 10) -> None:
         """Stop to listen, let calls under way end and settle, then cut what is left; idempotent.
@@ -107,6 +141,9 @@ class RunningServer:
         for server in self._server.servers:
             server.close()
         self._socket.close()
+        egress = self._server.counted_state.egress
+        if egress is not None:
+            await egress.close()
         await self._app.close(grace_s)
         for connection in list(self._server.server_state.connections):
             cast("_Protocol", connection).transport.abort()
@@ -114,14 +151,52 @@ class RunningServer:
         await asyncio.sleep(0)
 
 
-async def serve_listener(app: Gateway, sock: socket.socket) -> RunningServer:
+class _Front:
+    """Takes what is meant for a proxy out of what is meant for the gateway."""
+
+    def __init__(self, app: Gateway, port: int) -> None:
+        self._app = app
+        self._own = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; a whole URL in it means that we are taken for a proxy."""
+        path: str = scope.get("path", "/")
+        if not path.startswith("/"):
+            own = next((url for url in self._own if path.startswith(f"{url}/")), None)
+            if own is None:
+                await _refuse(scope, send)
+                return
+            path = path.removeprefix(own)
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    body = b"" if scope["method"] == "HEAD" else f"{_NO_PROXY}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(_NO_PROXY) + 1).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def serve_listener(
+    app: Gateway, sock: socket.socket, egress: Egress | None = None
+) -> RunningServer:
     """Serve a gateway on a listening socket, which then belongs to the server.
 
     Several servers may run at once. The process's signal handlers are not touched.
+
+    Args:
+        app: the gateway.
+        sock: listens.
+        egress: the proxy to which CONNECT requests go; they are refused when there is none.
     """
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     config = uvicorn.Config(
-        app,
+        _Front(app, sock.getsockname()[1]),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -134,7 +209,7 @@ async def serve_listener(app: Gateway, sock: socket.socket) -> RunningServer:
         h11_max_incomplete_event_size=_LARGEST_HEADERS,
     )
     config.load()
-    server = _Server(config)
+    server = _Server(config, egress)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[sock])
     return RunningServer(server, sock, app)
