@@ -62,6 +62,7 @@ async def rows_of(database: Database) -> dict[str, Sequence[Any]]:
 async def move(database: Database, target: str) -> None:
     async with database.engine.begin() as connection:
         await connection.run_sync(migrate, target)
+    await database.engine.dispose()  # its connections know the tables as they were
 
 
 def tables(connection: Connection) -> set[str]:

@@ -1005,7 +1005,7 @@ CREATE TABLE public.work_orders (
     expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    route character varying(2000) DEFAULT ''::character varying,
+    route character varying(2000) DEFAULT '*|*|*|'::character varying NOT NULL,
     CONSTRAINT ck_work_orders_retries CHECK (((retry_count >= 0) AND (max_retries >= 0))),
     CONSTRAINT ck_work_orders_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'claimed'::character varying, 'completed'::character varying, 'failed'::character varying, 'expired'::character varying])::text[]))),
     CONSTRAINT ck_work_orders_worker_type CHECK (((worker_type)::text = ANY ((ARRAY['feature'::character varying, 'bugfix'::character varying, 'test'::character varying, 'docs'::character varying, 'refactor'::character varying, 'review'::character varying])::text[])))

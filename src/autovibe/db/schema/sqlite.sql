@@ -389,7 +389,7 @@ CREATE TABLE work_orders (
     completed_at DATETIME,
     expires_at DATETIME,
     created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
-    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, route VARCHAR(2000) DEFAULT '',
+    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, route VARCHAR(2000) DEFAULT '*|*|*|' NOT NULL,
     CONSTRAINT pk_work_orders PRIMARY KEY (id),
     CONSTRAINT ck_work_orders_status CHECK (status IN ('pending','claimed','completed','failed','expired')),
     CONSTRAINT ck_work_orders_retries CHECK (retry_count >= 0 AND max_retries >= 0),
@@ -864,7 +864,7 @@ CREATE TABLE queue_shares (
     id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
     queue_name VARCHAR(50) NOT NULL,
     project_id CHAR(32) NOT NULL,
-    last_fair_key DOUBLE PRECISION NOT NULL,
+    last_fair_key DOUBLE NOT NULL,
     CONSTRAINT pk_queue_shares PRIMARY KEY (id),
     CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
     CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE

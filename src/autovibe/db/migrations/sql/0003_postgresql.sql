@@ -282,8 +282,8 @@ CREATE TABLE idempotent_replies (
 CREATE INDEX idx_idempotent_replies_created ON idempotent_replies (created_at)
 
 -- What kind of worker an order asks for, as text: claims go by it, so that they never walk over
--- orders that they cannot take. NULL while the order may not be claimed at all.
-ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT ''
+-- orders that they cannot take. It is '-' while the order may not be claimed at all.
+ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT '*|*|*|' NOT NULL
 
 DROP INDEX idx_work_orders_claim
 

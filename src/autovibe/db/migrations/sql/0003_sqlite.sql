@@ -172,8 +172,8 @@ CREATE TABLE idempotent_replies (
 CREATE INDEX idx_idempotent_replies_created ON idempotent_replies (created_at)
 
 -- What kind of worker an order asks for, as text: claims go by it, so that they never walk over
--- orders that they cannot take. NULL while the order may not be claimed at all.
-ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT ''
+-- orders that they cannot take. It is '-' while the order may not be claimed at all.
+ALTER TABLE work_orders ADD COLUMN route VARCHAR(2000) DEFAULT '*|*|*|' NOT NULL
 
 DROP INDEX idx_work_orders_claim
 
@@ -184,7 +184,7 @@ CREATE TABLE queue_shares (
     id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
     queue_name VARCHAR(50) NOT NULL,
     project_id CHAR(32) NOT NULL,
-    last_fair_key DOUBLE PRECISION NOT NULL,
+    last_fair_key DOUBLE NOT NULL,
     CONSTRAINT pk_queue_shares PRIMARY KEY (id),
     CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
     CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE

@@ -11,6 +11,7 @@ from autovibe.domains.work.models.agents import (
 from autovibe.domains.work.models.queue import (
     Execution,
     ExecutionLog,
+    QueueShare,
     WorkerAssignment,
     WorkOrder,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "ExecutionStatus",
     "LogLevel",
     "PermissionLevel",
+    "QueueShare",
     "RoundTableResult",
     "Task",
     "TaskDependency",

@@ -58,7 +58,8 @@ class WorkOrder(Identified, Timestamps, Base):
     """The claimable queue entry of a task.
 
     Claims go by priority, then `fair_key`, then id; `lease_generation` rises with every claim, and
-    a report of an older generation is refused.
+    a report of an older generation is refused. `route` says which workers may claim it, and
+    whether anybody may now (see `work.routing`).
     """
 
     __tablename__ = "work_orders"
@@ -74,6 +75,7 @@ class WorkOrder(Identified, Timestamps, Base):
         Index(
             "idx_work_orders_claim",
             "queue_name",
+            "route",
             text("priority DESC"),
             "fair_key",
             "id",
@@ -93,6 +95,12 @@ class WorkOrder(Identified, Timestamps, Base):
     fair_key: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
     worker_type: Mapped[TaskType | None] = mapped_column(EnumText(TaskType, 20))
     required_capabilities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    route: Mapped[str] = mapped_column(
+        String(2000),
+        default="*|*|*|",
+        server_default="*|*|*|",
+        sort_order=110,  # behind the times, where the third revision adds it
+    )
     payload: Mapped[dict[str, Any]] = mapped_column(JsonValue(WorkOrderPayload))
     result: Mapped[dict[str, Any] | None] = mapped_column(Json)
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -114,6 +122,20 @@ class WorkOrder(Identified, Timestamps, Base):
     executions: Mapped[list[Execution]] = relationship(
         back_populates="work_order", passive_deletes=True
     )
+
+
+class QueueShare(Identified, Base):
+    """Where the newest order of a project stands in a queue: the next one goes behind it."""
+
+    __tablename__ = "queue_shares"
+    __table_args__ = (
+        UniqueConstraint("queue_name", "project_id", name="uq_queue_shares"),
+        Index("idx_queue_shares_project", "project_id"),
+    )
+
+    queue_name: Mapped[str] = mapped_column(String(50))
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    last_fair_key: Mapped[float] = mapped_column(Double)
 
 
 class WorkerAssignment(Identified, Timestamps, Base):
