@@ -817,7 +817,9 @@ CREATE TABLE public.queue_shares (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     queue_name character varying(50) NOT NULL,
     project_id uuid NOT NULL,
-    last_fair_key double precision NOT NULL
+    last_fair_key double precision DEFAULT '0'::double precision NOT NULL,
+    max_running integer,
+    CONSTRAINT ck_queue_shares_max_running CHECK (((max_running IS NULL) OR (max_running > 0)))
 );
 
 CREATE TABLE public.rag_documents (

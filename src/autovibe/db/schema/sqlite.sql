@@ -864,8 +864,10 @@ CREATE TABLE queue_shares (
     id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
     queue_name VARCHAR(50) NOT NULL,
     project_id CHAR(32) NOT NULL,
-    last_fair_key DOUBLE NOT NULL,
+    last_fair_key DOUBLE DEFAULT '0' NOT NULL,
+    max_running INTEGER,
     CONSTRAINT pk_queue_shares PRIMARY KEY (id),
+    CONSTRAINT ck_queue_shares_max_running CHECK (max_running IS NULL OR max_running > 0),
     CONSTRAINT uq_queue_shares UNIQUE (queue_name, project_id),
     CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
 )

@@ -125,17 +125,24 @@ class WorkOrder(Identified, Timestamps, Base):
 
 
 class QueueShare(Identified, Base):
-    """Where the newest order of a project stands in a queue: the next one goes behind it."""
+    """A project in a queue: where its newest order stands, and how many of its tasks may run.
+
+    The next order goes behind the newest one. No `max_running` means no limit.
+    """
 
     __tablename__ = "queue_shares"
     __table_args__ = (
+        CheckConstraint(
+            "max_running IS NULL OR max_running > 0", name="ck_queue_shares_max_running"
+        ),
         UniqueConstraint("queue_name", "project_id", name="uq_queue_shares"),
         Index("idx_queue_shares_project", "project_id"),
     )
 
     queue_name: Mapped[str] = mapped_column(String(50))
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    last_fair_key: Mapped[float] = mapped_column(Double)
+    last_fair_key: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
+    max_running: Mapped[int | None] = mapped_column()
 
 
 class WorkerAssignment(Identified, Timestamps, Base):
