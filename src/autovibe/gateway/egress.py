@@ -71,7 +71,7 @@ class Egress:
     resolver: Resolver
     limits: TunnelLimits = field(default_factory=TunnelLimits)
     gauge: NetworkGauge = field(default_factory=NetworkGauge)
-    _tunnels: dict[Tunnel, asyncio.Task[None]] = field(
+    tunnels: dict[Tunnel, asyncio.Task[None]] = field(
         default_factory=dict[Tunnel, "asyncio.Task[None]"]
     )
     _closed: bool = False
@@ -89,7 +89,7 @@ class Egress:
         tunnel = Tunnel(self)
         tunnel.client.take(transport)
         task = asyncio.create_task(tunnel.run(), name="egress-tunnel")
-        self._tunnels[tunnel] = task
+        self.tunnels[tunnel] = task
         if self.gauge.full:
             tunnel.upstream.hold("budget")
         if self._closed:
@@ -99,8 +99,8 @@ class Egress:
     async def close(self) -> None:
         """Cut every tunnel, and return when each has been told of."""
         self._closed = True
-        tasks = list(self._tunnels.values())
-        for tunnel in list(self._tunnels):
+        tasks = list(self.tunnels.values())
+        for tunnel in list(self.tunnels):
             tunnel.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -129,7 +129,7 @@ class Egress:
             raise RefusedError(
                 403, "BUDGET_EXHAUSTED", "The network budget of this machine is used up."
             )
-        if len(self._tunnels) > self.limits.tunnels:
+        if len(self.tunnels) > self.limits.tunnels:
             raise RefusedError(
                 503,
                 "TOO_MANY",
@@ -164,12 +164,12 @@ class Egress:
 
     def ended(self, tunnel: Tunnel, connection: Connection | None) -> None:
         """Forget a tunnel and tell of its connection (see `tunnel.Desk`)."""
-        self._tunnels.pop(tunnel, None)
+        self.tunnels.pop(tunnel, None)
         if connection is not None:
             self.observer.connected(connection)
 
     def _gauge_changed(self) -> None:
-        for tunnel in self._tunnels:
+        for tunnel in self.tunnels:
             if self.gauge.full:
                 tunnel.hold("budget")
             else:

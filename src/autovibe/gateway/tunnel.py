@@ -254,9 +254,10 @@ class Tunnel:
     def half_closed(self, source: End) -> bool:
         """Pass an end of data on; returns whether the connection stays open for the answer."""
         target = self.other(source)
-        if not self._connected or target.at_eof:
+        if not self._named or target.at_eof:
             self._over.set()
-            return self._connected
+            self._head.set()
+            return self._named
         if target.transport is not None and target.transport.can_write_eof():
             target.transport.write_eof()
         return True
