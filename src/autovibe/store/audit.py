@@ -10,7 +10,7 @@ from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, Unsafe
 from autovibe.store.model import AuditResult, RefDamage
 from autovibe.store.reading import check_depth
 from autovibe.store.refs import parse_root
-from autovibe.store.tree import decode_list, decode_tree, to_text
+from autovibe.store.tree import decode_directory, decode_list, to_text
 from autovibe.store.verify import verify_share
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Below:
             return _Harm(1, ("",))
         try:
             check_depth(depth)
-            entries = decode_tree(self.objects.get(digest))
+            entries = decode_directory(self.objects.get(digest), self.objects.get)
         except (ObjectMissingError, ObjectCorruptError, UnsafeTreeError):
             return _Harm(1, ("",))
         number = 0

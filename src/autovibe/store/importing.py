@@ -15,6 +15,7 @@ from autovibe.store.errors import UnreadableArchiveError
 from autovibe.store.exporting import FLAGS_HEADER, ROOTS_HEADER, XATTR_HEADER
 from autovibe.store.model import Progress
 from autovibe.store.packfile import sha256
+from autovibe.store.parts import put_directory
 from autovibe.store.tree import CHUNK_BYTES, MAX_DEPTH, TreeEntry, is_safe_name, to_bytes, to_text
 
 if TYPE_CHECKING:
@@ -187,12 +188,8 @@ class Importer:
             msg = f"The archive is nested deeper than {MAX_DEPTH} levels: nothing of it was taken."
             raise UnreadableArchiveError(msg)
         children = [self._store(child, depth + 1) for _, child in sorted(node.children.items())]
-        if not children:
-            return node.entry._replace(digest=tree.EMPTY_TREE)
-        data = tree.encode_tree(children)
-        digest = sha256(data)
-        self._writer.put(digest, data)
-        return node.entry._replace(digest=digest)
+        entries = {child.name: tree.encode_entry(child) for child in children}
+        return node.entry._replace(digest=put_directory(self._writer, entries).digest)
 
 
 def _parts(name: str) -> list[bytes]:

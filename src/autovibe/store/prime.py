@@ -10,7 +10,7 @@ from autovibe.store import tree
 from autovibe.store.opening import closing, open_dir
 from autovibe.store.reading import check_depth
 from autovibe.store.statcache import DIRECTORY, TICK_NS, DirRecord, stat_key
-from autovibe.store.tree import TreeEntry, load_tree
+from autovibe.store.tree import TreeEntry, encode_entry, load_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -61,18 +61,11 @@ class _Primer:
                 record.listing[name] = DIRECTORY
                 exact &= self._directory(fd, prefix + name, child, st, depth)
                 if child is not None:
-                    record.dirs[name] = child
+                    record.dirs[name] = encode_entry(child)
             else:
                 record.listing[name] = stat_key(st)
                 exact &= self._file(record, prefix + name, child, st)
-        record.linked = tuple(
-            name
-            for name, kept in record.files.items()
-            if kept.kind == tree.FILE and record.listing[name][3] > 1
-        )
-        record.special = tuple(n for n, e in record.files.items() if e.kind in tree.SPECIAL)
-        record.file_count = len(record.files)
-        record.file_bytes = sum(e.size for e in record.files.values() if e.kind == tree.FILE)
+        record.summarise()
         record.tree = entry.digest if exact else b""
 
     def _directory(
@@ -100,7 +93,7 @@ class _Primer:
             record.unsettled.add(name)
             return False
         kept = self._owned_as(child, st)
-        record.files[name] = kept._replace(link=b"")
+        record.files[name] = encode_entry(kept._replace(link=b""))
         if st.st_ctime_ns >= self._racy_from_ns:
             record.unsettled.add(name)
         # A stored group that has lost its other names would be no group to a snapshot.

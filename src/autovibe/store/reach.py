@@ -1,4 +1,4 @@
-"""What a snapshot needs: every tree, list and blob that can be reached from its root."""
+"""What a snapshot needs: every tree, part, list and blob that can be reached from its root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autovibe.store import tree
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, UnsafeTreeError
 from autovibe.store.reading import check_depth
-from autovibe.store.tree import TreeEntry, decode_list, decode_tree, to_text
+from autovibe.store.tree import TreeEntry, decode_directory, decode_list, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Reach:
     """Collects what roots need; each tree is opened once, however many roots share it.
 
-    Trees, lists and blobs are told apart: a file may have the bytes of a tree, and to have met the
-    file says nothing of what the tree needs. `unusable` are trees and lists that cannot be opened,
+    Trees, parts, lists and blobs are told apart: a file may have the bytes of a tree, and to have
+    met the file says nothing of what the tree needs. `unusable` are trees and lists that cannot be opened,
     so that nothing is known of what they need, with a path that leads there.
     """
 
     get: Callable[[bytes], bytes]
     trees: set[bytes] = field(default_factory=set[bytes])
+    parts: set[bytes] = field(default_factory=set[bytes])
     lists: set[bytes] = field(default_factory=set[bytes])
     blobs: set[bytes] = field(default_factory=set[bytes])
     unusable: dict[bytes, str] = field(default_factory=dict[bytes, str])
@@ -50,10 +51,14 @@ class Reach:
     def _open(self, digest: bytes, path: bytes, depth: int) -> list[TreeEntry]:
         try:
             check_depth(depth)
-            return decode_tree(self.get(digest))
+            return decode_directory(self.get(digest), lambda part: self._part(part, path))
         except (ObjectMissingError, ObjectCorruptError, UnsafeTreeError):
             self.unusable[digest] = to_text(path) or "/"
             return []
+
+    def _part(self, digest: bytes, path: bytes) -> bytes:
+        self._note(self.parts, digest, path)
+        return self.get(digest)
 
     def _file(self, entry: TreeEntry, path: bytes) -> None:
         if not entry.chunks:
@@ -76,6 +81,7 @@ class Reach:
     def all(self) -> Iterator[bytes]:
         """Yield the id of everything collected; one of two kinds comes twice."""
         yield from self.trees
+        yield from self.parts
         yield from self.lists
         yield from self.blobs
 

@@ -190,6 +190,7 @@ class Revisitor(TreeWalker):
         path, plan = node.path, self._plan
         before = self._previous[path]
         record = node.record
+        node.base = before
         record.own = self._settled(st)
         record.listing, record.files = dict(before.listing), dict(before.files)
         record.unsettled, record.excluded = set(before.unsettled), before.excluded
@@ -206,7 +207,7 @@ class Revisitor(TreeWalker):
         for name in plan.within.get(path, ()):
             if name in node.kept:
                 self._enter(fd, node, name, depth)
-        self._summarise(record)
+        record.summarise_since(before, node.touched)
         self._note(node)
 
     def _look_at(self, fd: int, node: DirNode, names: Mapping[bytes, bool], depth: int) -> None:
@@ -254,6 +255,7 @@ class Revisitor(TreeWalker):
         return node.path + b"/" + name if node.path else name
 
     def _vanish(self, node: DirNode, name: bytes) -> None:
+        node.touched.add(name)
         node.record.listing.pop(name, None)
         node.record.files.pop(name, None)
         node.record.unsettled.discard(name)

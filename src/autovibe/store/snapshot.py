@@ -14,7 +14,14 @@ from autovibe.store.capture import Capture, inode_of
 from autovibe.store.model import Snapshot
 from autovibe.store.opening import closing
 from autovibe.store.packs import sha256
-from autovibe.store.tree import TreeEntry, encode_tree, is_safe_name
+from autovibe.store.parts import put_directory
+from autovibe.store.tree import (
+    TreeEntry,
+    decode_entry,
+    encode_entry,
+    encode_tree,
+    is_safe_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
     from autovibe.store.packs import Objects, PackWriter
+    from autovibe.store.parts import Directory
     from autovibe.store.statcache import Records, StatCache
     from autovibe.store.walk import DirNode
 
@@ -66,30 +74,30 @@ class TreeBuilder:
             return node.entry
         record = node.record
         record.dirs = node.kept
-        record.dirs.update((name, self.build(child)) for name, child in node.dirs.items())
+        for name, child in node.dirs.items():
+            record.dirs[name] = encode_entry(self.build(child))
         same = node.same
         if same is not None and same.tree and not record.linked and same.dirs == record.dirs:
-            record.tree = same.tree
+            record.tree, record.parts = same.tree, same.parts
         else:
-            record.tree = self._encode(node)
+            record.tree, record.parts = self._store(node)
         self.records[node.path] = record
         self.file_count += record.file_count
         self.total_bytes += record.file_bytes
         return node.entry._replace(digest=record.tree)
 
-    def _encode(self, node: DirNode) -> bytes:
-        record = node.record
+    def _store(self, node: DirNode) -> Directory:
+        record, base = node.record, node.base
         entries = record.files | record.dirs
         for name in record.linked:
             label = self._labels.get((node.path, name))
             if label is not None:
-                entries[name] = entries[name]._replace(link=label)
-        if not entries:
-            return tree.EMPTY_TREE
-        data = encode_tree([entries[name] for name in sorted(entries)])
-        digest = sha256(data)
-        self._writer.put(digest, data)
-        return digest
+                entries[name] = encode_entry(decode_entry(entries[name])._replace(link=label))
+        if base is None or not base.tree:
+            return put_directory(self._writer, entries)
+        # Another name of a file may have come or gone elsewhere, and with it the label here.
+        touched = node.touched.union(node.dirs, record.linked, base.linked)
+        return put_directory(self._writer, entries, before=base.parts, touched=touched)
 
 
 def take_snapshot(

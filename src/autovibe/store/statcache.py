@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from autovibe.store.tree import TreeEntry, to_bytes, to_text
+from autovibe.store.tree import FILE, SPECIAL, file_size, to_bytes, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from autovibe.store.exclude import Exclude
+    from autovibe.store.parts import Parts
 
 # mode, device, inode, link count, size, mtime_ns, ctime_ns
 StatKey = tuple[int, int, int, int, int, int, int]
@@ -40,7 +41,8 @@ def stat_key(st: os.stat_result) -> StatKey:
 class DirRecord:
     """What the last snapshot saw in one directory.
 
-    `files` are the entries of all but directories, before link groups are assigned; `unsettled`
+    `files` are the entries of all but directories, encoded, before link groups are assigned; `dirs`
+    those of directories, encoded; `parts` those of a large directory as it was stored; `unsettled`
     are the names that must be looked at again (racy, torn, unreadable, or not entered); `linked`
     those of inodes with several names; `excluded` what was left out by pattern; `tree` is the id of
     the stored tree, empty when it is not known; `own` is the directory itself as it was before it
@@ -49,8 +51,9 @@ class DirRecord:
     """
 
     listing: dict[bytes, StatKey] = field(default_factory=dict[bytes, StatKey])
-    files: dict[bytes, TreeEntry] = field(default_factory=dict[bytes, TreeEntry])
-    dirs: dict[bytes, TreeEntry] = field(default_factory=dict[bytes, TreeEntry])
+    files: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    dirs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    parts: Parts = ()
     unsettled: set[bytes] = field(default_factory=set[bytes])
     linked: tuple[bytes, ...] = ()
     special: tuple[bytes, ...] = ()
@@ -59,6 +62,29 @@ class DirRecord:
     tree: bytes = b""
     file_count: int = 0
     file_bytes: int = 0
+
+    def summarise(self) -> None:
+        """Count what is in `files`, and name what is special or has several names."""
+        files, listing = self.files, self.listing
+        self.file_count = len(files)
+        self.file_bytes = sum(map(file_size, files.values()))
+        self.special = tuple(n for n, data in files.items() if data[0] in SPECIAL)
+        self.linked = tuple(n for n, e in files.items() if e[0] == FILE and listing[n][3] > 1)
+
+    def summarise_since(self, before: DirRecord, touched: Collection[bytes]) -> None:
+        """Do so knowing what was counted before, and which names may differ."""
+        files, listing, old = self.files, self.listing, before.files
+        self.file_count = len(files)
+        now = {name: files[name] for name in touched if name in files}
+        self.file_bytes = before.file_bytes + sum(map(file_size, now.values()))
+        self.file_bytes -= sum(file_size(old[name]) for name in touched if name in old)
+        special = [n for n in before.special if n not in touched]
+        self.special = (*special, *(n for n, data in now.items() if data[0] in SPECIAL))
+        linked = [n for n in before.linked if n not in touched]
+        self.linked = (
+            *linked,
+            *(n for n, data in now.items() if data[0] == FILE and listing[n][3] > 1),
+        )
 
 
 Records = dict[bytes, DirRecord]

@@ -11,13 +11,14 @@ from autovibe.store.model import Entry, Kind
 from autovibe.store.packfile import HASH_BYTES, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from autovibe.store.packs import Objects
 
 TREE_MAGIC: Final = b"autovibe-tree 2\n"
 _OLD_TREE_MAGIC: Final = b"autovibe-tree 1\n"
 LIST_MAGIC: Final = b"autovibe-list 1\n"
+PARTS_MAGIC: Final = b"autovibe-part 1\n"
 CHUNK_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 200
 
@@ -56,6 +57,8 @@ EMPTY_TREE: Final = sha256(_OLD_TREE_MAGIC)
 ZERO_CHUNK: Final = bytes(CHUNK_BYTES)
 ZERO_CHUNK_ID: Final = sha256(ZERO_CHUNK)
 _HEAD: Final = struct.Struct("<BBHIIqQH")  # kind flags mode uid gid mtime size name-length
+_SIZE: Final = struct.Struct("<Q")
+_SIZE_AT: Final = 20  # of the size in the head
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _HOLE: Final = struct.Struct("<QQ")
@@ -87,45 +90,51 @@ class TreeEntry(NamedTuple):
     holes: Holes | None = ()  # offset and length of each; None: format 1 did not look
 
 
+def encode_entry(entry: TreeEntry) -> bytes:
+    """Write one entry."""
+    name, kind, mode, uid, gid, mtime_ns, size, flags = entry[:8]
+    digest, chunks, target, link, xattrs, holes = entry[8:]
+    if chunks:
+        flags |= _HAS_CHUNKS
+    if link or xattrs or holes:
+        flags |= (
+            (_HAS_LINK if link else 0)
+            | (_HAS_XATTRS if xattrs else 0)
+            | (_HAS_HOLES if holes else 0)
+        )
+    mtime_ns = max(_FIRST_NS, min(mtime_ns, _LAST_NS))
+    head = _HEAD.pack(kind, flags, mode, uid, gid, mtime_ns, size, len(name))
+    data = head + name + digest + chunks + target
+    return data + _encode_rare(link, xattrs, holes) if link or xattrs or holes else data
+
+
+def _encode_rare(link: bytes, xattrs: Xattrs, holes: Holes | None) -> bytes:
+    parts: list[bytes] = []
+    if link:
+        parts += (_U16.pack(len(link)), link)
+    if xattrs:
+        parts.append(_U16.pack(len(xattrs)))
+        for name, value in xattrs:
+            parts += (_U16.pack(len(name)), name, _U32.pack(len(value)), value)
+    if holes:
+        parts.append(_U32.pack(len(holes)))
+        parts += [_HOLE.pack(*hole) for hole in holes]
+    return b"".join(parts)
+
+
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
     """Write a tree; the caller gives the entries sorted by name."""
-    parts = [TREE_MAGIC]
-    for entry in entries:
-        flags = entry.flags
-        if entry.chunks:
-            flags |= _HAS_CHUNKS
-        if entry.link:
-            flags |= _HAS_LINK
-        if entry.xattrs:
-            flags |= _HAS_XATTRS
-        if entry.holes:
-            flags |= _HAS_HOLES
-        parts += (
-            _HEAD.pack(
-                entry.kind,
-                flags,
-                entry.mode,
-                entry.uid,
-                entry.gid,
-                max(_FIRST_NS, min(entry.mtime_ns, _LAST_NS)),
-                entry.size,
-                len(entry.name),
-            ),
-            entry.name,
-            entry.digest,
-            entry.chunks,
-            entry.target,
-        )
-        if entry.link:
-            parts += (_U16.pack(len(entry.link)), entry.link)
-        if entry.xattrs:
-            parts.append(_U16.pack(len(entry.xattrs)))
-            for name, value in entry.xattrs:
-                parts += (_U16.pack(len(name)), name, _U32.pack(len(value)), value)
-        if entry.holes:
-            parts.append(_U32.pack(len(entry.holes)))
-            parts += [_HOLE.pack(*hole) for hole in entry.holes]
-    return b"".join(parts)
+    return TREE_MAGIC + b"".join(map(encode_entry, entries))
+
+
+def decode_entry(data: bytes) -> TreeEntry:
+    """Read one entry that `encode_entry` wrote."""
+    return _decode_entry(_Cursor(data, 0), old=False)
+
+
+def file_size(data: bytes) -> int:
+    """Return the size in an encoded entry, 0 of anything but a file."""
+    return _SIZE.unpack_from(data, _SIZE_AT)[0] if data[0] == FILE else 0
 
 
 def _unsafe(why: str) -> NoReturn:
@@ -235,6 +244,40 @@ def _decode_holes(cursor: _Cursor, size: int) -> Holes:
     return holes
 
 
+def part_ids(data: bytes) -> list[bytes]:
+    """Return the ids of the parts of a large directory; none of one that is a single tree.
+
+    Raises:
+        UnsafeTreeError: it is no list of parts.
+    """
+    if not data.startswith(PARTS_MAGIC):
+        return []
+    body = data[len(PARTS_MAGIC) :]
+    if not body or len(body) % HASH_BYTES:
+        _unsafe("a list of parts that is cut short")
+    return [body[at : at + HASH_BYTES] for at in range(0, len(body), HASH_BYTES)]
+
+
+def decode_directory(data: bytes, get: Callable[[bytes], bytes]) -> list[TreeEntry]:
+    """Read a directory, of which `get` returns the parts by their ids.
+
+    Raises:
+        ObjectMissingError: a part is not in the store.
+        ObjectCorruptError: the bytes of a part are wrong.
+        UnsafeTreeError: it is no directory that a snapshot writes.
+    """
+    parts = part_ids(data)
+    if not parts:
+        return decode_tree(data)
+    entries: list[TreeEntry] = []
+    for part in parts:
+        found = decode_tree(get(part))
+        if not found or (entries and found[0].name <= entries[-1].name):
+            _unsafe("its parts are empty or out of order")
+        entries += found
+    return entries
+
+
 def load_tree(objects: Objects, digest: bytes) -> list[TreeEntry]:
     """Read a directory from the store.
 
@@ -244,7 +287,7 @@ def load_tree(objects: Objects, digest: bytes) -> list[TreeEntry]:
         UnsafeTreeError: it is no tree that a snapshot writes.
     """
     # Known without being stored: a directory that was not entered refers to it, too.
-    return [] if digest == EMPTY_TREE else decode_tree(objects.get(digest))
+    return [] if digest == EMPTY_TREE else decode_directory(objects.get(digest), objects.get)
 
 
 def encode_list(chunks: Iterable[bytes]) -> bytes:

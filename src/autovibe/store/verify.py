@@ -15,7 +15,14 @@ from autovibe.store.model import Damage, Progress, VerifyResult
 from autovibe.store.reach import Reach
 from autovibe.store.reading import check_depth, root_entry
 from autovibe.store.refs import parse_root
-from autovibe.store.tree import decode_list, decode_tree, to_bytes, to_text
+from autovibe.store.tree import (
+    decode_directory,
+    decode_list,
+    decode_tree,
+    part_ids,
+    to_bytes,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -140,7 +147,7 @@ class _Check:
             return
         try:
             check_depth(depth)
-            children = decode_tree(data)
+            children = self._children(data, path)
         except UnsafeTreeError:
             self._bad(entry.digest, path or b"/", "corrupt")
             return
@@ -150,6 +157,17 @@ class _Check:
                 self.directory(child, below, depth + 1, content=content)
             elif child.kind == tree.FILE and not child.flags & tree.UNREADABLE:
                 self._file(child, below, content)
+
+    def _children(self, data: bytes, path: bytes) -> list[TreeEntry]:
+        """Return the entries of a directory; those of its parts that are whole."""
+        parts: dict[bytes, bytes] = {}
+        for part in part_ids(data):
+            found = self.read(part, path or b"/")
+            if found is not None:
+                parts[part] = found
+        if parts.keys() >= set(part_ids(data)):
+            return decode_directory(data, parts.__getitem__)
+        return [entry for found in parts.values() for entry in decode_tree(found)]
 
     def _file(self, entry: TreeEntry, path: bytes, content: Collection[bytes] | None) -> None:
         if not entry.chunks:

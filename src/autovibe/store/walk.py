@@ -64,15 +64,18 @@ class DirNode:
     """A directory as it was found; `same` is the earlier record when no entry of it changed.
 
     `kept` are the entries of subdirectories that were not looked at, because nothing in them has
-    changed.
+    changed. `base` is the record that this one was made from, with all names in `touched` that
+    were looked at since.
     """
 
     entry: TreeEntry
     path: bytes
     record: DirRecord
     dirs: dict[bytes, DirNode] = field(default_factory=dict[bytes, "DirNode"])
-    kept: dict[bytes, TreeEntry] = field(default_factory=dict[bytes, TreeEntry])
+    kept: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     same: DirRecord | None = None
+    base: DirRecord | None = None
+    touched: set[bytes] = field(default_factory=set[bytes])
 
 
 def entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> TreeEntry:
@@ -176,12 +179,12 @@ class TreeWalker:
                     self._visit(fd, node, name, st, depth)
             if len(record.files) != len(before.files):  # a directory has become something else
                 node.same = None
-                self._summarise(record)
+                record.summarise()
         else:
             for name, st in found.items():
                 if not self._reuse(record, before, name):
                     self._visit(fd, node, name, st, depth)
-            self._summarise(record)
+            record.summarise()
         self._note(node)
 
     def _is_mapped(self, record: DirRecord) -> bool:
@@ -232,15 +235,6 @@ class TreeWalker:
         record.files[name] = entry
         return True
 
-    @staticmethod
-    def _summarise(record: DirRecord) -> None:
-        record.file_count = len(record.files)
-        record.file_bytes = sum(e.size for e in record.files.values() if e.kind == tree.FILE)
-        record.special = tuple(n for n, e in record.files.items() if e.kind in tree.SPECIAL)
-        record.linked = tuple(
-            n for n, e in record.files.items() if e.kind == tree.FILE and record.listing[n][3] > 1
-        )
-
     def _visit(self, fd: int, node: DirNode, name: bytes, st: os.stat_result, depth: int) -> None:
         """Capture one name; look again when it is something else by the time it is opened."""
         path = node.path + b"/" + name if node.path else name
@@ -262,8 +256,10 @@ class TreeWalker:
             return
         node.record.listing[name] = stat_key(now)
         node.record.unsettled.add(name)
-        node.record.files[name] = entry_of(name, tree.FILE, now)._replace(
-            flags=tree.TORN | tree.UNREADABLE, digest=NO_CONTENT
+        node.record.files[name] = tree.encode_entry(
+            entry_of(name, tree.FILE, now)._replace(
+                flags=tree.TORN | tree.UNREADABLE, digest=NO_CONTENT
+            )
         )
         self._report.torn.append(self._name(path))
 
@@ -331,7 +327,7 @@ class TreeWalker:
 
     def _keep(self, record: DirRecord, entry: TreeEntry, key: StatKey) -> None:
         record.listing[entry.name] = key
-        record.files[entry.name] = entry
+        record.files[entry.name] = tree.encode_entry(entry)
         if key[6] >= self._racy_from_ns or entry.flags:
             record.unsettled.add(entry.name)
 
