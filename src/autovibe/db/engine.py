@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from autovibe.db.bells import BELL_CHANNEL, Bells
 from autovibe.db.cache import TOPIC, QueryCache, told_keys
 from autovibe.db.cache_backends import make_backend
 from autovibe.db.cache_outbox import StaleKeys
@@ -66,6 +67,7 @@ class Database:
         self.clock = clock
         self.keys = keys
         self.metrics = DatabaseMetrics()
+        self.bells = Bells()
         self._reader, self._writer = dialect.engines(url, settings)
         self._watch = QueryWatch(
             dialect, self._reader, self.metrics, clock.monotonic, settings.slow_query_s
@@ -123,7 +125,10 @@ class Database:
             tx = WriteTx(session, self.dialect)
             yield tx
             await self._tell_others(tx)
+            for topic in tx.rings:
+                await self.dialect.notify(session, BELL_CHANNEL, topic)
             await session.commit()
+            self.bells.ring(tx.rings)
             await self.cache.replace(tx.stale_keys)
 
     async def write_in_place(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:

@@ -37,6 +37,7 @@ class WriteTx(ReadTx):
         super().__init__(session, dialect)
         info = getattr(session, "info", None)
         self.stale_keys: set[str] = set() if info is None else info.setdefault(_STALE_KEY, set())
+        self.rings: dict[str, list[str]] = {}
 
     def stale(self, table: str, row_id: object = None) -> None:
         """Make answers about a table, or a row of it, stale after the commit.
@@ -44,6 +45,17 @@ class WriteTx(ReadTx):
         Needed where SQL goes past the session only: what the session writes is noticed.
         """
         self.stale_keys.update(changed_keys(table, row_id))
+
+    def ring(self, topic: str, *items: str) -> None:
+        """Ring a bell when the transaction commits, once however often this is called.
+
+        Whoever waits for the topic, in this process or another, wakes up (see `db.bells`).
+
+        Args:
+            topic: at most 100 characters.
+            items: what it rings for, where the bell's way can carry that.
+        """
+        self.rings.setdefault(topic, []).extend(items)
 
     def emit(self, topic: str, payload: Mapping[str, Any]) -> None:
         """Add an event; it is relayed after the commit.

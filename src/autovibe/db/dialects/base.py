@@ -107,6 +107,13 @@ class Dialect(Protocol):
         """Return the database's clock, aware, in UTC (leases are measured by it)."""
         ...
 
+    async def notify(self, session: AsyncSession, channel: str, payload: str) -> None:
+        """Tell the other processes of this database something when the transaction commits.
+
+        SQLite has no way to; its processes look for themselves.
+        """
+        ...
+
     async def explain(
         self, connection: AsyncConnection, statement: str, parameters: Any
     ) -> list[str]:

@@ -51,6 +51,7 @@ TABLE_WAIT_S: Final = 4
 _MAX_VARIABLES: Final = 32_000
 # Any constant will do, as long as every autovibe takes the same.
 _UPGRADE_LOCK: Final = 0x6175746F76696265
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 _UNREACHABLE: Final = (
     "The database server cannot be reached; start it, or set AUTOVIBE_DATABASE_URL to another."
 )
@@ -173,6 +174,10 @@ class PostgresqlDialect:
         """Return the server's clock as it is now, not as it was when the transaction began."""
         value: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
         return value.astimezone(UTC)
+
+    async def notify(self, session: AsyncSession, channel: str, payload: str) -> None:
+        """Notify whoever listens; equal notifications of one transaction arrive as one."""
+        await session.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
     async def explain(
         self, connection: AsyncConnection, statement: str, parameters: Any

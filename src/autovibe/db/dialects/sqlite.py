@@ -167,6 +167,10 @@ class SqliteDialect:
         value = (await session.execute(text(f"SELECT {SQLITE_NOW}"))).scalar_one()
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
 
+    async def notify(self, session: AsyncSession, channel: str, payload: str) -> None:
+        """Do nothing: SQLite tells nobody of anything."""
+        del session, channel, payload
+
     async def explain(
         self, connection: AsyncConnection, statement: str, parameters: Any
     ) -> list[str]:
