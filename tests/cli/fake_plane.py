@@ -18,7 +18,7 @@ from autovibe.kernel.errors import (
     UnavailableError,
 )
 from autovibe.sdk.services import Services
-from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, work_pb2
+from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, usage_pb2, work_pb2
 
 ESCAPE: Final = "\x1b[2J\x1b]0;owned\x07\u202eevil"
 
@@ -56,6 +56,7 @@ class FakePlane:
         self.tree = checkpoints_pb2.CheckpointTree()
         self.patch = b"--- a\n+++ b\n-x\r\n+\x00\xff\n"
         self.stale = False
+        self.off: list[str] = []
         self.stop = asyncio.Event()
         self.background: set[asyncio.Task[None]] = set()
         self.settings: Any = None
@@ -376,6 +377,14 @@ class FakePlane:
         return metering_pb2.UsageReport(
             lines=[line], cost_cad="0.0123", api_calls=1, uncertain_calls=1, rate=self._rate()
         )
+
+    async def audit_usage(self, request: Any) -> usage_pb2.AuditUsageResponse:
+        """Answer with one page for each of two projects, the second with what `off` says."""
+        self._take(request)
+        if not request.page_token:
+            return usage_pb2.AuditUsageResponse(budgets=2, days=1, next_page_token="second")
+        differences = [usage_pb2.UsageDifference(kind="used", message=one) for one in self.off]
+        return usage_pb2.AuditUsageResponse(budgets=1, calls=1_000, differences=differences)
 
     async def get_exchange_rate(self, request: Any) -> metering_pb2.ExchangeRate:
         self._take(request)

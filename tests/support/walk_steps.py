@@ -22,6 +22,7 @@ from autovibe.v1 import (
     metering_pb2,
     projects_pb2,
     tasks_pb2,
+    usage_pb2,
     work_pb2,
 )
 
@@ -339,6 +340,7 @@ async def _look(services: Services, found: Found) -> None:
     await services.metering.list_path_history(
         metering_pb2.ListPathHistoryRequest(project="website", path="README.md")
     )
+    await services.metering.audit_usage(usage_pb2.AuditUsageRequest(project="website"))
     for query in ({"project": "website"}, {"task_id": task_id}, {}):
         await services.metering.get_usage(metering_pb2.GetUsageRequest(**query))
     since = metering_pb2.GetUsageRequest(project="website")

@@ -1,6 +1,7 @@
 import datetime
 
 from autovibe.v1 import options_pb2 as _options_pb2
+from autovibe.v1 import usage_pb2 as _usage_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2

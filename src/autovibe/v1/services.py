@@ -12,6 +12,7 @@ from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
 from autovibe.v1 import projects_pb2
 from autovibe.v1 import tasks_pb2
+from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
 
 
@@ -260,6 +261,12 @@ class MeteringService(Protocol):
         self, request: metering_pb2.ListDailyUsageRequest, /
     ) -> metering_pb2.ListDailyUsageResponse:
         """Sum up what was used, per day."""
+        ...
+
+    async def audit_usage(
+        self, request: usage_pb2.AuditUsageRequest, /
+    ) -> usage_pb2.AuditUsageResponse:
+        """Compare what budgets, days and calls say was used with the rows of usage, one project after the other. There should be no difference."""
         ...
 
     async def list_path_history(

@@ -11,25 +11,30 @@ from autovibe.cli.client.budget import whole_task_id
 from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.names import project_names
-from autovibe.cli.client.paging import collect
+from autovibe.cli.client.paging import PAGE, collect
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import cad, day, plural, short, table
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.v1 import metering_pb2
+from autovibe.v1 import metering_pb2, usage_pb2
 
 _MOST_DAYS: Final = 100_000
 
 
-@click.command(epilog="Example: autovibe usage --project website")
+@click.group(invoke_without_command=True, epilog="Example: autovibe usage --project website")
 @click.option("--project", "project_name", default="", help="Only of this project (name or id).")
 @click.option("--task", "task_id", default="", help="Only of this task.")
 @click.option(
     "--by", type=click.Choice(["day"]), default=None, help="Sums per day of the last 30 days."
 )
 @json_option
-def usage(project_name: str, task_id: str, by: str | None, *, as_json: bool) -> None:
+@click.pass_context
+def usage(
+    context: click.Context, project_name: str, task_id: str, by: str | None, *, as_json: bool
+) -> None:
     """Show what was used and what it cost."""
+    if context.invoked_subcommand is not None:
+        return
     if by is not None:
         if task_id:
             raise InvalidArgumentError(
@@ -71,6 +76,40 @@ def usage(project_name: str, task_id: str, by: str | None, *, as_json: bool) -> 
         print_lines([f"{uncertain} counted at the full hold: the true cost is not known."])
     if report.HasField("rate"):
         print_lines([rate_text(report.rate)])
+
+
+@usage.command(epilog="Example: autovibe usage audit --project website")
+@click.option("--project", "project_name", default="", help="Only of this project (name or id).")
+@json_option
+def audit(project_name: str, *, as_json: bool) -> int:
+    """Compare budgets, daily sums and calls with the rows of usage; exit 1 when they differ."""
+
+    async def body(connection: Connection) -> usage_pb2.AuditUsageResponse:
+        whole = usage_pb2.AuditUsageResponse()
+        request = usage_pb2.AuditUsageRequest(project=project_name, page_size=PAGE)
+        while True:
+            answer = await connection.services.metering.audit_usage(request)
+            request.page_token = answer.next_page_token
+            answer.ClearField("next_page_token")
+            whole.budgets += answer.budgets
+            whole.days += answer.days
+            whole.calls += answer.calls
+            whole.differences.extend(answer.differences)
+            if not request.page_token:
+                return whole
+
+    whole = with_connection(body, doing="Comparing")
+    if as_json:
+        print_json(to_document(whole))
+    else:
+        print_lines([one.message for one in whole.differences])
+        compared = (
+            f"{plural(whole.budgets, 'budget')}, {plural(whole.days, 'daily sum')} and "
+            f"{plural(whole.calls, 'settled call')}"
+        )
+        found = plural(len(whole.differences), "difference")
+        print_lines([f"{compared} compared with the rows of usage: {found}."])
+    return 1 if whole.differences else 0
 
 
 def _show_days(project_name: str, *, as_json: bool) -> None:

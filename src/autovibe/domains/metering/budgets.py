@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -16,7 +16,6 @@ from autovibe.domains.metering.messages import UNITS, budget_message
 from autovibe.domains.metering.periods import (
     LAST_DAY,
     period_bounds,
-    resets_at,
     start_of,
     utc_day,
 )
@@ -90,11 +89,8 @@ async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) 
     budget = await repository.lock_budget(tx, key, utc_day(now))
     if budget is None:  # pragma: no cover - it was opened in this transaction
         raise AssertionError("the budget that was just opened is not there")
-    since = start_of(bounds[0])
-    used = await repository.used_so_far(
-        tx, key, since, resets_at(bounds[1]) or _END_OF_TIME + timedelta(hours=23)
-    )
-    holds = await _holds_of_open_calls(tx, budget, since)
+    used = await repository.used_so_far(tx, key, budget.unit, bounds)
+    holds = await _holds_of_open_calls(tx, budget, start_of(bounds[0]))
     reserved = sum((hold.amount for hold in holds), ZERO)
     await repository.insert_calls(tx, [], holds)
     await repository.save_budgets(tx, [BudgetUpdate(budget.id, used, reserved)], now)

@@ -10,6 +10,7 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.db.cache import Region, cached
 from autovibe.db.in_place import hot
 from autovibe.domains.metering import repository
+from autovibe.domains.metering.auditing import audit_usage
 from autovibe.domains.metering.budgets import (
     PLACE,
     list_budgets,
@@ -32,7 +33,7 @@ from autovibe.kernel.errors import InvalidArgumentError, NotFoundError
 from autovibe.kernel.money import ZERO, to_text
 from autovibe.kernel.paging import decode_token, encode_token, page_size
 from autovibe.kernel.protoconv import from_timestamp, id_or_none
-from autovibe.v1 import metering_pb2
+from autovibe.v1 import metering_pb2, usage_pb2
 
 _USAGE: Final = "resource_usage"
 # Settling is the hottest path and tells no other process: only a shared cache sees it everywhere.
@@ -153,6 +154,16 @@ class MeteringService:
             ProjectNotFoundError: there is no such project.
         """
         return await list_daily_usage(tx, ctx, request)
+
+    async def audit_usage(
+        self, tx: ReadTx, ctx: CallContext, request: usage_pb2.AuditUsageRequest
+    ) -> usage_pb2.AuditUsageResponse:
+        """Compare what budgets, days and calls say was used with the rows of usage.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        return await audit_usage(tx, ctx, request)
 
     async def list_path_history(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListPathHistoryRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -25,7 +25,9 @@ from autovibe.domains.metering.models import (
     BudgetReservation,
     ExchangeRate,
     ResourceUsage,
+    ResourceUsageDaily,
 )
+from autovibe.domains.metering.periods import resets_at, start_of
 from autovibe.domains.metering.repository.references import EXECUTIONS, subtree
 from autovibe.domains.metering.state import (
     BudgetKey,
@@ -64,18 +66,32 @@ async def recorded_ids(tx: ReadTx, rows: Sequence[Mapping[str, Any]]) -> set[uui
 async def used_so_far(
     tx: ReadTx,
     key: BudgetKey,
-    since: datetime,
-    before: datetime,
+    unit: str,
+    days: tuple[date, date],
 ) -> Decimal:
-    """Return what rows say was used of a resource in a period, by a project or a task."""
-    query = select(func.sum(ResourceUsage.amount)).where(
-        ResourceUsage.project_id == key.project_id,
-        ResourceUsage.resource_type == key.resource_type,
-        ResourceUsage.recorded_at >= since,
-        ResourceUsage.recorded_at < before,
-    )
-    if key.task_id is not None:
-        query = query.where(_of_task(key.task_id))
+    """Return what was used of a resource from a day to a day, by a project or by a task.
+
+    Of a project the sums of days tell it, which outlive the rows; of a task its rows.
+    """
+    first, last = days
+    if key.task_id is None:
+        query = select(func.sum(ResourceUsageDaily.amount)).where(
+            ResourceUsageDaily.project_id == key.project_id,
+            ResourceUsageDaily.resource_type == key.resource_type,
+            ResourceUsageDaily.unit == unit,
+            ResourceUsageDaily.usage_date.between(first, last),
+        )
+    else:
+        query = select(func.sum(ResourceUsage.amount)).where(
+            ResourceUsage.project_id == key.project_id,
+            ResourceUsage.resource_type == key.resource_type,
+            ResourceUsage.unit == unit,
+            ResourceUsage.recorded_at >= start_of(first),
+            _of_task(key.task_id),
+        )
+        end = resets_at(last)
+        if end is not None:
+            query = query.where(ResourceUsage.recorded_at < end)
     return (await tx.session.execute(query)).scalar_one() or Decimal(0)
 
 
