@@ -15,9 +15,7 @@ from typing import Final
 
 from autovibe.db import WriteTx
 from autovibe.domains.metering import repository
-from autovibe.domains.metering.messages import UNITS, column_value
-from autovibe.domains.metering.periods import month_bounds, utc_day
-from autovibe.domains.metering.reserving import MONEY
+from autovibe.domains.metering.call_rows import call_row, settled_metadata
 from autovibe.domains.metering.state import (
     BudgetState,
     BudgetUpdate,
@@ -25,7 +23,6 @@ from autovibe.domains.metering.state import (
     ReservationState,
 )
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import ZERO, parse_decimal
 from autovibe.v1 import metering_pb2
 
@@ -143,7 +140,7 @@ def _settle_open(
     metadata = _metadata(batch, call, settlement)
     for kind, amount in amounts.items():
         if amount > 0:
-            batch.usage.append(_usage_row(call, kind, amount, metadata))
+            batch.usage.append(call_row(call, kind, amount, metadata))
     _end(batch, call, "settled")
 
 
@@ -187,57 +184,4 @@ def _metadata(
         batch.budgets[hold.budget_id].free_of_holds < 0 or _is_overrun(hold)
         for hold in batch.holds[call.id]
     )
-    metadata = metering_pb2.UsageMetadata(
-        native_cost=settlement.native_cost,
-        estimated=settlement.estimated,
-        uncertain=settlement.outcome == "uncertain",
-        served_model=settlement.served_model,
-        over_budget=over,
-    )
-    if settlement.HasField("raw_usage"):
-        metadata.raw_usage.CopyFrom(settlement.raw_usage)
-    return metadata
-
-
-def _usage_row(
-    call: ReservationState,
-    kind: str,
-    amount: Decimal,
-    metadata: metering_pb2.UsageMetadata,
-) -> dict[str, object]:
-    month = month_bounds(utc_day(call.reserved_at))
-    provider = call.terms.get("provider")
-    return {
-        "id": new_id(),
-        # The time of the hold, so that the row falls into the periods it was held from.
-        "recorded_at": call.reserved_at,
-        "project_id": call.project_id,
-        "machine_id": call.machine_id,
-        "execution_id": call.execution_id,
-        "reservation_id": call.id,
-        "resource_type": kind,
-        "resource_subtype": f"{provider}_api" if provider else None,
-        "amount": amount,
-        "unit": UNITS[kind],
-        "cost_cad": amount if kind == MONEY else None,
-        "enforcement": "authorise",
-        "billing_period_start": month[0],
-        "billing_period_end": month[1],
-        "metadata": _column(call, metadata, kind),
-    }
-
-
-def _column(
-    call: ReservationState, metadata: metering_pb2.UsageMetadata, kind: str
-) -> dict[str, object]:
-    """Return the ProtoJSON of a UsageMetadata; the terms are in that form since the hold.
-
-    A row that is not of money needs less: which model, and how sure.
-    """
-    if kind == MONEY:
-        return {"terms": call.terms, **column_value(metadata)}
-    short = metering_pb2.UsageMetadata(
-        uncertain=metadata.uncertain, served_model=metadata.served_model
-    )
-    terms = {name: call.terms[name] for name in ("provider", "model") if name in call.terms}
-    return {"terms": terms, **column_value(short)}
+    return settled_metadata(settlement, over_budget=over)
