@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Checkpoint(_message.Message):
-    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id", "detection")
+    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id", "detection", "damage", "damaged_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,8 @@ class Checkpoint(_message.Message):
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     PROXMOX_SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     DETECTION_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     parent_checkpoint_id: str
@@ -64,7 +66,9 @@ class Checkpoint(_message.Message):
     consistency: str
     proxmox_snapshot_id: str
     detection: Detection
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ...) -> None: ...
+    damage: str
+    damaged_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ..., damage: _Optional[str] = ..., damaged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Detection(_message.Message):
     __slots__ = ("method", "audited", "missed")

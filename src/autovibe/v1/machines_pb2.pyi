@@ -131,3 +131,41 @@ class UpdateMachineRequest(_message.Message):
     current_progress: str
     resource_usage: _struct_pb2.Struct
     def __init__(self, machine_id: _Optional[str] = ..., status: _Optional[str] = ..., vm_id: _Optional[str] = ..., pid: _Optional[int] = ..., error_message: _Optional[str] = ..., current_progress: _Optional[str] = ..., resource_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class RecordConnectionsRequest(_message.Message):
+    __slots__ = ("machine_id", "connections")
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    connections: _containers.RepeatedCompositeFieldContainer[MachineConnection]
+    def __init__(self, machine_id: _Optional[str] = ..., connections: _Optional[_Iterable[_Union[MachineConnection, _Mapping]]] = ...) -> None: ...
+
+class MachineConnection(_message.Message):
+    __slots__ = ("host", "port", "verdict", "reason", "address", "sent_bytes", "received_bytes", "duration_ms", "count", "ended_at")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    port: int
+    verdict: str
+    reason: str
+    address: str
+    sent_bytes: int
+    received_bytes: int
+    duration_ms: int
+    count: int
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., address: _Optional[str] = ..., sent_bytes: _Optional[int] = ..., received_bytes: _Optional[int] = ..., duration_ms: _Optional[int] = ..., count: _Optional[int] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RecordConnectionsResponse(_message.Message):
+    __slots__ = ("recorded",)
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    recorded: int
+    def __init__(self, recorded: _Optional[int] = ...) -> None: ...

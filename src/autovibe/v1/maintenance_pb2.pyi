@@ -84,16 +84,18 @@ class StepJobResponse(_message.Message):
     def __init__(self, affected_rows: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class EndJobRequest(_message.Message):
-    __slots__ = ("run_id", "duration_ms", "error", "details")
+    __slots__ = ("run_id", "duration_ms", "error", "details", "affected_rows")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     DURATION_MS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    AFFECTED_ROWS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     duration_ms: int
     error: str
     details: _struct_pb2.Struct
-    def __init__(self, run_id: _Optional[str] = ..., duration_ms: _Optional[int] = ..., error: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    affected_rows: int
+    def __init__(self, run_id: _Optional[str] = ..., duration_ms: _Optional[int] = ..., error: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., affected_rows: _Optional[int] = ...) -> None: ...
 
 class EndJobResponse(_message.Message):
     __slots__ = ()
@@ -171,15 +173,71 @@ class InsertArchivedResponse(_message.Message):
     present: int
     def __init__(self, inserted: _Optional[int] = ..., present: _Optional[int] = ...) -> None: ...
 
-class DropPrunedReferencesRequest(_message.Message):
+class ReconcileReferencesRequest(_message.Message):
+    __slots__ = ("dry_run",)
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    def __init__(self, dry_run: _Optional[bool] = ...) -> None: ...
+
+class ReconcileReferencesResponse(_message.Message):
+    __slots__ = ("dropped", "garbage", "put_back", "lost", "lost_checkpoint_ids")
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    GARBAGE_FIELD_NUMBER: _ClassVar[int]
+    PUT_BACK_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    LOST_CHECKPOINT_IDS_FIELD_NUMBER: _ClassVar[int]
+    dropped: int
+    garbage: int
+    put_back: int
+    lost: int
+    lost_checkpoint_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dropped: _Optional[int] = ..., garbage: _Optional[int] = ..., put_back: _Optional[int] = ..., lost: _Optional[int] = ..., lost_checkpoint_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PruneStoreRequest(_message.Message):
+    __slots__ = ("dry_run",)
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    def __init__(self, dry_run: _Optional[bool] = ...) -> None: ...
+
+class PruneStoreResponse(_message.Message):
+    __slots__ = ("objects_removed", "packs_removed", "stored_bytes_before", "stored_bytes_after", "held_bytes", "packs_kept")
+    OBJECTS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    PACKS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_AFTER_FIELD_NUMBER: _ClassVar[int]
+    HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PACKS_KEPT_FIELD_NUMBER: _ClassVar[int]
+    objects_removed: int
+    packs_removed: int
+    stored_bytes_before: int
+    stored_bytes_after: int
+    held_bytes: int
+    packs_kept: int
+    def __init__(self, objects_removed: _Optional[int] = ..., packs_removed: _Optional[int] = ..., stored_bytes_before: _Optional[int] = ..., stored_bytes_after: _Optional[int] = ..., held_bytes: _Optional[int] = ..., packs_kept: _Optional[int] = ...) -> None: ...
+
+class AuditStoreRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class DropPrunedReferencesResponse(_message.Message):
-    __slots__ = ("dropped",)
-    DROPPED_FIELD_NUMBER: _ClassVar[int]
-    dropped: int
-    def __init__(self, dropped: _Optional[int] = ...) -> None: ...
+class AuditStoreResponse(_message.Message):
+    __slots__ = ("references", "objects", "bytes", "damaged_objects", "damaged", "damaged_checkpoint_ids", "repaired", "damaged_references")
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_CHECKPOINT_IDS_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    references: int
+    objects: int
+    bytes: int
+    damaged_objects: int
+    damaged: int
+    damaged_checkpoint_ids: _containers.RepeatedScalarFieldContainer[str]
+    repaired: int
+    damaged_references: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, references: _Optional[int] = ..., objects: _Optional[int] = ..., bytes: _Optional[int] = ..., damaged_objects: _Optional[int] = ..., damaged: _Optional[int] = ..., damaged_checkpoint_ids: _Optional[_Iterable[str]] = ..., repaired: _Optional[int] = ..., damaged_references: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ClaimVerificationRequest(_message.Message):
     __slots__ = ("locked_by",)

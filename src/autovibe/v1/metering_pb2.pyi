@@ -63,6 +63,20 @@ class SetBudgetRequest(_message.Message):
     force: bool
     def __init__(self, project: _Optional[str] = ..., task_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., amount: _Optional[str] = ..., budget_period: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
+class RaiseBudgetRequest(_message.Message):
+    __slots__ = ("project", "task_id", "resource_type", "amount", "budget_period")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    task_id: str
+    resource_type: str
+    amount: str
+    budget_period: str
+    def __init__(self, project: _Optional[str] = ..., task_id: _Optional[str] = ..., resource_type: _Optional[str] = ..., amount: _Optional[str] = ..., budget_period: _Optional[str] = ...) -> None: ...
+
 class ListBudgetsRequest(_message.Message):
     __slots__ = ("project", "task_id", "page_size", "page_token")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +244,80 @@ class ExchangeRate(_message.Message):
     source: str
     stale: bool
     def __init__(self, currency: _Optional[str] = ..., rate_to_cad: _Optional[str] = ..., valid_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., stale: _Optional[bool] = ...) -> None: ...
+
+class ListExchangeRatesRequest(_message.Message):
+    __slots__ = ("currency", "page_size", "page_token")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    page_size: int
+    page_token: str
+    def __init__(self, currency: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListExchangeRatesResponse(_message.Message):
+    __slots__ = ("rates", "next_page_token")
+    RATES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rates: _containers.RepeatedCompositeFieldContainer[ExchangeRate]
+    next_page_token: str
+    def __init__(self, rates: _Optional[_Iterable[_Union[ExchangeRate, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DatedRate(_message.Message):
+    __slots__ = ("currency", "rate_to_cad", "valid_from", "source")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_TO_CAD_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    rate_to_cad: str
+    valid_from: str
+    source: str
+    def __init__(self, currency: _Optional[str] = ..., rate_to_cad: _Optional[str] = ..., valid_from: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
+class ImportExchangeRatesRequest(_message.Message):
+    __slots__ = ("rates",)
+    RATES_FIELD_NUMBER: _ClassVar[int]
+    rates: _containers.RepeatedCompositeFieldContainer[DatedRate]
+    def __init__(self, rates: _Optional[_Iterable[_Union[DatedRate, _Mapping]]] = ...) -> None: ...
+
+class ImportExchangeRatesResponse(_message.Message):
+    __slots__ = ("added", "unchanged")
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    added: int
+    unchanged: int
+    def __init__(self, added: _Optional[int] = ..., unchanged: _Optional[int] = ...) -> None: ...
+
+class GetParkedCallsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ParkedCalls(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[ParkedProviderKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[ParkedProviderKey, _Mapping]]] = ...) -> None: ...
+
+class ParkedProviderKey(_message.Message):
+    __slots__ = ("upstream", "opens_at", "oldest_wait_s", "projects")
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    OPENS_AT_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_WAIT_S_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    opens_at: _timestamp_pb2.Timestamp
+    oldest_wait_s: int
+    projects: _containers.RepeatedCompositeFieldContainer[ParkedProject]
+    def __init__(self, upstream: _Optional[str] = ..., opens_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_wait_s: _Optional[int] = ..., projects: _Optional[_Iterable[_Union[ParkedProject, _Mapping]]] = ...) -> None: ...
+
+class ParkedProject(_message.Message):
+    __slots__ = ("project_id", "calls")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    project_id: str
+    calls: int
+    def __init__(self, project_id: _Optional[str] = ..., calls: _Optional[int] = ...) -> None: ...
 
 class ResourceAmount(_message.Message):
     __slots__ = ("resource_type", "amount")

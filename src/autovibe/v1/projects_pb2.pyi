@@ -85,3 +85,69 @@ class EnsureProjectResponse(_message.Message):
     project: Project
     created: bool
     def __init__(self, project: _Optional[_Union[Project, _Mapping]] = ..., created: _Optional[bool] = ...) -> None: ...
+
+class GetModelPolicyRequest(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class ModelPolicy(_message.Message):
+    __slots__ = ("allowed", "aliases", "routes", "provider_features", "keep_bodies")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    KEEP_BODIES_FIELD_NUMBER: _ClassVar[int]
+    allowed: _containers.RepeatedScalarFieldContainer[str]
+    aliases: _containers.RepeatedCompositeFieldContainer[ModelAlias]
+    routes: _containers.RepeatedCompositeFieldContainer[ModelRoute]
+    provider_features: _containers.RepeatedScalarFieldContainer[str]
+    keep_bodies: bool
+    def __init__(self, allowed: _Optional[_Iterable[str]] = ..., aliases: _Optional[_Iterable[_Union[ModelAlias, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[ModelRoute, _Mapping]]] = ..., provider_features: _Optional[_Iterable[str]] = ..., keep_bodies: _Optional[bool] = ...) -> None: ...
+
+class ModelAlias(_message.Message):
+    __slots__ = ("name", "model")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    model: str
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+
+class ModelRoute(_message.Message):
+    __slots__ = ("api", "upstream")
+    API_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    api: str
+    upstream: str
+    def __init__(self, api: _Optional[str] = ..., upstream: _Optional[str] = ...) -> None: ...
+
+class SetModelPolicyRequest(_message.Message):
+    __slots__ = ("project", "policy")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    policy: ModelPolicy
+    def __init__(self, project: _Optional[str] = ..., policy: _Optional[_Union[ModelPolicy, _Mapping]] = ...) -> None: ...
+
+class GetEgressRequest(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class Egress(_message.Message):
+    __slots__ = ("allow", "inherited")
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    INHERITED_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    inherited: bool
+    def __init__(self, allow: _Optional[_Iterable[str]] = ..., inherited: _Optional[bool] = ...) -> None: ...
+
+class SetEgressRequest(_message.Message):
+    __slots__ = ("project", "egress")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    egress: Egress
+    def __init__(self, project: _Optional[str] = ..., egress: _Optional[_Union[Egress, _Mapping]] = ...) -> None: ...

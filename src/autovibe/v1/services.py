@@ -11,6 +11,7 @@ from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
 from autovibe.v1 import projects_pb2
+from autovibe.v1 import queue_pb2
 from autovibe.v1 import tasks_pb2
 from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
@@ -165,6 +166,12 @@ class MachineService(Protocol):
         """Move a machine to another status and record what is known of it."""
         ...
 
+    async def record_connections(
+        self, request: machines_pb2.RecordConnectionsRequest, /
+    ) -> machines_pb2.RecordConnectionsResponse:
+        """Write the connections into the network that a machine asked for to the audit trail."""
+        ...
+
 
 class MaintenanceService(Protocol):
     """Jobs of one database. One runner at a time has a job, whichever process it is in."""
@@ -217,10 +224,22 @@ class MaintenanceService(Protocol):
         """Put rows of an archive back; those that are there are left alone."""
         ...
 
-    async def drop_pruned_references(
-        self, request: maintenance_pb2.DropPrunedReferencesRequest, /
-    ) -> maintenance_pb2.DropPrunedReferencesResponse:
-        """Drop the store's references of checkpoints that were thinned."""
+    async def reconcile_references(
+        self, request: maintenance_pb2.ReconcileReferencesRequest, /
+    ) -> maintenance_pb2.ReconcileReferencesResponse:
+        """Make the store's references agree with the checkpoints: drop those of thinned ones and those that have had no checkpoint for the grace time, put back those that are missing."""
+        ...
+
+    async def prune_store(
+        self, request: maintenance_pb2.PruneStoreRequest, /
+    ) -> maintenance_pb2.PruneStoreResponse:
+        """Give back the space of what no reference has needed for the grace time."""
+        ...
+
+    async def audit_store(
+        self, request: maintenance_pb2.AuditStoreRequest, /
+    ) -> maintenance_pb2.AuditStoreResponse:
+        """Read everything in the store and hash it again; damaged checkpoints are marked."""
         ...
 
     async def claim_verification(
@@ -243,6 +262,12 @@ class MeteringService(Protocol):
         self, request: metering_pb2.SetBudgetRequest, /
     ) -> metering_pb2.Budget:
         """Set what a project, or one task, may use of a resource in a period."""
+        ...
+
+    async def raise_budget(
+        self, request: metering_pb2.RaiseBudgetRequest, /
+    ) -> metering_pb2.Budget:
+        """Add to what a project, or one task, may use of a resource in a period."""
         ...
 
     async def list_budgets(
@@ -269,6 +294,12 @@ class MeteringService(Protocol):
         """Compare what budgets, days and calls say was used with the rows of usage, one project after the other. There should be no difference."""
         ...
 
+    async def rebuild_usage(
+        self, request: usage_pb2.RebuildUsageRequest, /
+    ) -> usage_pb2.RebuildUsageResponse:
+        """Put back the rows of settled calls that are missing, from the ledger and from the logs of the executions. What is there is left as it is."""
+        ...
+
     async def list_path_history(
         self, request: metering_pb2.ListPathHistoryRequest, /
     ) -> metering_pb2.ListPathHistoryResponse:
@@ -279,6 +310,24 @@ class MeteringService(Protocol):
         self, request: metering_pb2.GetExchangeRateRequest, /
     ) -> metering_pb2.ExchangeRate:
         """Get the exchange rate in force."""
+        ...
+
+    async def list_exchange_rates(
+        self, request: metering_pb2.ListExchangeRatesRequest, /
+    ) -> metering_pb2.ListExchangeRatesResponse:
+        """List exchange rates, the newest first."""
+        ...
+
+    async def import_exchange_rates(
+        self, request: metering_pb2.ImportExchangeRatesRequest, /
+    ) -> metering_pb2.ImportExchangeRatesResponse:
+        """Add dated exchange rates, all or none; those that are there already change nothing."""
+        ...
+
+    async def get_parked_calls(
+        self, request: metering_pb2.GetParkedCallsRequest, /
+    ) -> metering_pb2.ParkedCalls:
+        """Tell which keys of providers are parked until their quota resets, in this process."""
         ...
 
     async def reserve_many(
@@ -337,6 +386,30 @@ class ProjectService(Protocol):
         self, request: projects_pb2.EnsureProjectRequest, /
     ) -> projects_pb2.EnsureProjectResponse:
         """Find the project of a directory or of a name, or create it."""
+        ...
+
+    async def get_model_policy(
+        self, request: projects_pb2.GetModelPolicyRequest, /
+    ) -> projects_pb2.ModelPolicy:
+        """Tell which models a project may call, under which names and where."""
+        ...
+
+    async def set_model_policy(
+        self, request: projects_pb2.SetModelPolicyRequest, /
+    ) -> projects_pb2.ModelPolicy:
+        """State which models a project may call, in place of what was stated before; machines that start from now on follow it."""
+        ...
+
+    async def get_egress(
+        self, request: projects_pb2.GetEgressRequest, /
+    ) -> projects_pb2.Egress:
+        """Tell which hosts the machines of a project may reach."""
+        ...
+
+    async def set_egress(
+        self, request: projects_pb2.SetEgressRequest, /
+    ) -> projects_pb2.Egress:
+        """State which hosts the machines of a project may reach, in place of what was stated before; machines that start from now on follow it."""
         ...
 
 
@@ -491,4 +564,104 @@ class WorkService(Protocol):
         self, request: work_pb2.AppendExecutionLogsRequest, /
     ) -> work_pb2.AppendExecutionLogsResponse:
         """Append log lines; the caller gives their numbers."""
+        ...
+
+    async def keep_model_call(
+        self, request: work_pb2.KeepModelCallRequest, /
+    ) -> work_pb2.KeepModelCallResponse:
+        """Keep what was asked of a model and what it answered."""
+        ...
+
+    async def get_model_call(
+        self, request: work_pb2.GetModelCallRequest, /
+    ) -> work_pb2.ModelCall:
+        """Get what was asked of a model and what it answered, by the id that its answer had."""
+        ...
+
+
+class QueueService(Protocol):
+    """Workers and the orders that they claim."""
+
+    async def register_worker(
+        self, request: queue_pb2.RegisterWorkerRequest, /
+    ) -> work_pb2.Worker:
+        """Register a worker with what it can do, or find it by name."""
+        ...
+
+    async def heartbeat_worker(
+        self, request: queue_pb2.HeartbeatWorkerRequest, /
+    ) -> queue_pb2.HeartbeatWorkerResponse:
+        """Say that a worker lives, and hear what is wanted of it."""
+        ...
+
+    async def sign_off_worker(
+        self, request: queue_pb2.SignOffWorkerRequest, /
+    ) -> work_pb2.Worker:
+        """Say that a worker has ended in order: it is offline until it registers again."""
+        ...
+
+    async def claim_many(
+        self, request: queue_pb2.ClaimManyRequest, /
+    ) -> queue_pb2.ClaimManyResponse:
+        """Claim the next orders that a worker may do, at most so many."""
+        ...
+
+    async def complete_many(
+        self, request: queue_pb2.CompleteManyRequest, /
+    ) -> queue_pb2.CompleteManyResponse:
+        """Record how executions ended; each has a verdict of its own."""
+        ...
+
+    async def wait_for_work(
+        self, request: queue_pb2.WaitForWorkRequest, /
+    ) -> queue_pb2.WaitForWorkResponse:
+        """Wait until there may be work, or something else is wanted of a worker."""
+        ...
+
+    async def request_stop(
+        self, request: queue_pb2.RequestStopRequest, /
+    ) -> queue_pb2.RequestStopResponse:
+        """Ask whatever worker runs a task to stop it, after a last checkpoint."""
+        ...
+
+    async def list_workers(
+        self, request: queue_pb2.ListWorkersRequest, /
+    ) -> queue_pb2.ListWorkersResponse:
+        """List workers, the newest first."""
+        ...
+
+    async def get_worker(
+        self, request: queue_pb2.GetWorkerRequest, /
+    ) -> work_pb2.Worker:
+        """Get one worker."""
+        ...
+
+    async def drain_worker(
+        self, request: queue_pb2.DrainWorkerRequest, /
+    ) -> work_pb2.Worker:
+        """Let a worker end what it does and claim nothing more; its process then ends."""
+        ...
+
+    async def list_work_orders(
+        self, request: queue_pb2.ListWorkOrdersRequest, /
+    ) -> queue_pb2.ListWorkOrdersResponse:
+        """List the orders of a queue, the newest first."""
+        ...
+
+    async def get_work_order(
+        self, request: queue_pb2.GetWorkOrderRequest, /
+    ) -> queue_pb2.WorkOrder:
+        """Get one order."""
+        ...
+
+    async def requeue_work_order(
+        self, request: queue_pb2.RequeueWorkOrderRequest, /
+    ) -> queue_pb2.WorkOrder:
+        """Queue the task of a dead order again, from its newest consistent checkpoint."""
+        ...
+
+    async def set_queue_limit(
+        self, request: queue_pb2.SetQueueLimitRequest, /
+    ) -> queue_pb2.QueueShare:
+        """Say how many tasks of a project may run at once; 0 takes the limit away."""
         ...

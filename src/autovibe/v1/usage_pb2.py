@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from autovibe.v1 import options_pb2 as autovibe_dot_v1_dot_options__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61utovibe/v1/usage.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\"\x89\x01\n\x11\x41uditUsageRequest\x12!\n\x07project\x18\x01 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xff\x01R\x07project\x12*\n\tpage_size\x18\x02 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x03 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"\xc0\x01\n\x12\x41uditUsageResponse\x12>\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.autovibe.v1.UsageDifferenceR\x0b\x64ifferences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07\x62udgets\x18\x03 \x01(\x03R\x07\x62udgets\x12\x12\n\x04\x64\x61ys\x18\x04 \x01(\x03R\x04\x64\x61ys\x12\x14\n\x05\x63\x61lls\x18\x05 \x01(\x03R\x05\x63\x61lls\"\x97\x04\n\x0fUsageDifference\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12#\n\rresource_type\x18\x04 \x01(\tR\x0cresourceType\x12\x12\n\x04unit\x18\x05 \x01(\tR\x04unit\x12\'\n\x0frecorded_amount\x18\x06 \x01(\tR\x0erecordedAmount\x12\'\n\x0f\x65xpected_amount\x18\x07 \x01(\tR\x0e\x65xpectedAmount\x12+\n\x11\x64ifference_amount\x18\x08 \x01(\tR\x10\x64ifferenceAmount\x12\x1b\n\tbudget_id\x18\t \x01(\tR\x08\x62udgetId\x12\x17\n\x07task_id\x18\n \x01(\tR\x06taskId\x12#\n\rbudget_period\x18\x0b \x01(\tR\x0c\x62udgetPeriod\x12!\n\x0cperiod_start\x18\x0c \x01(\tR\x0bperiodStart\x12\x1d\n\nusage_date\x18\r \x01(\tR\tusageDate\x12%\n\x0ereservation_id\x18\x0e \x01(\tR\rreservationId\x12\x18\n\x07measure\x18\x0f \x01(\tR\x07measure\x12\x18\n\x07message\x18\x10 \x01(\tR\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61utovibe/v1/usage.proto\x12\x0b\x61utovibe.v1\x1a\x19\x61utovibe/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x01\n\x11\x41uditUsageRequest\x12!\n\x07project\x18\x01 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xff\x01R\x07project\x12*\n\tpage_size\x18\x02 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x03 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"\xc0\x01\n\x12\x41uditUsageResponse\x12>\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.autovibe.v1.UsageDifferenceR\x0b\x64ifferences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07\x62udgets\x18\x03 \x01(\x03R\x07\x62udgets\x12\x12\n\x04\x64\x61ys\x18\x04 \x01(\x03R\x04\x64\x61ys\x12\x14\n\x05\x63\x61lls\x18\x05 \x01(\x03R\x05\x63\x61lls\"\x97\x04\n\x0fUsageDifference\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12#\n\rresource_type\x18\x04 \x01(\tR\x0cresourceType\x12\x12\n\x04unit\x18\x05 \x01(\tR\x04unit\x12\'\n\x0frecorded_amount\x18\x06 \x01(\tR\x0erecordedAmount\x12\'\n\x0f\x65xpected_amount\x18\x07 \x01(\tR\x0e\x65xpectedAmount\x12+\n\x11\x64ifference_amount\x18\x08 \x01(\tR\x10\x64ifferenceAmount\x12\x1b\n\tbudget_id\x18\t \x01(\tR\x08\x62udgetId\x12\x17\n\x07task_id\x18\n \x01(\tR\x06taskId\x12#\n\rbudget_period\x18\x0b \x01(\tR\x0c\x62udgetPeriod\x12!\n\x0cperiod_start\x18\x0c \x01(\tR\x0bperiodStart\x12\x1d\n\nusage_date\x18\r \x01(\tR\tusageDate\x12%\n\x0ereservation_id\x18\x0e \x01(\tR\rreservationId\x12\x18\n\x07measure\x18\x0f \x01(\tR\x07measure\x12\x18\n\x07message\x18\x10 \x01(\tR\x07message\"\xa4\x01\n\x13RebuildUsageRequest\x12!\n\x07project\x18\x01 \x01(\tB\x07\xaa\xbb\x18\x03\x18\xff\x01R\x07project\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12*\n\tpage_size\x18\x03 \x01(\rB\r\xaa\xbb\x18\t9\x00\x00\x00\x00\x00@\x7f@R\x08pageSize\x12%\n\npage_token\x18\x04 \x01(\tB\x06\xaa\xbb\x18\x02@\x05R\tpageToken\"n\n\x14RebuildUsageResponse\x12.\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x18.autovibe.v1.RebuiltCallR\x05\x63\x61lls\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb3\x02\n\x0bRebuiltCall\x12%\n\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12!\n\x0c\x65xecution_id\x18\x04 \x01(\tR\x0b\x65xecutionId\x12;\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x14\n\x05model\x18\x06 \x01(\tR\x05model\x12\x19\n\x08\x63ost_cad\x18\x07 \x01(\tR\x07\x63ostCad\x12\x12\n\x04rows\x18\x08 \x01(\x03R\x04rows\x12\x16\n\x06source\x18\t \x01(\tR\x06sourceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +39,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\273\030\t9\000\000\000\000\000@\177@'
   _globals['_AUDITUSAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_AUDITUSAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\252\273\030\002@\005'
-  _globals['_AUDITUSAGEREQUEST']._serialized_start=68
-  _globals['_AUDITUSAGEREQUEST']._serialized_end=205
-  _globals['_AUDITUSAGERESPONSE']._serialized_start=208
-  _globals['_AUDITUSAGERESPONSE']._serialized_end=400
-  _globals['_USAGEDIFFERENCE']._serialized_start=403
-  _globals['_USAGEDIFFERENCE']._serialized_end=938
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['project']._serialized_options = b'\252\273\030\003\030\377\001'
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\273\030\t9\000\000\000\000\000@\177@'
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_REBUILDUSAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\252\273\030\002@\005'
+  _globals['_AUDITUSAGEREQUEST']._serialized_start=101
+  _globals['_AUDITUSAGEREQUEST']._serialized_end=238
+  _globals['_AUDITUSAGERESPONSE']._serialized_start=241
+  _globals['_AUDITUSAGERESPONSE']._serialized_end=433
+  _globals['_USAGEDIFFERENCE']._serialized_start=436
+  _globals['_USAGEDIFFERENCE']._serialized_end=971
+  _globals['_REBUILDUSAGEREQUEST']._serialized_start=974
+  _globals['_REBUILDUSAGEREQUEST']._serialized_end=1138
+  _globals['_REBUILDUSAGERESPONSE']._serialized_start=1140
+  _globals['_REBUILDUSAGERESPONSE']._serialized_end=1250
+  _globals['_REBUILTCALL']._serialized_start=1253
+  _globals['_REBUILTCALL']._serialized_end=1560
 # @@protoc_insertion_point(module_scope)

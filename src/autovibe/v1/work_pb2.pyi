@@ -67,7 +67,7 @@ class Task(_message.Message):
     def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaskContext(_message.Message):
-    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id", "follows_project")
+    __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id", "follows_project", "worker_type", "capabilities", "max_retries", "expires_s")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,10 @@ class TaskContext(_message.Message):
     TRUST_AGENT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOWS_PROJECT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
     agent: str
     model: str
     isolation: str
@@ -90,7 +94,11 @@ class TaskContext(_message.Message):
     trust_agent: bool
     session_id: str
     follows_project: bool
-    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ..., session_id: _Optional[str] = ..., follows_project: _Optional[bool] = ...) -> None: ...
+    worker_type: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    max_retries: int
+    expires_s: int
+    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., repo_path: _Optional[str] = ..., head_commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., trust_agent: _Optional[bool] = ..., session_id: _Optional[str] = ..., follows_project: _Optional[bool] = ..., worker_type: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., max_retries: _Optional[int] = ..., expires_s: _Optional[int] = ...) -> None: ...
 
 class WorkOrderPayload(_message.Message):
     __slots__ = ("context", "prompt", "base_checkpoint_id", "session_id", "note")
@@ -373,7 +381,7 @@ class LogEvent(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at", "version", "timeout_seconds", "context_window_size", "capabilities", "created_at", "updated_at")
+    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at", "version", "timeout_seconds", "context_window_size", "capabilities", "created_at", "updated_at", "capability_levels", "config")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -386,6 +394,8 @@ class Worker(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_LEVELS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     worker_type: str
@@ -398,7 +408,21 @@ class Worker(_message.Message):
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., context_window_size: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    capability_levels: _containers.RepeatedScalarFieldContainer[str]
+    config: WorkerConfig
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., context_window_size: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., capability_levels: _Optional[_Iterable[str]] = ..., config: _Optional[_Union[WorkerConfig, _Mapping]] = ...) -> None: ...
+
+class WorkerConfig(_message.Message):
+    __slots__ = ("host", "machine_types", "isolations", "draining")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_TYPES_FIELD_NUMBER: _ClassVar[int]
+    ISOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    machine_types: _containers.RepeatedScalarFieldContainer[str]
+    isolations: _containers.RepeatedScalarFieldContainer[str]
+    draining: bool
+    def __init__(self, host: _Optional[str] = ..., machine_types: _Optional[_Iterable[str]] = ..., isolations: _Optional[_Iterable[str]] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Execution(_message.Message):
     __slots__ = ("id", "task_id", "worker_id", "work_order_id", "machine_id", "result_checkpoint_id", "attempt", "correlation_id", "status", "exit_code", "lease_generation", "metrics", "started_at", "completed_at", "duration_seconds", "created_at", "updated_at")
@@ -439,7 +463,7 @@ class Execution(_message.Message):
     def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExecutionMetrics(_message.Message):
-    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary", "instance_id")
+    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary", "instance_id", "stop_requested", "changed_files", "cost_since_change_cad")
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
@@ -449,6 +473,9 @@ class ExecutionMetrics(_message.Message):
     MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    STOP_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FILES_FIELD_NUMBER: _ClassVar[int]
+    COST_SINCE_CHANGE_CAD_FIELD_NUMBER: _ClassVar[int]
     stop_reason: str
     message: str
     checkpoints: int
@@ -458,7 +485,10 @@ class ExecutionMetrics(_message.Message):
     memory_peak_bytes: int
     summary: str
     instance_id: str
-    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ...) -> None: ...
+    stop_requested: bool
+    changed_files: bool
+    cost_since_change_cad: str
+    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ..., stop_requested: _Optional[bool] = ..., changed_files: _Optional[bool] = ..., cost_since_change_cad: _Optional[str] = ...) -> None: ...
 
 class EnsureWorkerRequest(_message.Message):
     __slots__ = ("name", "worker_type", "max_concurrent_tasks")
@@ -491,7 +521,7 @@ class ClaimWorkOrderResponse(_message.Message):
     def __init__(self, order: _Optional[_Union[ClaimedOrder, _Mapping]] = ...) -> None: ...
 
 class ClaimedOrder(_message.Message):
-    __slots__ = ("work_order_id", "lease_generation", "task", "execution", "payload", "timeout_s", "lease_expires_at")
+    __slots__ = ("work_order_id", "lease_generation", "task", "execution", "payload", "timeout_s", "lease_expires_at", "attempts_without_change", "cost_since_change_cad")
     WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -499,6 +529,8 @@ class ClaimedOrder(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     LEASE_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_WITHOUT_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    COST_SINCE_CHANGE_CAD_FIELD_NUMBER: _ClassVar[int]
     work_order_id: str
     lease_generation: int
     task: Task
@@ -506,7 +538,9 @@ class ClaimedOrder(_message.Message):
     payload: WorkOrderPayload
     timeout_s: int
     lease_expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., execution: _Optional[_Union[Execution, _Mapping]] = ..., payload: _Optional[_Union[WorkOrderPayload, _Mapping]] = ..., timeout_s: _Optional[int] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    attempts_without_change: int
+    cost_since_change_cad: str
+    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., execution: _Optional[_Union[Execution, _Mapping]] = ..., payload: _Optional[_Union[WorkOrderPayload, _Mapping]] = ..., timeout_s: _Optional[int] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts_without_change: _Optional[int] = ..., cost_since_change_cad: _Optional[str] = ...) -> None: ...
 
 class HeartbeatWorkOrderRequest(_message.Message):
     __slots__ = ("work_order_id", "lease_generation", "lease_s")
@@ -583,3 +617,73 @@ class AbandonExecutionsResponse(_message.Message):
     ABANDONED_FIELD_NUMBER: _ClassVar[int]
     abandoned: int
     def __init__(self, abandoned: _Optional[int] = ...) -> None: ...
+
+class ModelCall(_message.Message):
+    __slots__ = ("request_id", "execution_id", "machine_id", "model", "status", "request", "response", "upstream_status", "cost_cad", "tokens_used", "duration_ms", "created_at", "shortened")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_STATUS_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_USED_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SHORTENED_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    execution_id: str
+    machine_id: str
+    model: str
+    status: str
+    request: str
+    response: str
+    upstream_status: int
+    cost_cad: str
+    tokens_used: int
+    duration_ms: int
+    created_at: _timestamp_pb2.Timestamp
+    shortened: bool
+    def __init__(self, request_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., model: _Optional[str] = ..., status: _Optional[str] = ..., request: _Optional[str] = ..., response: _Optional[str] = ..., upstream_status: _Optional[int] = ..., cost_cad: _Optional[str] = ..., tokens_used: _Optional[int] = ..., duration_ms: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shortened: _Optional[bool] = ...) -> None: ...
+
+class KeepModelCallRequest(_message.Message):
+    __slots__ = ("request_id", "execution_id", "machine_id", "model", "status", "request", "response", "upstream_status", "cost_cad", "tokens_used", "duration_ms", "shortened")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_STATUS_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_USED_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    SHORTENED_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    execution_id: str
+    machine_id: str
+    model: str
+    status: str
+    request: str
+    response: str
+    upstream_status: int
+    cost_cad: str
+    tokens_used: int
+    duration_ms: int
+    shortened: bool
+    def __init__(self, request_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., model: _Optional[str] = ..., status: _Optional[str] = ..., request: _Optional[str] = ..., response: _Optional[str] = ..., upstream_status: _Optional[int] = ..., cost_cad: _Optional[str] = ..., tokens_used: _Optional[int] = ..., duration_ms: _Optional[int] = ..., shortened: _Optional[bool] = ...) -> None: ...
+
+class KeepModelCallResponse(_message.Message):
+    __slots__ = ("kept",)
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    kept: bool
+    def __init__(self, kept: _Optional[bool] = ...) -> None: ...
+
+class GetModelCallRequest(_message.Message):
+    __slots__ = ("request_id",)
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    def __init__(self, request_id: _Optional[str] = ...) -> None: ...

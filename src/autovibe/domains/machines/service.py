@@ -23,6 +23,8 @@ from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import machines_pb2
 
 _INSTANT: Final = timedelta(microseconds=1)
+_OUTCOMES: Final = {"allowed": "ok", "denied": "refused", "failed": "failed"}
+_LONGEST_TEXT: Final = 100
 _STATUS: Final = Region(
     "machine_status",
     ttl_s=30,
@@ -119,6 +121,41 @@ class MachineService:
             }
         await tx.session.flush()  # as in create_machine
         return machine_message(machine)
+
+    async def record_connections(
+        self, tx: WriteTx, ctx: CallContext, request: machines_pb2.RecordConnectionsRequest
+    ) -> machines_pb2.RecordConnectionsResponse:
+        """Write the connections that a machine asked for to the audit trail, one row for each.
+
+        The machine is who acted, the host what it acted upon.
+
+        Raises:
+            MachineNotFoundError: there is none.
+        """
+        machine = await get_machine(tx, uuid.UUID(request.machine_id))
+        for one in request.connections:
+            tx.audit(
+                actor_type="machine",
+                actor_id=request.machine_id,
+                operation="Connect",
+                outcome=_OUTCOMES[one.verdict],
+                resource_type="host",
+                # The end of a long name tells more than its beginning.
+                resource_id=f"{one.host}:{one.port}"[-_LONGEST_TEXT:],
+                reason=one.reason or None,
+                request_id=ctx.request_id,
+                details={
+                    "project_id": str(machine.project_id),
+                    "host": one.host,
+                    "port": one.port,
+                    "address": one.address,
+                    "sent_bytes": one.sent_bytes,
+                    "received_bytes": one.received_bytes,
+                    "duration_ms": one.duration_ms,
+                    "count": one.count,
+                },
+            )
+        return machines_pb2.RecordConnectionsResponse(recorded=len(request.connections))
 
 
 async def get_machine(
