@@ -13,6 +13,7 @@ from repository import ROOT
 from autovibe.kernel import (
     checkpoint_settings,
     database_settings,
+    gateway_settings,
     maintenance_settings,
     settings,
 )
@@ -139,14 +140,65 @@ CHECKPOINTS: Final = (
         ),
     ),
 )
+GATEWAY: Final = (
+    (
+        "parked_wait_s",
+        "parked_wait",
+        "Seconds that a call waits for the quota of a provider's key; 0 passes each 429 on.",
+    ),
+    ("parked_calls", "parked_calls", "Calls that wait for one key at most."),
+    (
+        "body_kb",
+        "body_kb",
+        "KiB that are kept of each question and answer, where a project keeps them.",
+    ),
+)
+UPSTREAM: Final = (
+    ("api", "How it speaks: `anthropic`, `openai` or `gemini`."),
+    ("url", "Base of the API, without `/v1`."),
+    ("key", "Key for it."),
+    ("needs_key", "`false` for a server that takes no key."),
+    ("prices", "Whose prices apply: a provider of `prices.toml` or the catalogue."),
+)
 MAINTENANCE: Final = (
     ("logs_days", "logs_days", "Days for which logs of executions are kept; 0: for ever."),
     ("executions_days", "executions_days", "Days for which ended executions are kept."),
     ("chat_days", "chat_days", "Days for which chat is kept."),
     (
+        "model_calls_days",
+        "model_calls_days",
+        "Days for which questions to models and answers are kept, where a project keeps them.",
+    ),
+    (
         "checkpoints_days",
         "checkpoints_days",
         "Days after which automatic checkpoints that nothing needs lose their files.",
+    ),
+    (
+        "checkpoints_keep_last",
+        "checkpoints_keep_last",
+        "How many of the newest of each machine stay all the same.",
+    ),
+    (
+        "checkpoints_keep_daily",
+        "checkpoints_keep_daily",
+        "Of how many days the newest of each project stays all the same.",
+    ),
+    (
+        "checkpoints_keep_monthly",
+        "checkpoints_keep_monthly",
+        "Of how many months the newest of each project stays all the same.",
+    ),
+    (
+        "grace_days",
+        "grace_days",
+        "Days for which the store keeps what no checkpoint needs; not less than backups of the "
+        "database are kept. 0 gives no space back.",
+    ),
+    (
+        "audit_store",
+        "audit_store",
+        "Whether the whole store is read and hashed again once a week.",
     ),
     ("archive_path", "archive_path", "Directory of archives; unset, `archives` in the home."),
 )
@@ -167,14 +219,14 @@ def page() -> str:
         row(variable, key, COMPUTED.get(name) or default(fields[name]), meaning)
         for name, variable, key, meaning in ROWS
     ]
-    for provider in settings.PROVIDERS:
+    for provider in gateway_settings.PROVIDERS:
         prefix = f"AUTOVIBE_UPSTREAM_{provider.upper()}"
-        fallbacks = " or ".join(f"`{name}`" for name in settings._KEY_FALLBACKS[provider])
+        fallbacks = " or ".join(f"`{name}`" for name in gateway_settings.KEY_FALLBACKS[provider])
         lines += [
             row(
                 f"{prefix}_URL",
                 f"upstream.{provider}.url",
-                f"`{settings._DEFAULT_URLS[provider]}`",
+                f"`{gateway_settings.DEFAULT_URLS[provider]}`",
                 f"Base of the {provider} API, without `/v1`.",
             ),
             row(
@@ -188,6 +240,7 @@ def page() -> str:
         ("database", DATABASE, database_settings.DatabaseSettings),
         ("cache", CACHE, database_settings.CacheSettings),
         ("checkpoints", CHECKPOINTS, checkpoint_settings.CheckpointSettings),
+        ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
     ):
         own = {field.name: field for field in dataclasses.fields(kind)}
@@ -197,6 +250,15 @@ def page() -> str:
             )
             for name, key, meaning in rows
         ]
+    lines += [
+        row(
+            f"AUTOVIBE_UPSTREAM_NAME_{key.upper()}" if key in {"url", "key"} else "",
+            f"upstream.NAME.{key}",
+            "`true`" if key == "needs_key" else "none",
+            meaning,
+        )
+        for key, meaning in UPSTREAM
+    ]
     text = HEAD + "\n".join(lines) + "\n"
     refuse_gaps(text, set(fields))
     return text
@@ -230,7 +292,7 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
     missing = (
         fields
         - {name for name, *_ in ROWS}
-        - {"upstreams", "database", "cache", "checkpoints", "maintenance"}
+        - {"upstreams", "database", "cache", "checkpoints", "gateway", "maintenance"}
     )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}

@@ -27,7 +27,9 @@ _JOBS: Final = (
     "ReadArchivable",
     "DeleteArchived",
     "InsertArchived",
-    "DropPrunedReferences",
+    "ReconcileReferences",
+    "PruneStore",
+    "AuditStore",
     "ClaimVerification",
     "FinishVerification",
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+from spoiling import spoil, spoil_object
 
 from autovibe.store import Progress, Store
 from autovibe.store.tree import load_tree
@@ -17,20 +18,6 @@ def put(tree: Path, files: dict[str, bytes]) -> None:
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def spoil(store: Store, content: bytes) -> None:
-    """Change one byte of what the store has of a file, and of nothing else."""
-    spoil_object(store, hashlib.sha256(content).digest())
-
-
-def spoil_object(store: Store, digest: bytes) -> None:
-    at = store.objects.locate(digest)
-    assert at is not None
-    pack = store.path / "packs" / f"{at.pack}.pack"
-    data = bytearray(pack.read_bytes())
-    data[at.offset + at.stored - 1] ^= 0xFF
-    pack.write_bytes(data)
 
 
 def three(store: Store, tree: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
-from autovibe.domains.checkpoints import CheckpointService
+from autovibe.domains.checkpoints import CheckpointService, Pruned
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
@@ -30,7 +30,7 @@ from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.sdk.services import Services
-from autovibe.store import Exclude, Snapshot, Store, VerifyResult
+from autovibe.store import AuditResult, Exclude, Snapshot, Store, VerifyResult
 from autovibe.v1 import checkpoints_pb2, machines_pb2, projects_pb2, work_pb2
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -68,6 +68,20 @@ class InlineStoreWork:
 
     async def verify_tree(self, root: str) -> VerifyResult:
         return await asyncio.to_thread(self.store.verify, root)
+
+    async def prune(self, grace: timedelta, *, dry_run: bool) -> Pruned:
+        done = await asyncio.to_thread(self.store.prune, grace=grace, dry_run=dry_run)
+        return Pruned(
+            done.objects_removed,
+            done.packs_removed,
+            done.stored_before,
+            done.stored_after,
+            done.held_bytes,
+            len(done.kept_packs),
+        )
+
+    async def audit(self) -> AuditResult:
+        return await asyncio.to_thread(self.store.audit)
 
 
 @dataclass
@@ -247,7 +261,9 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             "autovibe.v1.CheckpointService": CheckpointService(
                 store, InlineStoreWork(store), check_lease
             ),
-            "autovibe.v1.MaintenanceService": maintenance_service(store, MaintenanceSettings()),
+            "autovibe.v1.MaintenanceService": maintenance_service(
+                store, InlineStoreWork(store), MaintenanceSettings()
+            ),
             "autovibe.v1.MeteringService": MeteringService(),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
         }

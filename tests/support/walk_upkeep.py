@@ -36,7 +36,9 @@ async def maintain(going: Walk) -> None:
         with contextlib.suppress(AutovibeError):
             await refused
     await _archive(going, instance_id)
-    await jobs.drop_pruned_references(maintenance_pb2.DropPrunedReferencesRequest())
+    await jobs.reconcile_references(maintenance_pb2.ReconcileReferencesRequest())
+    await jobs.prune_store(maintenance_pb2.PruneStoreRequest(dry_run=True))
+    await jobs.audit_store(maintenance_pb2.AuditStoreRequest())
     await jobs.claim_verification(maintenance_pb2.ClaimVerificationRequest(locked_by="w"))
     await jobs.finish_verification(
         maintenance_pb2.FinishVerificationRequest(

@@ -15,7 +15,9 @@ import aiohttp
 from prometheus_client import CollectorRegistry, Counter
 
 from autovibe.agents import adapters
+from autovibe.app.egress import egress_opener
 from autovibe.app.jobs import maintenance_service, make_scheduler
+from autovibe.app.telemetry import gateway_telemetry
 from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.checkpoints import CheckpointService
@@ -23,12 +25,15 @@ from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
+from autovibe.domains.metering.egress import EgressObserver
 from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
 from autovibe.gateway import (
+    BodyKeeper,
+    GatewayTelemetry,
     Ledger,
     MachineBinding,
     ProviderPolicy,
@@ -36,11 +41,12 @@ from autovibe.gateway import (
     build_gateway,
     serve_listener,
 )
+from autovibe.gateway import Limits as CallLimits
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor
+from autovibe.kernel.gateway_settings import PROVIDERS
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
-from autovibe.kernel.protoconv import from_struct
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
@@ -99,22 +105,30 @@ async def open_control_plane(
         stack.push_async_callback(database.close)
         await ensure_schema(database.engine)
         store = Store.open(settings.store_path, clock=clock)
+        store_process = StoreProcess(settings.store_path)
         instance_id = new_id()
         control = LocalControl()
+        telemetry = stack.enter_context(
+            gateway_telemetry(settings, clock, database.metrics.registry)
+        )
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
         registry = Registry(
             {
                 "autovibe.v1.IdentityService": IdentityService(),
-                "autovibe.v1.ProjectService": ProjectService(),
+                "autovibe.v1.ProjectService": ProjectService(
+                    {name: upstream.api for name, upstream in settings.upstreams.items()}
+                ),
                 "autovibe.v1.MachineService": MachineService(),
                 "autovibe.v1.CheckpointService": CheckpointService(
-                    store, StoreProcess(settings.store_path), check_lease
+                    store, store_process, check_lease
                 ),
                 "autovibe.v1.MeteringService": MeteringService(
-                    max_rate_age_days=settings.rates_max_age_days
+                    max_rate_age_days=settings.rates_max_age_days, parked=telemetry.brake.parked
                 ),
-                "autovibe.v1.MaintenanceService": maintenance_service(store, settings.maintenance),
+                "autovibe.v1.MaintenanceService": maintenance_service(
+                    store, store_process, settings.maintenance
+                ),
                 "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
             }
         )
@@ -133,6 +147,7 @@ async def open_control_plane(
             http=http,
             clock=clock,
             instance_id=str(instance_id),
+            telemetry=telemetry,
             metrics=database.metrics.registry,
         )
         recovery = Recovery(
@@ -162,6 +177,7 @@ def surroundings_of(
     http: aiohttp.ClientSession,
     clock: Clock,
     instance_id: str,
+    telemetry: GatewayTelemetry,
     metrics: CollectorRegistry | None = None,
 ) -> Surroundings:
     """Return what executions of this process work with, wherever its services are.
@@ -174,6 +190,7 @@ def surroundings_of(
         http: for calls upstream.
         clock: the time.
         instance_id: of this process.
+        telemetry: what the gateways of this process tell and share.
         metrics: where to count; none in a process without `/metrics`.
     """
     missed = Counter(
@@ -189,7 +206,7 @@ def surroundings_of(
         store=store,
         adapters=fleet.adapters,
         drivers=fleet.drivers,
-        gateways=_gateways(settings, services, http, clock),
+        gateways=_gateways(settings, services, http, clock, telemetry),
         clock=clock,
         instance_id=instance_id,
         machines_path=settings.machines_path,
@@ -234,39 +251,83 @@ def _defaults(settings: Settings) -> WorkDefaults:
 
 
 def _gateways(
-    settings: Settings, services: Services, http: aiohttp.ClientSession, clock: Clock
+    settings: Settings,
+    services: Services,
+    http: aiohttp.ClientSession,
+    clock: Clock,
+    telemetry: GatewayTelemetry,
 ) -> Gateways:
-    upstreams = _upstreams(settings)
     prices = PriceBook(_existing(settings.home / "prices.toml"))
     ledger = Ledger(services.metering, clock)
+    own = settings.gateway
+    keeper = BodyKeeper(services.work, _secrets(settings), own.body_kb * 1024)
+
+    open_egress = egress_opener(services.projects, settings.egress.private, clock)
 
     async def open_gateway(
-        machine: CallingMachine, listener: socket.socket, observer: CallObserver
+        machine: CallingMachine,
+        listener: socket.socket,
+        observer: CallObserver,
+        egress: EgressObserver,
     ) -> OpenGateway:
         project = await services.projects.get_project(
             projects_pb2.GetProjectRequest(project=machine.project_id)
         )
-        policy = ProviderPolicy.of_project(from_struct(project.metadata))
+        stated = await services.projects.get_model_policy(
+            projects_pb2.GetModelPolicyRequest(project=machine.project_id)
+        )
         gateway = build_gateway(
-            MachineBinding(**asdict(machine), policy=policy),
+            MachineBinding(
+                **asdict(machine),
+                policy=ProviderPolicy.of_project(stated),
+                greediness=float(project.greediness),
+            ),
             metering=services.metering,
-            upstreams=upstreams,
+            upstreams=_upstreams(settings, stated),
             observer=observer,
             clock=clock,
             session=http,
             prices=prices,
             ledger=ledger,
+            telemetry=telemetry,
+            keeper=keeper,
+            limits=CallLimits(parked_wait_s=own.parked_wait_s),
         )
-        return await serve_listener(gateway, listener)
+        return await serve_listener(
+            gateway, listener, await open_egress(machine, project.name, egress)
+        )
 
     return open_gateway
 
 
-def _upstreams(settings: Settings) -> dict[str, Upstream]:
-    return {
-        provider: Upstream(base_url=upstream.url, key=upstream.key)
-        for provider, upstream in settings.upstreams.items()
-    }
+def _upstreams(settings: Settings, stated: projects_pb2.ModelPolicy) -> dict[str, Upstream]:
+    """Return where the calls of a project go, by API."""
+    routes = {name: name for name in PROVIDERS}
+    routes |= {route.api: route.upstream for route in stated.routes}
+    return {api: _upstream(settings, name) for api, name in routes.items()}
+
+
+def _upstream(settings: Settings, name: str) -> Upstream:
+    found = settings.upstreams.get(name)
+    if found is None:
+        return Upstream(
+            "",
+            name=name,
+            fault=f"There is no upstream {name}; add [upstream.{name}] to config.toml where this "
+            "machine runs, and start autovibe there again.",
+        )
+    return Upstream(
+        base_url=found.url,
+        key=found.key,
+        name="" if name in PROVIDERS else name,
+        prices=found.prices,
+        needs_key=found.needs_key,
+    )
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    keys = [upstream.key for upstream in settings.upstreams.values()]
+    return tuple(key for key in [*keys, settings.token] if key)
 
 
 def http_session() -> aiohttp.ClientSession:

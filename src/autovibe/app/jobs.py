@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from autovibe.db.listening import listening
-from autovibe.domains.audit import MaintenanceService, clean_outbox, seal_audit
+from autovibe.domains.audit import (
+    MaintenanceService,
+    StoreOperations,
+    clean_outbox,
+    seal_audit,
+)
 from autovibe.domains.checkpoints import (
-    DropPrunedReferences,
+    AuditStore,
+    KeepCheckpoints,
+    PruneStore,
+    ReconcileReferences,
+    Storekeeper,
     ThinCheckpoints,
     VerificationQueue,
 )
@@ -20,6 +30,7 @@ from autovibe.domains.metering import (
     reset_budgets,
     sample_storage,
 )
+from autovibe.domains.work.model_calls import CleanModelCalls
 from autovibe.domains.work.upkeep import (
     expire_orders,
     mark_workers_offline,
@@ -41,14 +52,24 @@ if TYPE_CHECKING:
 
 
 def maintenance_service(
-    store: CheckpointStore, settings: MaintenanceSettings
+    store: CheckpointStore, keeper: Storekeeper, settings: MaintenanceSettings
 ) -> MaintenanceService:
-    """Return the service of jobs, each joined to its rule."""
+    """Return the service of jobs, each joined to its rule.
+
+    Args:
+        store: the checkpoint store.
+        keeper: works on all of it.
+        settings: how long things are kept.
+    """
+    grace = timedelta(days=settings.grace_days)
     ages = {
         "archive-execution-logs": settings.logs_days,
         "archive-executions": settings.executions_days,
         "archive-chat": settings.chat_days,
         "cleanup-checkpoints": settings.checkpoints_days,
+        "cleanup-model-calls": settings.model_calls_days,
+        "prune-store": settings.grace_days,
+        "audit-store": settings.audit_store,
     }
     return MaintenanceService(
         {
@@ -62,11 +83,23 @@ def maintenance_service(
             "refresh-machine-performance": refresh_nothing,
             "create-next-partition": create_partitions,
             "cleanup-resource-usage": clean_usage,
-            "cleanup-checkpoints": ThinCheckpoints(settings.checkpoints_days),
+            "cleanup-checkpoints": ThinCheckpoints(
+                settings.checkpoints_days,
+                KeepCheckpoints(
+                    last=settings.checkpoints_keep_last,
+                    daily=settings.checkpoints_keep_daily,
+                    monthly=settings.checkpoints_keep_monthly,
+                ),
+            ),
             "cleanup-outbox": clean_outbox,
+            "cleanup-model-calls": CleanModelCalls(settings.model_calls_days),
         },
         VerificationQueue(),
-        DropPrunedReferences(store),
+        StoreOperations(
+            reconcile=ReconcileReferences(store, grace),
+            prune=PruneStore(keeper, grace),
+            audit=AuditStore(store, keeper),
+        ),
         disabled=frozenset(name for name, days in ages.items() if not days),
     )
 

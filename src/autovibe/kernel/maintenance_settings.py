@@ -17,21 +17,37 @@ class MaintenanceSettings:
     logs_days: int = 30
     executions_days: int = 90
     chat_days: int = 0
+    model_calls_days: int = 30
+    """What projects keep of questions to models and their answers."""
     checkpoints_days: int = 30
     """Automatic checkpoints that nothing needs lose their files after this."""
+    checkpoints_keep_last: int = 0
+    """Of those the newest so many of each machine stay all the same."""
+    checkpoints_keep_daily: int = 0
+    """And of each project the newest of each of the last so many days that have one."""
+    checkpoints_keep_monthly: int = 0
+    """And the newest of each of the last so many months that have one."""
+    grace_days: int = 30
+    """How long the store keeps what no checkpoint needs any more: at least as long as the database
+    can be taken back. 0 gives no space back at all."""
+    audit_store: bool = True
+    """Whether the whole store is read and hashed again once a week."""
     archive_path: Path | None = None
     """None is `archives` in the home."""
 
 
-MAINTENANCE_KEYS: Final = frozenset(
-    {
-        "logs_days",
-        "executions_days",
-        "chat_days",
-        "checkpoints_days",
-        "archive_path",
-    }
+_NUMBERS: Final = (
+    "logs_days",
+    "executions_days",
+    "chat_days",
+    "model_calls_days",
+    "checkpoints_days",
+    "checkpoints_keep_last",
+    "checkpoints_keep_daily",
+    "checkpoints_keep_monthly",
+    "grace_days",
 )
+MAINTENANCE_KEYS: Final = frozenset({*_NUMBERS, "audit_store", "archive_path"})
 
 
 def read_maintenance_settings(
@@ -44,10 +60,9 @@ def read_maintenance_settings(
     """
     source = Source(env, "AUTOVIBE_MAINTENANCE_", table)
     own = MaintenanceSettings()
+    numbers = {name: source.number(name, int, getattr(own, name)) for name in _NUMBERS}
     return MaintenanceSettings(
-        logs_days=source.number("logs_days", int, own.logs_days),
-        executions_days=source.number("executions_days", int, own.executions_days),
-        chat_days=source.number("chat_days", int, own.chat_days),
-        checkpoints_days=source.number("checkpoints_days", int, own.checkpoints_days),
+        **numbers,
+        audit_store=source.flag("audit_store", default=own.audit_store),
         archive_path=source.path("archive_path"),
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.protoconv import from_timestamp, struct
 from autovibe.runtime.archives import Archives
+from autovibe.runtime.store_jobs import STORE_KIND, Done, reconciled, store_work
 from autovibe.runtime.verifier import Verifier
 from autovibe.sdk.services import Services
 from autovibe.v1 import maintenance_pb2
@@ -37,6 +38,8 @@ _ARCHIVES: Final = {
 }
 _THINNING: Final = "cleanup-checkpoints"
 _LONGEST_ERROR: Final = 1_000
+_MOST_REFUSED: Final = 2
+"""After so many in a row the lease of a minute is about to end, or has passed to another."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class JobOutcome:
     duration_ms: int
     error: str = ""
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    note: str = ""
+    """What else people want to know."""
+    alarms: Sequence[str] = ()
+    """What a person has to see to, although the run itself succeeded."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class JobRunner:
     archives: Archives
     instance_id: str
     clock: Clock
+    prolong_s: float = 20.0
+    """How often long work prolongs the lease of its run, which is a minute."""
 
     async def jobs(self) -> list[maintenance_pb2.Job]:
         """Return all jobs."""
@@ -82,46 +91,55 @@ class JobRunner:
         if not begun.run_id:
             return None
         started = self.clock.monotonic()
-        rows = 0
-        details: dict[str, Any] = {}
+        done = Done()
         error = ""
         try:
-            rows, details = await self._work(begun.run_id, job, before)
+            done = await self._work(begun.run_id, job, before)
         except AutovibeError as failure:
             error = f"{failure.reason}: {failure.message}"[:_LONGEST_ERROR]
         except asyncio.CancelledError:
-            await self._end(begun.run_id, started, "INTERRUPTED: the process ended.", details)
+            await self._end(begun.run_id, started, "INTERRUPTED: the process ended.", done)
             raise
         except Exception as failure:
             _logger.exception("job %s failed", job.name)
             error = f"INTERNAL: {type(failure).__name__}"
-        duration_ms = await self._end(begun.run_id, started, error, details)
-        return JobOutcome(job.name, rows, duration_ms, error, details)
+        duration_ms = await self._end(begun.run_id, started, error, done)
+        for alarm in done.alarms:
+            _logger.warning("job %s: %s", job.name, alarm)
+        return JobOutcome(
+            job.name, done.rows, duration_ms, error, done.details, done.note, done.alarms
+        )
 
     async def dry_run(
         self, job: maintenance_pb2.Job, *, before: datetime | None = None
     ) -> JobOutcome:
         """Return what a run would do; nothing is changed."""
         started = self.clock.monotonic()
+        done = Done()
         what = _ARCHIVES.get(job.name)
-        if what is not None:
+        if job.kind == STORE_KIND:
+            done = await store_work(self.services, job.name, dry_run=True)
+            rows = done.rows
+        elif what is not None:
             before = before or (None if job.disabled else self.archives.before(what))
             rows = 0 if before is None else await self.archives.count(what, before)
         else:
             request = maintenance_pb2.StepJobRequest(job=job.name, dry_run=True)
             rows = (await self.services.maintenance.step_job(request)).affected_rows
-        return JobOutcome(job.name, rows, _ms(self.clock.monotonic() - started))
+        duration_ms = _ms(self.clock.monotonic() - started)
+        return JobOutcome(job.name, rows, duration_ms, details=done.details, note=done.note)
 
-    async def _work(
-        self, run_id: str, job: maintenance_pb2.Job, before: datetime | None
-    ) -> tuple[int, dict[str, Any]]:
+    async def _work(self, run_id: str, job: maintenance_pb2.Job, before: datetime | None) -> Done:
         what = _ARCHIVES.get(job.name)
         if what is not None:
             before = before or self.archives.before(what)
             if before is None:
-                return 0, {}
-            done = await self.archives.archive(run_id, job.name, what, before)
-            return done.rows, {"archives": [manifest.file for manifest in done.manifests]}
+                return Done()
+            moved = await self.archives.archive(run_id, job.name, what, before)
+            files = [manifest.file for manifest in moved.manifests]
+            return Done(moved.rows, {"archives": files}, " ".join(files))
+        if job.kind == STORE_KIND:
+            return await self._held(run_id, job, store_work(self.services, job.name))
         rows = 0
         while True:
             step = await self.services.maintenance.step_job(
@@ -133,29 +151,56 @@ class JobRunner:
             # Whoever waits for the one writer of SQLite comes in between.
             await asyncio.sleep(_BETWEEN_SLICES_S)
         if job.name == _THINNING:
-            dropped = await self.services.maintenance.drop_pruned_references(
-                maintenance_pb2.DropPrunedReferencesRequest()
-            )
-            return rows, {"references_dropped": dropped.dropped}
-        return rows, {}
+            told = await self._held(run_id, job, reconciled(self.services))
+            return replace(told, rows=rows)
+        return Done(rows)
 
-    async def _end(
-        self, run_id: str, started: float, error: str, details: Mapping[str, Any]
-    ) -> int:
+    async def _held(
+        self, run_id: str, job: maintenance_pb2.Job, work: Coroutine[Any, Any, Done]
+    ) -> Done:
+        """Do work that takes long, and prolong the lease of the run meanwhile.
+
+        Raises:
+            JobLostError: the run has passed to another, so the work was given up.
+        """
+        task = asyncio.create_task(work)
+        step = maintenance_pb2.StepJobRequest(run_id=run_id, job=job.name)
+        refused = 0
+        try:
+            while not (await asyncio.wait({task}, timeout=self.prolong_s))[0]:
+                try:
+                    await self.services.maintenance.step_job(step)
+                    refused = 0
+                except AutovibeError:
+                    # Perhaps another only looked whether it may begin, in this very moment.
+                    refused += 1
+                    if refused == _MOST_REFUSED:
+                        raise
+            return task.result()
+        finally:
+            await _cancelled([task])
+
+    async def _end(self, run_id: str, started: float, error: str, done: Done) -> int:
         """Record the end of a run. That another has it now was recorded by that other."""
         duration_ms = _ms(self.clock.monotonic() - started)
-        with contextlib.suppress(AutovibeError):
-            await asyncio.shield(
-                self.services.maintenance.end_job(
-                    maintenance_pb2.EndJobRequest(
-                        run_id=run_id,
-                        duration_ms=duration_ms,
-                        error=error,
-                        details=struct(details),
-                    )
-                )
-            )
+        told = {**done.details, "alarms": list(done.alarms)} if done.alarms else done.details
+        request = maintenance_pb2.EndJobRequest(
+            run_id=run_id,
+            duration_ms=duration_ms,
+            error=error,
+            details=struct(told),
+            affected_rows=done.beside,
+        )
+        await asyncio.shield(self._record_end(request))
         return duration_ms
+
+    async def _record_end(self, request: maintenance_pb2.EndJobRequest) -> None:
+        for _ in range(_MOST_REFUSED):
+            with contextlib.suppress(AutovibeError):
+                await self.services.maintenance.end_job(request)
+                return
+            # Perhaps another only looked whether it may begin, in this very moment.
+            await asyncio.sleep(_BETWEEN_SLICES_S)
 
 
 Doorbell = Callable[[], AbstractAsyncContextManager[asyncio.Event]]
@@ -248,7 +293,7 @@ def _is_ours(job: maintenance_pb2.Job) -> bool:
     return not (job.disabled or job.in_database or job.kind == "continuous")
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Store work in a process of its own: import and verification (decision A9)."""
+"""Store work in a process of its own: import, verification and prune (decision A9)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from autovibe.domains.checkpoints import Pruned
 from autovibe.kernel.errors import AutovibeError, Code, RemoteError
 from autovibe.kernel.progress import Step, report
-from autovibe.store import Damage, Snapshot, VerifyResult
+from autovibe.store import AuditResult, Damage, RefDamage, Snapshot, VerifyResult
 
 _PIECE: Final = 64 * 1024
 _PROGRESS: Final = b'{"event": "progress"'
@@ -30,7 +32,7 @@ class StoreProcessError(AutovibeError):
 
 @dataclass(frozen=True)
 class StoreProcess:
-    """Implements `checkpoints.StoreWork` for a store in a directory."""
+    """Implements `checkpoints.StoreWork` and `Storekeeper` for a store in a directory."""
 
     path: Path
 
@@ -72,6 +74,36 @@ class StoreProcess:
             for name in ("missing", "corrupt")
         }
         return VerifyResult(ok=told["ok"], objects=told["objects"], bytes=told["bytes"], **damages)
+
+    async def prune(self, grace: timedelta, *, dry_run: bool) -> Pruned:
+        """Give back the space of what no reference has needed for the grace time.
+
+        Raises:
+            AutovibeError: as the store says.
+            StoreProcessError: the process died.
+        """
+        options = ["--dry-run"] if dry_run else []
+        told = await self._run("prune", f"--grace-s={int(grace.total_seconds())}", *options)
+        return Pruned(
+            objects_removed=told["objects_removed"],
+            packs_removed=told["packs_removed"],
+            stored_before=told["stored_before"],
+            stored_after=told["stored_after"],
+            held_bytes=told["held_bytes"],
+            packs_kept=len(told["kept_packs"]),
+        )
+
+    async def audit(self) -> AuditResult:
+        """Read everything that references need and hash it again, on one core at most.
+
+        Raises:
+            AutovibeError: as the store says.
+            StoreProcessError: the process died.
+        """
+        told = await self._run("audit")
+        damaged = (RefDamage(**item | {"paths": tuple(item["paths"])}) for item in told["damaged"])
+        told.update(damaged=tuple(damaged), unreadable=tuple(told["unreadable"]))
+        return AuditResult(**told)
 
     async def _run(self, command: str, *arguments: str, stdin: bytes = b"") -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(

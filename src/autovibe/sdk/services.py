@@ -21,6 +21,7 @@ _ATTRIBUTES: Final = {
     "autovibe.v1.CheckpointService": "checkpoints",
     "autovibe.v1.MeteringService": "metering",
     "autovibe.v1.WorkService": "work",
+    "autovibe.v1.QueueService": "queue",
     "autovibe.v1.MaintenanceService": "maintenance",
 }
 
@@ -35,6 +36,7 @@ class Services:
     checkpoints: services.CheckpointService
     metering: services.MeteringService
     work: services.WorkService
+    queue: services.QueueService
     maintenance: services.MaintenanceService
 
 

@@ -190,7 +190,10 @@ async def test_verification_reads_everything_again_and_names_what_is_damaged(
     broken = await verify(checkpoint.id)
     assert not broken.ok
     assert broken.damaged_paths
-    assert broken.checkpoint.verification_status == "verified"  # immutable; the answer tells
+    assert broken.checkpoint.verification_status == "failed"
+    assert "cannot be read" in broken.checkpoint.damage
+    query = "SELECT verification_status FROM checkpoints WHERE verified_at IS NOT NULL"
+    assert set(await plane.rows(query)) == {("verified",)}  # the rows are immutable
     failed = (await verify(late.id)).checkpoint
     assert failed.verification_status == "failed"
     assert not failed.HasField("verified_at")

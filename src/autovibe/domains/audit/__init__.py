@@ -2,6 +2,7 @@
 
 from autovibe.domains.audit.jobs import JOBS, Job, JobKind
 from autovibe.domains.audit.maintenance import MaintenanceService
+from autovibe.domains.audit.ports import StoreOperations
 from autovibe.domains.audit.sealing import clean_outbox, find_broken_seal, seal_audit
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Job",
     "JobKind",
     "MaintenanceService",
+    "StoreOperations",
     "clean_outbox",
     "find_broken_seal",
     "seal_audit",

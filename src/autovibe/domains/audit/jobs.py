@@ -19,6 +19,9 @@ NOW: Final = "{now}"
 RETRY_AFTER: Final = timedelta(minutes=5)
 """How long a failed job waits before it is tried again; one of every minute waits a minute."""
 
+STORE_RETRY_AFTER: Final = timedelta(hours=6)
+"""As long as it takes to read a large store again, which is not done over and over."""
+
 
 class JobKind(StrEnum):
     """How a job is run."""
@@ -27,6 +30,8 @@ class JobKind(StrEnum):
     """Slices until nothing is left."""
     ARCHIVE = "archive"
     """Rows go to a file that is verified before they are deleted."""
+    STORE = "store"
+    """Work on the whole checkpoint store, in a process of its own."""
     CONTINUOUS = "continuous"
     """Always, whenever there is something to do."""
 
@@ -85,7 +90,10 @@ JOBS: Final = (
     Job("archive-executions", "0 3 * * *", JobKind.ARCHIVE, archive="executions"),
     Job("archive-chat", "30 3 * * *", JobKind.ARCHIVE, archive="chat"),
     Job("cleanup-checkpoints", "0 4 * * *"),
+    Job("prune-store", "15 4 * * *", JobKind.STORE),
     Job("cleanup-outbox", "30 4 * * *"),
+    Job("cleanup-model-calls", "45 4 * * *"),
+    Job("audit-store", "0 5 * * 0", JobKind.STORE),
 )
 
 
@@ -108,4 +116,6 @@ def is_coalesced(job: Job) -> bool:
 
 def retry_after(job: Job) -> timedelta:
     """Return how long the job waits after a failure."""
+    if job.kind == JobKind.STORE:
+        return STORE_RETRY_AFTER
     return timedelta(minutes=1) if is_coalesced(job) else RETRY_AFTER

@@ -26,7 +26,7 @@ from autovibe.domains.audit.jobs import (
     retry_after,
 )
 from autovibe.domains.audit.models import MaintenanceRecord, MaintenanceStatus
-from autovibe.domains.audit.ports import DropReferences, Verifications
+from autovibe.domains.audit.ports import StoreOperations, Verifications
 from autovibe.domains.contract import Slice, Step
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.protoconv import from_struct, from_timestamp, timestamp
@@ -45,7 +45,7 @@ class MaintenanceService:
         self,
         steps: Mapping[str, Step],
         verifications: Verifications,
-        drop_references: DropReferences,
+        on_store: StoreOperations,
         *,
         disabled: frozenset[str] = frozenset(),
     ) -> None:
@@ -54,7 +54,7 @@ class MaintenanceService:
         Args:
             steps: of each job that has no SQL, and of those that have for SQLite.
             verifications: the queue of checkpoints to verify.
-            drop_references: the long operation that forgets thinned checkpoints in the store.
+            on_store: the long operations on the checkpoint store.
             disabled: names of jobs that are configured to be off.
         """
         wanted = {job.name for job in JOBS if job.kind == JobKind.STEPS}
@@ -63,7 +63,9 @@ class MaintenanceService:
         self._steps = dict(steps)
         self._verifications = verifications
         self._disabled = disabled
-        self.drop_pruned_references = drop_references
+        self.reconcile_references = on_store.reconcile
+        self.prune_store = on_store.prune
+        self.audit_store = on_store.audit
 
     async def get_jobs(
         self, tx: ReadTx, ctx: CallContext, request: maintenance_pb2.GetJobsRequest
@@ -150,6 +152,7 @@ class MaintenanceService:
         details: dict[str, Any] = {**kept, **from_struct(request.details), "state": "ended"}
         run.performed_at = ctx.clock.now()
         run.duration_ms = min(request.duration_ms, 2**31 - 1)
+        run.affected_rows += request.affected_rows
         if request.error:
             details["error"] = request.error
         else:

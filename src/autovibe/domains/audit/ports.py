@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from autovibe.db import ReadTx, WriteTx
+from autovibe.db import WriteTx
+from autovibe.domains.contract import LongOperation, LongRead
 from autovibe.kernel.context import CallContext
 from autovibe.v1 import maintenance_pb2
 
@@ -25,17 +27,17 @@ class Verifications(Protocol):
         ...
 
 
-class DropReferences(Protocol):
-    """The long operation DropPrunedReferences."""
+@dataclass(frozen=True)
+class StoreOperations:
+    """The long operations on the checkpoint store."""
 
-    async def prepare(
-        self, tx: ReadTx, ctx: CallContext, request: maintenance_pb2.DropPrunedReferencesRequest
-    ) -> list[str]:
-        """Return the checkpoints that were thinned."""
-        ...
-
-    async def act(
-        self, ctx: CallContext, plan: list[str]
-    ) -> maintenance_pb2.DropPrunedReferencesResponse:
-        """Drop their references that are there still."""
-        ...
+    reconcile: LongOperation[
+        maintenance_pb2.ReconcileReferencesRequest,
+        Any,
+        Any,
+        maintenance_pb2.ReconcileReferencesResponse,
+    ]
+    prune: LongRead[maintenance_pb2.PruneStoreRequest, Any, maintenance_pb2.PruneStoreResponse]
+    audit: LongOperation[
+        maintenance_pb2.AuditStoreRequest, Any, Any, maintenance_pb2.AuditStoreResponse
+    ]

@@ -11,6 +11,7 @@ from autovibe.domains.checkpoints.recording import (
     get_readable_root,
     newest_consistent,
 )
+from autovibe.domains.checkpoints.references import ReconcileReferences
 from autovibe.domains.checkpoints.repository import (
     PathVersion,
     StoredBytes,
@@ -19,17 +20,28 @@ from autovibe.domains.checkpoints.repository import (
     stored_bytes_of_projects,
 )
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
-from autovibe.domains.checkpoints.thinning import DropPrunedReferences, ThinCheckpoints
+from autovibe.domains.checkpoints.storekeeping import (
+    AuditStore,
+    Pruned,
+    PruneStore,
+    Storekeeper,
+)
+from autovibe.domains.checkpoints.thinning import KeepCheckpoints, ThinCheckpoints
 from autovibe.domains.checkpoints.verifying import VerificationQueue
 
 __all__ = [
     "REPOSITORY_ROOT",
+    "AuditStore",
     "CheckpointService",
-    "DropPrunedReferences",
+    "KeepCheckpoints",
     "LeaseCheck",
     "PathVersion",
+    "PruneStore",
+    "Pruned",
+    "ReconcileReferences",
     "StoreWork",
     "StoredBytes",
+    "Storekeeper",
     "ThinCheckpoints",
     "VerificationQueue",
     "change_message",

@@ -27,6 +27,7 @@ from autovibe.domains.checkpoints.manifest import manifest_of
 from autovibe.domains.checkpoints.messages import checkpoint_message
 from autovibe.domains.checkpoints.models import Checkpoint
 from autovibe.domains.checkpoints.recording import NewCheckpoint, insert_checkpoint
+from autovibe.domains.checkpoints.repository.damage import damages
 from autovibe.domains.checkpoints.secrets import Finding, scan
 from autovibe.domains.projects import (
     advance_current_checkpoint,
@@ -148,7 +149,8 @@ class ImportDirectory:
         existing = await repository.find_newest_with_root(tx, plan.project_id, snapshot.root)
         if existing is not None and _same_origin(existing, plan.directory, tree):
             response.reused = True
-            response.checkpoint.CopyFrom(checkpoint_message(existing))
+            known = await damages(tx, [existing.id])
+            response.checkpoint.CopyFrom(checkpoint_message(existing, known))
             return response
         row = await insert_checkpoint(
             tx,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from autovibe.domains.checkpoints.models import Checkpoint
+from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
 from autovibe.domains.checkpoints.repository import RunningMachine, TreeRow
+from autovibe.domains.checkpoints.repository.damage import KnownDamage
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.kernel.text import utf8
 from autovibe.store import Change, Entry
@@ -15,9 +17,17 @@ from autovibe.v1 import checkpoints_pb2
 DETECTION: Final = "detection"
 
 
-def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
-    """Return the message of a checkpoint."""
+def checkpoint_message(
+    checkpoint: Checkpoint, known: Mapping[uuid.UUID, KnownDamage] | None = None
+) -> checkpoints_pb2.Checkpoint:
+    """Return the message of a checkpoint.
+
+    Args:
+        checkpoint: its row.
+        known: what is lost of checkpoints; of one that was thinned that tells nothing.
+    """
     ratio = checkpoint.compression_ratio
+    damage = known.get(checkpoint.id) if known and checkpoint.pruned_at is None else None
     return checkpoints_pb2.Checkpoint(
         id=str(checkpoint.id),
         project_id=str(checkpoint.project_id),
@@ -32,7 +42,7 @@ def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
         size_bytes=checkpoint.size_bytes or 0,
         stored_bytes=checkpoint.stored_bytes or 0,
         compression_ratio="" if ratio is None else f"{ratio:f}",
-        verification_status=checkpoint.verification_status,
+        verification_status=VerificationStatus.FAILED if damage else checkpoint.verification_status,
         created_at=timestamp(checkpoint.created_at),
         verified_at=timestamp(checkpoint.verified_at),
         pruned_at=timestamp(checkpoint.pruned_at),
@@ -44,6 +54,8 @@ def checkpoint_message(checkpoint: Checkpoint) -> checkpoints_pb2.Checkpoint:
         consistency=checkpoint.consistency,
         proxmox_snapshot_id=checkpoint.proxmox_snapshot_id or "",
         detection=_detection(checkpoint.metadata_),
+        damage=damage.text if damage else "",
+        damaged_at=timestamp(damage.found_at if damage else None),
     )
 
 
@@ -62,15 +74,18 @@ def detection_metadata(detection: checkpoints_pb2.Detection) -> dict[str, Any]:
     return {DETECTION: kept}
 
 
-def node_message(row: TreeRow) -> checkpoints_pb2.CheckpointNode:
-    """Return the message of one node of a tree."""
+def node_message(
+    row: TreeRow, damaged: Collection[uuid.UUID] = ()
+) -> checkpoints_pb2.CheckpointNode:
+    """Return the message of one node of a tree; those found damaged count as failed."""
+    is_damaged = row.id in damaged and row.pruned_at is None
     return checkpoints_pb2.CheckpointNode(
         id=str(row.id),
         parent_checkpoint_id=id_text(row.parent_checkpoint_id),
         checkpoint_type=row.checkpoint_type,
         depth=row.depth,
         creating_machine_id=id_text(row.creating_machine_id),
-        verification_status=row.verification_status,
+        verification_status=VerificationStatus.FAILED if is_damaged else row.verification_status,
         created_at=timestamp(row.created_at),
         pruned=row.pruned_at is not None,
     )

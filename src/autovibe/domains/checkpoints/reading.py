@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.domains.checkpoints.damage import describe_damage, note_damages, note_whole
 from autovibe.domains.checkpoints.messages import (
     change_message,
     checkpoint_message,
@@ -19,6 +20,7 @@ from autovibe.domains.checkpoints.messages import (
 )
 from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
 from autovibe.domains.checkpoints.recording import get_readable_root
+from autovibe.domains.checkpoints.repository.damage import damages
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_token, encode_token, page_size
@@ -249,9 +251,10 @@ class VerifyCheckpoint:
     async def record(
         self, tx: WriteTx, ctx: CallContext, plan: VerifyPlan, outcome: VerifyResult
     ) -> checkpoints_pb2.VerifyCheckpointResponse:
-        """Record a first verification; a verified checkpoint is immutable and is only reported."""
+        """Record a first verification; of one that was verified only damage is noted, beside it."""
         row = await tx.session.get_one(Checkpoint, plan.checkpoint_id, with_for_update=True)
-        if row.verification_status != VerificationStatus.VERIFIED:
+        was_verified = row.verification_status == VerificationStatus.VERIFIED
+        if not was_verified:
             row.verification_status = (
                 VerificationStatus.VERIFIED if outcome.ok else VerificationStatus.FAILED
             )
@@ -260,8 +263,12 @@ class VerifyCheckpoint:
         damaged = sorted(
             {path for damage in (*outcome.missing, *outcome.corrupt) for path in damage.paths}
         )
+        if outcome.ok:
+            await note_whole(tx, ctx, [row.id])
+        elif was_verified:
+            await note_damages(tx, ctx, {row.id: describe_damage(len(damaged), damaged)})
         return checkpoints_pb2.VerifyCheckpointResponse(
-            checkpoint=checkpoint_message(row),
+            checkpoint=checkpoint_message(row, await damages(tx, [row.id])),
             ok=outcome.ok,
             objects=outcome.objects,
             bytes=outcome.bytes,

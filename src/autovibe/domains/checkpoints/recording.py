@@ -20,6 +20,7 @@ from autovibe.domains.checkpoints.models import (
     VerificationStatus,
 )
 from autovibe.domains.checkpoints.repository import find_between, find_node
+from autovibe.domains.checkpoints.repository.damage import damages
 from autovibe.domains.machines import note_checkpoint
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
@@ -148,14 +149,17 @@ async def newest_consistent(
 ) -> Checkpoint:
     """Return the newest checkpoint, from one back to the base, at which work can go on (B9).
 
-    That is one whose files were read back and agree with the agent's conversation.
+    That is one whose files were read back, agree with the agent's conversation, and were not found
+    damaged since.
     """
+    damaged = await damages(tx)
     node = await get_checkpoint(tx, str(checkpoint_id))
     while node.id != base_id and node.parent_checkpoint_id is not None:
         if (
             node.consistency == Consistency.EXACT
             and node.verification_status == VerificationStatus.VERIFIED
             and node.pruned_at is None
+            and node.id not in damaged
         ):
             return node
         node = await get_checkpoint(tx, str(node.parent_checkpoint_id))

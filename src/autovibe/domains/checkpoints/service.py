@@ -27,6 +27,7 @@ from autovibe.domains.checkpoints.recording import (
     get_checkpoint,
     insert_checkpoint,
 )
+from autovibe.domains.checkpoints.repository.damage import damages
 from autovibe.domains.projects import get_project, resolve_project_id
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.paging import (
@@ -93,7 +94,8 @@ class CheckpointService:
         Raises:
             CheckpointNotFoundError: there is none.
         """
-        return checkpoint_message(await get_checkpoint(tx, request.checkpoint_id))
+        row = await get_checkpoint(tx, request.checkpoint_id)
+        return checkpoint_message(row, await damages(tx, [row.id]))
 
     async def list_checkpoints(
         self, tx: ReadTx, ctx: CallContext, request: checkpoints_pb2.ListCheckpointsRequest
@@ -111,8 +113,9 @@ class CheckpointService:
             limit=size + 1,
         )
         last = rows[size - 1] if len(rows) > size else None
+        known = await damages(tx, [row.id for row in rows]) if rows else {}
         return checkpoints_pb2.ListCheckpointsResponse(
-            checkpoints=[checkpoint_message(row) for row in rows[:size]],
+            checkpoints=[checkpoint_message(row, known) for row in rows[:size]],
             next_page_token=encode_place(last.created_at, last.id) if last else "",
         )
 
@@ -122,8 +125,9 @@ class CheckpointService:
         """Return how the checkpoints of a project descend from each other, parents first."""
         project = await get_project(tx, request.project)
         rows = await repository.tree_of(tx, project.id, _TREE_LIMIT + 1)
+        damaged = await damages(tx)
         return checkpoints_pb2.CheckpointTree(
-            nodes=[node_message(row) for row in rows[:_TREE_LIMIT]],
+            nodes=[node_message(row, damaged) for row in rows[:_TREE_LIMIT]],
             current_checkpoint_id=id_text(project.current_checkpoint_id),
             truncated=len(rows) > _TREE_LIMIT,
         )
@@ -142,7 +146,8 @@ class CheckpointService:
         answer = checkpoints_pb2.CheckpointPath(common_ancestor_id=id_text(meeting))
         if meeting is not None:
             rows = await repository.path_between(tx, first.id, last.id, meeting)
-            answer.nodes.extend(node_message(row) for row in rows)
+            damaged = await damages(tx)
+            answer.nodes.extend(node_message(row, damaged) for row in rows)
         return answer
 
     async def list_running_machines(

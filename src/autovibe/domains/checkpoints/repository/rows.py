@@ -12,6 +12,7 @@ from sqlalchemy import String, func, or_, select, type_coerce
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints.models import Checkpoint, VerificationStatus
+from autovibe.domains.checkpoints.repository.damage import is_damaged
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ async def latest_verified(tx: ReadTx | WriteTx, project_id: uuid.UUID) -> Checkp
             Checkpoint.project_id == project_id,
             Checkpoint.verification_status == "verified",
             Checkpoint.pruned_at.is_(None),
+            ~is_damaged(),
         )
         .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
         .limit(1)

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Uuid, and_, column, exists, func, or_, select, table, union, update
+from sqlalchemy import (
+    Select,
+    String,
+    Uuid,
+    and_,
+    cast,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    table,
+    union,
+    update,
+)
 from sqlalchemy.orm import aliased, lazyload
 from sqlalchemy.sql.base import ExecutableOption
+from sqlalchemy.sql.elements import ColumnElement
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints.models import (
@@ -53,16 +69,35 @@ def _without_checkpoint() -> ExecutableOption:
     return lazyload(CheckpointVerification.checkpoint)
 
 
-async def count_expendable(tx: ReadTx, before: datetime) -> int:
-    """Return how many checkpoints of before a time nothing needs."""
+@dataclass(frozen=True)
+class KeepCheckpoints:
+    """Which of those that nothing needs stay all the same; 0 keeps none by that rule.
+
+    A day or a month counts, in UTC, when it has one; of it the newest stays.
+    """
+
+    last: int = 0
+    """Of each machine the newest so many."""
+    daily: int = 0
+    """Of each project one of each of the last so many days."""
+    monthly: int = 0
+    """Of each project one of each of the last so many months."""
+
+
+async def count_expendable(tx: ReadTx, before: datetime, keep: KeepCheckpoints) -> int:
+    """Return how many checkpoints of before a time nothing needs and no rule keeps."""
     query = select(func.count()).select_from(Checkpoint)
-    query = query.where(*_expendable(), Checkpoint.created_at < before)
+    query = query.where(*_expendable(), *_unkept(keep), Checkpoint.created_at < before)
     return (await tx.session.scalar(query)) or 0
 
 
-async def expendable(tx: ReadTx, before: datetime, limit: int) -> Sequence[uuid.UUID]:
-    """Return checkpoints of before a time that nothing needs, the oldest first."""
-    query = select(Checkpoint.id).where(*_expendable(), Checkpoint.created_at < before)
+async def expendable(
+    tx: ReadTx, before: datetime, keep: KeepCheckpoints, limit: int
+) -> Sequence[uuid.UUID]:
+    """Return checkpoints of before a time that nothing needs and no rule keeps, oldest first."""
+    query = select(Checkpoint.id).where(
+        *_expendable(), *_unkept(keep), Checkpoint.created_at < before
+    )
     return list(await tx.session.scalars(query.order_by(Checkpoint.created_at).limit(limit)))
 
 
@@ -74,11 +109,14 @@ async def mark_pruned(tx: WriteTx, ids: Collection[uuid.UUID], now: datetime) ->
     )
 
 
-async def pruned_since(tx: ReadTx, since: datetime) -> Sequence[uuid.UUID]:
-    """Return checkpoints that were thinned since a time."""
-    return list(
-        await tx.session.scalars(select(Checkpoint.id).where(Checkpoint.pruned_at >= since))
-    )
+async def roots_of_all(tx: ReadTx) -> dict[uuid.UUID, str | None]:
+    """Return the root of every checkpoint that the store keeps files of; of a thinned one `None`.
+
+    One that never had files in the store is left out.
+    """
+    query = select(Checkpoint.id, Checkpoint.manifest_root, Checkpoint.pruned_at)
+    found = await tx.session.execute(query.where(Checkpoint.manifest_root.is_not(None)))
+    return {row[0]: None if row[2] is not None else row[1] for row in found}
 
 
 async def next_verification(tx: WriteTx, taken_before: datetime) -> CheckpointVerification | None:
@@ -147,6 +185,44 @@ def _expendable() -> tuple[Any, ...]:
         Checkpoint.id.not_in(named),
         machine.is_(None) | machine.not_in(open_machines),
     )
+
+
+def _unkept(keep: KeepCheckpoints) -> list[ColumnElement[bool]]:
+    """Return the conditions of a checkpoint that no rule keeps.
+
+    What was thinned does not count; as the newest of each day stays, days do not change by it.
+    """
+    day = cast(func.date(Checkpoint.created_at), String)
+    newest_first = (Checkpoint.created_at.desc(), Checkpoint.id)
+    conditions: list[ColumnElement[bool]] = []
+    if keep.last:
+        place = func.row_number().over(
+            partition_by=Checkpoint.creating_machine_id, order_by=newest_first
+        )
+        conditions.append(_not_among(select(Checkpoint.id, place.label("place")), keep.last))
+    for count, period in ((keep.daily, day), (keep.monthly, func.substr(day, 1, 7))):
+        if count:
+            groups = (Checkpoint.project_id, period)
+            ranked = select(
+                Checkpoint.id,
+                func.dense_rank()
+                .over(partition_by=Checkpoint.project_id, order_by=period.desc())
+                .label("place"),
+                func.row_number().over(partition_by=groups, order_by=newest_first).label("within"),
+            )
+            conditions.append(_not_among(ranked, count))
+    return conditions
+
+
+def _not_among(ranked: Select[*tuple[Any, ...]], count: int) -> ColumnElement[bool]:
+    """Return the condition of a checkpoint that has none of the first places."""
+    rows = ranked.where(
+        Checkpoint.pruned_at.is_(None), Checkpoint.checkpoint_type.in_(_THINNED)
+    ).subquery()
+    kept = select(rows.c.id).where(rows.c.place <= count)
+    if "within" in rows.c:
+        kept = kept.where(rows.c.within == 1)
+    return Checkpoint.id.not_in(kept)
 
 
 class StoredBytes(NamedTuple):
