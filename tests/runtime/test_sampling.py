@@ -86,6 +86,11 @@ class Lines:
 @dataclass
 class Gateway:
     network_bytes: int = 0
+    network_cap_reached: asyncio.Event = field(default_factory=asyncio.Event)
+    cap_bytes: int | None = None
+
+    def cap_network(self, size_bytes: int | None) -> None:
+        self.cap_bytes = size_bytes
 
     async def close(self) -> None:
         """Do nothing: it serves nobody."""

@@ -21,6 +21,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "timed out": ({"timed_out_after_s": 60}, "timeout", "TASK_TIMED_OUT"),
     "checkpoint failed": ({"checkpoint_error": "disk full"}, "failed", "CHECKPOINT_FAILED"),
     "exhausted": ({"exhaustion": "no time left"}, "paused", "BUDGET_EXHAUSTED"),
+    "breaker open": ({"breaker": "nothing comes of it"}, "paused", "BREAKER_OPEN"),
     "refused": (
         {"refusal": ("BUDGET_EXHAUSTED", "no money left"), "agent": FAILED},
         "paused",

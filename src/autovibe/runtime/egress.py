@@ -21,6 +21,20 @@ _TRIES: Final = 3
 _OTHERS: Final = "(other hosts)"
 
 
+def proxy_env(virtual_key: str) -> dict[str, str]:
+    """Return the variables by which programs in a machine find its way into the network.
+
+    Names of both cases, as programs read one or the other. The gateway and servers within the
+    machine are reached directly.
+    """
+    url = f"http://machine:{virtual_key}@127.0.0.1:{{autovibe:port}}"
+    direct = "127.0.0.1,localhost,::1"
+    return {
+        **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), url),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
+    }
+
+
 class EgressReporter:
     """Implements `metering.EgressObserver` for one machine.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
-
-from google.protobuf import struct_pb2
 
 from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentOutcome, AgentRequest
 from autovibe.domains.machines.driver import (
@@ -22,16 +21,20 @@ from autovibe.domains.metering.gateway import CallingMachine, OpenGateway
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
+from autovibe.kernel.money import to_text
+from autovibe.runtime.breaker import Breaker
 from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
+from autovibe.runtime.egress import EgressReporter, proxy_env
 from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.runtime.machine_row import create_machine_row, update_machine_row
 from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
 from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import StatCache
 from autovibe.store.tracking import TrackedTree
-from autovibe.v1 import checkpoints_pb2, machines_pb2, work_pb2
+from autovibe.v1 import checkpoints_pb2, work_pb2
 
 LEASE_S: Final = 60
 _STOP_GRACE_S: Final = 5.0
@@ -94,7 +97,7 @@ class Execution:
             agent=context.agent,
             model=context.model,
         )
-        await self._create_machine_row(machine_id, driver)
+        await create_machine_row(around, self.order, machine_id, driver.name)
         reach("machine_recorded")
         kept = False
         try:
@@ -105,10 +108,13 @@ class Execution:
             kept = not await self._conclude(desk, ending, exit_, log)
         except BaseException as error:
             with contextlib.suppress(AutovibeError):
-                await self._machine_row(
-                    machine_id, status="error", error_message=str(error)[:_ERROR_LENGTH]
+                await update_machine_row(
+                    self.around,
+                    machine_id,
+                    status="error",
+                    error_message=str(error)[:_ERROR_LENGTH],
                 )
-                await self._machine_row(machine_id, status="terminated")
+                await update_machine_row(self.around, machine_id, status="terminated")
             raise
         finally:
             await self._closing.aclose()
@@ -141,7 +147,10 @@ class Execution:
         launch = adapter.launch(
             self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
         )
-        machine = await driver.spawn(self._spec(machine_id, workplace, launch))
+        breaker = await self._breaker(log)
+        # A machine that is not isolated has the user's own network and needs no proxy to it.
+        proxy = proxy_env(key) if driver.isolated else {}
+        machine = await driver.spawn(self._spec(machine_id, workplace, launch, proxy))
         sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
@@ -160,26 +169,40 @@ class Execution:
         self._closing.push_async_callback(checkpointer.settled)
         task = self.order.task
         reporter = CallReporter(checkpointer, self.around.metering, log, task.project_id, task.id)
+        egress = EgressReporter(self.around.machines, machine_id, log, self.around.clock)
         gateway: OpenGateway | None = None
         try:
-            await self._machine_row(
-                machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
+            await update_machine_row(
+                self.around, machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                self._caller(machine_id, key), machine.listener, reporter
+                self._caller(machine_id, key), machine.listener, reporter, egress
             )
             sampler.begin(gateway)
-            await self._machine_row(machine_id, status="working")
+            await update_machine_row(self.around, machine_id, status="working")
             log.tell_working(machine_id, driver.name, machine.enforced)
-            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler)
+            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler, breaker)
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
             await machine.stop(_STOP_GRACE_S)
             if gateway is not None:
                 await gateway.close()
+            await egress.close()
             await sampler.finish()
             await machine.destroy()
+
+    async def _breaker(self, log: ExecutionLog) -> Breaker:
+        """Return a breaker that goes on from the task's earlier attempts."""
+        earlier = work_pb2.EarlierAttempts(cost_cad="0")
+        if self.order.execution.attempt > 1:
+            earlier = await self.around.work.get_earlier_attempts(
+                work_pb2.GetEarlierAttemptsRequest(execution_id=self.order.execution.id)
+            )
+        settings = self.around.breaker_settings
+        breaker = Breaker(settings, earlier.failed, Decimal(earlier.cost_cad))
+        log.listen(breaker.line)
+        return breaker
 
     async def _restored(self, workplace: Workplace, root: str) -> TrackedTree:
         """Restore a checkpoint, and watch the files from then on."""
@@ -215,13 +238,19 @@ class Execution:
             skip_permissions=driver.isolated or context.trust_agent,
         )
 
-    def _spec(self, machine_id: str, workplace: Workplace, launch: AgentLaunch) -> MachineSpec:
+    def _spec(
+        self,
+        machine_id: str,
+        workplace: Workplace,
+        launch: AgentLaunch,
+        proxy: Mapping[str, str],
+    ) -> MachineSpec:
         return MachineSpec(
             machine_id=machine_id,
             workspace=workplace.workspace,
             home=workplace.home,
             argv=launch.argv,
-            env=launch.env,
+            env={**proxy, **launch.env},
             binds=launch.binds,
             path_prefix=launch.path_prefix,
             limits=self.around.limits,
@@ -251,6 +280,7 @@ class Execution:
         async def follow() -> None:
             async for line in desk.machine.output():
                 for event in reader.feed(line):
+                    desk.breaker.saw(event)
                     log.write(
                         "agent",
                         event.text,
@@ -264,6 +294,7 @@ class Execution:
             asyncio.create_task(desk.checkpointer.failed.wait(), name="checkpoint-failed"),
             asyncio.create_task(self._refused_for_good(desk), name="refused"),
             asyncio.create_task(desk.sampler.exhausted.wait(), name="exhausted"),
+            asyncio.create_task(self._breaker_opens(desk), name="breaker"),
             asyncio.create_task(self._deadline(timed_out), name="deadline"),
         ]
         output = asyncio.create_task(follow(), name="agent-output")
@@ -288,6 +319,7 @@ class Execution:
             timed_out_after_s=self.order.timeout_s if timed_out.is_set() else None,
             refusal=desk.reporter.refusal,
             exhaustion=None if desk.ended_by_itself else desk.sampler.exhaustion or None,
+            breaker=None if desk.ended_by_itself else desk.breaker.message or None,
             lease_lost=self._lease_lost.is_set(),
             checkpoint_error=desk.checkpointer.error,
         )
@@ -299,6 +331,19 @@ class Execution:
         await desk.reporter.refused_for_good.wait()
         await asyncio.sleep(_REFUSED_GRACE_S)
 
+    @staticmethod
+    async def _breaker_opens(desk: _Desk) -> None:
+        """Wait until nothing has come of the task for too long.
+
+        A tool may have changed files that no checkpoint has seen yet, so one is made first.
+        """
+        while True:
+            await desk.breaker.due.wait()
+            await desk.checkpointer.before_response(())
+            await desk.checkpointer.settled()
+            if desk.breaker.confirm():
+                return
+
     async def _deadline(self, timed_out: asyncio.Event) -> None:
         await asyncio.sleep(self.order.timeout_s)
         timed_out.set()
@@ -308,7 +353,7 @@ class Execution:
         machine_id = desk.checkpointer.scope.machine_id
         final: checkpoints_pb2.Checkpoint | None = None
         if ending.reason != "LEASE_LOST":
-            await self._machine_row(machine_id, status="checkpointing")
+            await update_machine_row(self.around, machine_id, status="checkpointing")
             reach("before_final_checkpoint")
             try:
                 final = await desk.checkpointer.final(self._final_consistency(desk, exit_))
@@ -318,13 +363,15 @@ class Execution:
                     "CHECKPOINT_FAILED",
                     f"The final checkpoint could not be made: {error.message}",
                 )
+        ending = desk.breaker.judge_attempt(ending)
         safe = final is not None and final.verification_status == "verified"
         if final is not None and not safe:
             ending = Ending(
                 "failed", "VERIFICATION_FAILED", "The final checkpoint could not be read back."
             )
         usage = await desk.machine.usage()
-        await self._machine_row(
+        await update_machine_row(
+            self.around,
             machine_id,
             status="terminated",
             error_message=ending.message if ending.outcome == "failed" else "",
@@ -336,6 +383,8 @@ class Execution:
             cpu_s=usage.cpu_s,
             memory_peak_bytes=usage.memory_peak_bytes,
             summary=desk.outcome.message[:10_000],
+            changed_files=desk.breaker.changed,
+            cost_since_change_cad=to_text(desk.breaker.cost_cad),
         )
         reach("before_finish")
         await self._finish(log, ending, final, metrics, exit_code=exit_.code)
@@ -410,49 +459,6 @@ class Execution:
                     self._lease_lost.set()
                     return
 
-    async def _create_machine_row(self, machine_id: str, driver: MachineDriver) -> None:
-        task = self.order.task
-        await self.around.machines.create_machine(
-            machines_pb2.CreateMachineRequest(
-                id=machine_id,
-                machine_type=self.order.payload.context.agent,
-                project_id=task.project_id,
-                parent_checkpoint_id=self.order.payload.base_checkpoint_id,
-                worker_id=self.order.execution.worker_id,
-                hypervisor=driver.name,
-                original_prompt=self.order.payload.prompt,
-                instance_id=self.around.instance_id,
-            )
-        )
-        await self.around.work.attach_machine(
-            work_pb2.AttachMachineRequest(
-                execution_id=self.order.execution.id,
-                lease_generation=self.order.lease_generation,
-                machine_id=machine_id,
-            )
-        )
-
-    async def _machine_row(
-        self,
-        machine_id: str,
-        *,
-        status: str,
-        vm_id: str = "",
-        pid: int = 0,
-        error_message: str = "",
-        resource_usage: struct_pb2.Struct | None = None,
-    ) -> None:
-        await self.around.machines.update_machine(
-            machines_pb2.UpdateMachineRequest(
-                machine_id=machine_id,
-                status=status,
-                vm_id=vm_id,
-                pid=pid,
-                error_message=error_message,
-                resource_usage=resource_usage,
-            )
-        )
-
     def _caller(self, machine_id: str, key: str) -> CallingMachine:
         return CallingMachine(
             project_id=self.order.task.project_id,
@@ -481,5 +487,6 @@ class _Desk:
     reporter: CallReporter
     workplace: Workplace
     sampler: UsageSampler
+    breaker: Breaker
     outcome: AgentOutcome = _ENDED_EARLY
     ended_by_itself: bool = False

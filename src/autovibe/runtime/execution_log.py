@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, cast
 
 from google.protobuf import struct_pb2
 
@@ -28,7 +28,8 @@ _LAST_TRIES: Final = 3
 # A batch that the database refuses for what is in it is refused every time.
 _POISONED: Final = frozenset({Code.INVALID_ARGUMENT, Code.INTERNAL, Code.DATA_LOSS})
 
-Detail = str | float | bool | list[str] | None
+Detail = str | float | bool | list[str] | dict[str, Any] | None
+Listener = Callable[[str, Mapping[str, Detail]], None]
 
 
 class ExecutionLog:
@@ -55,7 +56,12 @@ class ExecutionLog:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._closing = asyncio.Event()
+        self._listeners: list[Listener] = []
         self._task = asyncio.create_task(self._run(), name=f"log-{execution_id}")
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener of each line from now on, as it is written."""
+        self._listeners.append(listener)
 
     def write(
         self,
@@ -67,6 +73,8 @@ class ExecutionLog:
         **details: Detail,
     ) -> None:
         """Append one line; `details` holds JSON values, money as text."""
+        for listener in self._listeners:
+            listener(kind, details)
         full = len(self._pending) >= _BACKLOG or self._chars >= _BACKLOG_CHARS
         if full and kind in {"output", "agent"}:
             self._dropped += 1
@@ -186,11 +194,14 @@ class ExecutionLog:
         return batch
 
 
-def _clean(value: Detail) -> Detail:
+def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return _bounded(value)
     if isinstance(value, list):
-        return [_bounded(item) for item in value]
+        return [_clean(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {_bounded(name): _clean(item) for name, item in items}
     return value
 
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from google.protobuf import struct_pb2
 
-from autovibe.domains.machines.driver import Machine, Usage
+from autovibe.domains.machines.driver import Exit, Machine, Usage
 from autovibe.domains.metering.gateway import OpenGateway
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError
@@ -89,6 +89,11 @@ class Meter:
                 amounts[kind] = Decimal(due).scaleb(-6)
         return amounts
 
+    @property
+    def network_taken_bytes(self) -> int:
+        """The bytes of the network that were given out so far; a millionth of a GB is 1,000."""
+        return self._first.network_bytes + self._taken["network"] * (_GB // _MICRO)
+
     def _totals(self) -> dict[str, Fraction]:
         first, last = self._first, self.last
         return {
@@ -130,7 +135,7 @@ class UsageSampler:
         whose: Sampled,
     ) -> None:
         """Count from now on; the bytes of the gateway from `begin()` on."""
-        self._network: Callable[[], int] = int
+        self._gateway: OpenGateway | None = None
         self.exhausted = asyncio.Event()
         self.exhaustion = ""
         self._metering = metering
@@ -148,7 +153,7 @@ class UsageSampler:
 
     def begin(self, gateway: OpenGateway) -> None:
         """Read and record in the background until the machine has ended."""
-        self._network = lambda: gateway.network_bytes
+        self._gateway = gateway
         self._task = asyncio.create_task(self._run(), name="usage-sampler")
 
     async def finish(self) -> None:
@@ -215,8 +220,7 @@ class UsageSampler:
         ended = asyncio.ensure_future(self._machine.wait())
         try:
             while True:
-                pause_s = min(READ_S, max(0.0, self.due_s - self._clock.monotonic()))
-                await asyncio.wait({ended}, timeout=pause_s)
+                await self._pause(ended)
                 # Asked once: it may end while it is read, and is then read once more.
                 over = ended.done()
                 try:
@@ -229,6 +233,43 @@ class UsageSampler:
                     return
         finally:
             ended.cancel()
+
+    async def _pause(self, ended: asyncio.Future[Exit]) -> None:
+        """Wait until it is time to read, the machine has ended, or the network is at its cap."""
+        pause_s = min(READ_S, max(0.0, self.due_s - self._clock.monotonic()))
+        capped = None if self._gateway is None else self._gateway.network_cap_reached
+        if capped is None:
+            await asyncio.wait({ended}, timeout=pause_s)
+            return
+        waits = asyncio.ensure_future(capped.wait())
+        try:
+            # Still at the cap after a look at the budgets: the ledger cannot be reached.
+            again = capped.is_set()
+            watched = {ended} if again else {ended, waits}
+            await asyncio.wait(
+                watched,
+                timeout=min(pause_s, _SHORTEST_S) if again else pause_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            waits.cancel()
+        if capped.is_set():
+            self.due_s = self._clock.monotonic()
+
+    def _network(self) -> int:
+        return 0 if self._gateway is None else self._gateway.network_bytes
+
+    def _cap_network(self, levels: Sequence[metering_pb2.BudgetLevel]) -> None:
+        """Let tunnels pass what is left of the smallest budget, from what is recorded on."""
+        if self._gateway is None:
+            return
+        left = [
+            Decimal(level.budget.allocated_amount) - Decimal(level.budget.used_amount)
+            for level in levels
+            if level.budget.resource_type == "network"
+        ]
+        cap = self._meter.network_taken_bytes + int(min(left) * _GB) if left else None
+        self._gateway.cap_network(cap)
 
     async def _sample(self, *, over: bool) -> None:
         await self.read(ended=over)
@@ -273,6 +314,7 @@ class UsageSampler:
         except AutovibeError as error:
             self._tell_failing(error)
             return
+        self._cap_network(levels)
         for level in levels:
             if level.exhausted and not self.exhausted.is_set():
                 self.exhaustion = level.message

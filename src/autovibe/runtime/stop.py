@@ -17,8 +17,9 @@ class Facts:
     """What is known when the machine has stopped.
 
     `refusal` is the ledger's reason and message of a call that it refused last. `exhaustion` says
-    which sampled budget was used up, if the machine was stopped for that. Text that the
-    agent printed is no fact: success is its own final event, the ledger and the exit together.
+    which sampled budget was used up, if the machine was stopped for that, `breaker` why nothing
+    comes of it. Text that the agent printed is no fact: success is its own final event, the ledger
+    and the exit together.
     """
 
     agent: AgentOutcome
@@ -27,6 +28,7 @@ class Facts:
     timed_out_after_s: int | None = None
     refusal: tuple[str, str] | None = None
     exhaustion: str | None = None
+    breaker: str | None = None
     lease_lost: bool = False
     checkpoint_error: str | None = None
 
@@ -80,6 +82,12 @@ def _exhausted(facts: Facts) -> Ending | None:
     return Ending("paused", "BUDGET_EXHAUSTED", facts.exhaustion)
 
 
+def _breaker_open(facts: Facts) -> Ending | None:
+    if facts.breaker is None:
+        return None
+    return Ending("paused", "BREAKER_OPEN", facts.breaker)
+
+
 def _refused(facts: Facts) -> Ending | None:
     """End by the refusal of the last call.
 
@@ -131,6 +139,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _timed_out,
     _checkpoint_failed,
     _exhausted,
+    _breaker_open,
     _refused,
     _over_limit,
     _succeeded,

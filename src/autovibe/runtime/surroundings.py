@@ -9,6 +9,7 @@ from pathlib import Path
 from autovibe.domains.machines.agent import AgentAdapter
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering.gateway import Gateways
+from autovibe.kernel.breaker_settings import BreakerSettings
 from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.clock import Clock
 from autovibe.store import CheckpointStore
@@ -35,4 +36,5 @@ class Surroundings:
     machines_path: Path
     limits: Limits
     checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
+    breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
     count_missed: Callable[[int], None] = lambda _: None

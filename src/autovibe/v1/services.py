@@ -548,6 +548,12 @@ class WorkService(Protocol):
         """Record which machine does an execution."""
         ...
 
+    async def get_earlier_attempts(
+        self, request: work_pb2.GetEarlierAttemptsRequest, /
+    ) -> work_pb2.EarlierAttempts:
+        """Tell what earlier attempts at the task of an execution came to."""
+        ...
+
     async def finish_execution(
         self, request: work_pb2.FinishExecutionRequest, /
     ) -> work_pb2.Task:

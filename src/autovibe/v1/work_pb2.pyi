@@ -521,7 +521,7 @@ class ClaimWorkOrderResponse(_message.Message):
     def __init__(self, order: _Optional[_Union[ClaimedOrder, _Mapping]] = ...) -> None: ...
 
 class ClaimedOrder(_message.Message):
-    __slots__ = ("work_order_id", "lease_generation", "task", "execution", "payload", "timeout_s", "lease_expires_at", "attempts_without_change", "cost_since_change_cad")
+    __slots__ = ("work_order_id", "lease_generation", "task", "execution", "payload", "timeout_s", "lease_expires_at")
     WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -529,8 +529,6 @@ class ClaimedOrder(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     LEASE_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPTS_WITHOUT_CHANGE_FIELD_NUMBER: _ClassVar[int]
-    COST_SINCE_CHANGE_CAD_FIELD_NUMBER: _ClassVar[int]
     work_order_id: str
     lease_generation: int
     task: Task
@@ -538,9 +536,7 @@ class ClaimedOrder(_message.Message):
     payload: WorkOrderPayload
     timeout_s: int
     lease_expires_at: _timestamp_pb2.Timestamp
-    attempts_without_change: int
-    cost_since_change_cad: str
-    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., execution: _Optional[_Union[Execution, _Mapping]] = ..., payload: _Optional[_Union[WorkOrderPayload, _Mapping]] = ..., timeout_s: _Optional[int] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts_without_change: _Optional[int] = ..., cost_since_change_cad: _Optional[str] = ...) -> None: ...
+    def __init__(self, work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., execution: _Optional[_Union[Execution, _Mapping]] = ..., payload: _Optional[_Union[WorkOrderPayload, _Mapping]] = ..., timeout_s: _Optional[int] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class HeartbeatWorkOrderRequest(_message.Message):
     __slots__ = ("work_order_id", "lease_generation", "lease_s")
@@ -687,3 +683,17 @@ class GetModelCallRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     def __init__(self, request_id: _Optional[str] = ...) -> None: ...
+
+class GetEarlierAttemptsRequest(_message.Message):
+    __slots__ = ("execution_id",)
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+
+class EarlierAttempts(_message.Message):
+    __slots__ = ("failed", "cost_cad")
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    COST_CAD_FIELD_NUMBER: _ClassVar[int]
+    failed: int
+    cost_cad: str
+    def __init__(self, failed: _Optional[int] = ..., cost_cad: _Optional[str] = ...) -> None: ...

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from autovibe.domains.metering.egress import EgressObserver
 from autovibe.domains.metering.observer import CallObserver
 
 
@@ -23,12 +26,35 @@ class CallingMachine:
     virtual_key: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class ParkedKey:
+    """A provider's key on which calls wait for its quota, or go out one by one after that.
+
+    Times are in seconds: until the quota resets, and for how long the oldest call waits. `waiting`
+    counts calls by project.
+    """
+
+    upstream: str
+    opens_in_s: float
+    oldest_s: float
+    waiting: Mapping[str, int]
+
+
 class OpenGateway(Protocol):
     """A gateway that serves one machine's listener."""
 
     @property
     def network_bytes(self) -> int:
         """Bytes that passed the listener so far, in both directions."""
+        ...
+
+    @property
+    def network_cap_reached(self) -> asyncio.Event:
+        """Set while tunnels into the network stand still because the bytes have reached the cap."""
+        ...
+
+    def cap_network(self, size_bytes: int | None) -> None:
+        """Let tunnels pass until so many bytes have passed the listener in all; `None`: no end."""
         ...
 
     async def close(self) -> None:
@@ -40,7 +66,11 @@ class Gateways(Protocol):
     """Opens a gateway on a machine's listener."""
 
     async def __call__(
-        self, machine: CallingMachine, listener: socket.socket, observer: CallObserver
+        self,
+        machine: CallingMachine,
+        listener: socket.socket,
+        observer: CallObserver,
+        egress: EgressObserver,
     ) -> OpenGateway:
-        """Serve the calls of one machine until it is closed."""
+        """Serve the calls of one machine, and its way into the network, until it is closed."""
         ...
