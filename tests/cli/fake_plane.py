@@ -386,6 +386,14 @@ class FakePlane:
         differences = [usage_pb2.UsageDifference(kind="used", message=one) for one in self.off]
         return usage_pb2.AuditUsageResponse(budgets=1, calls=1_000, differences=differences)
 
+    async def rebuild_usage(self, request: Any) -> usage_pb2.RebuildUsageResponse:
+        self._take(request)
+        call = usage_pb2.RebuiltCall(
+            reservation_id="c-1", project_name="calc", model="a-model", rows=2, source="log"
+        )
+        call.cost_cad = "0.25"
+        return usage_pb2.RebuildUsageResponse(calls=[call])
+
     async def get_exchange_rate(self, request: Any) -> metering_pb2.ExchangeRate:
         self._take(request)
         return self._rate()

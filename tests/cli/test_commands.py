@@ -275,6 +275,16 @@ def test_an_audit_of_usage_adds_up_its_pages(cli, plane):
     assert done.document()["calls"] == 1_000
 
 
+def test_rebuilding_usage_tells_of_each_call(cli, plane):
+    out = cli("usage", "rebuild", "--dry-run", "--project", "calc").out
+    assert "2 rows of 1 call are missing." in out
+    (request,) = of(plane, "RebuildUsageRequest")
+    assert (request.dry_run, request.project) == (True, "calc")
+    assert "2 rows of 1 call were put back." in cli("usage", "rebuild").out
+    document = cli("usage", "rebuild", "--json").document()
+    assert (document["dry_run"], document["calls"][0]["source"]) == (False, "log")
+
+
 def test_result_without_a_project_name_gets_it(cli, plane, task):
     plane.results[task.id].project_name = ""
     plane.projects[task.project_id] = plane.projects["calc"]

@@ -341,6 +341,7 @@ async def _look(services: Services, found: Found) -> None:
         metering_pb2.ListPathHistoryRequest(project="website", path="README.md")
     )
     await services.metering.audit_usage(usage_pb2.AuditUsageRequest(project="website"))
+    await services.metering.rebuild_usage(usage_pb2.RebuildUsageRequest(project="website"))
     for query in ({"project": "website"}, {"task_id": task_id}, {}):
         await services.metering.get_usage(metering_pb2.GetUsageRequest(**query))
     since = metering_pb2.GetUsageRequest(project="website")

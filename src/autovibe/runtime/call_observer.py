@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from google.protobuf import struct_pb2
+from google.protobuf import json_format, struct_pb2
 
 from autovibe.domains.metering import ArrivedCall
 from autovibe.kernel.errors import AutovibeError
@@ -72,6 +72,7 @@ class CallReporter:
             duration_ms=settlement.duration_ms,
             upstream_status=settlement.upstream_status,
             clamped_max_tokens=call.clamped_max_tokens,
+            settlement=_rest(settlement),
         )
 
     async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
@@ -103,6 +104,15 @@ class CallReporter:
             if budget.task_id == self._task_id and budget.resource_type == "money":
                 return budget.used_amount, budget.allocated_amount
         return "", ""
+
+
+def _rest(settlement: metering_pb2.Settlement) -> dict[str, Any]:
+    """Return what a usage row has of a settlement: `usage rebuild` reads it here."""
+    kept = metering_pb2.Settlement()
+    kept.CopyFrom(settlement)
+    for name in ("id", "upstream_status", "duration_ms"):
+        kept.ClearField(name)
+    return json_format.MessageToDict(kept, preserving_proto_field_name=True)
 
 
 def _amount(settlement: metering_pb2.Settlement, resource_type: str) -> Decimal:

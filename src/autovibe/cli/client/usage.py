@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,7 +15,7 @@ from autovibe.cli.client.names import project_names
 from autovibe.cli.client.paging import PAGE, collect
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
-from autovibe.cli.render import cad, day, plural, short, table
+from autovibe.cli.render import cad, day, moment, plural, short, table
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import metering_pb2, usage_pb2
 
@@ -110,6 +111,48 @@ def audit(project_name: str, *, as_json: bool) -> int:
         found = plural(len(whole.differences), "difference")
         print_lines([f"{compared} compared with the rows of usage: {found}."])
     return 1 if whole.differences else 0
+
+
+@usage.command(epilog="Example: autovibe usage rebuild --dry-run")
+@click.option("--project", "project_name", default="", help="Only of this project (name or id).")
+@click.option("--dry-run", is_flag=True, help="Only tell what is missing.")
+@json_option
+def rebuild(project_name: str, *, dry_run: bool, as_json: bool) -> None:
+    """Put back lost rows of model calls, from the ledger and the logs of the executions."""
+
+    async def body(connection: Connection) -> list[usage_pb2.RebuiltCall]:
+        async def fetch(size: int, token: str) -> tuple[Sequence[usage_pb2.RebuiltCall], str]:
+            answer = await connection.services.metering.rebuild_usage(
+                usage_pb2.RebuildUsageRequest(
+                    project=project_name, dry_run=dry_run, page_size=size, page_token=token
+                )
+            )
+            return answer.calls, answer.next_page_token
+
+        return (await collect(fetch, sys.maxsize))[0]
+
+    calls = with_connection(body, doing="Rebuilding")
+    if as_json:
+        print_json({"dry_run": dry_run, "calls": [to_document(one) for one in calls]})
+        return
+    rows = [
+        (
+            one.project_name,
+            one.reservation_id,
+            moment(one.recorded_at),
+            one.model,
+            str(one.rows),
+            cad(one.cost_cad or "0"),
+            one.source,
+        )
+        for one in calls
+    ]
+    if rows:
+        headers = ("PROJECT", "CALL", "TIME (UTC)", "MODEL", "ROWS", "CAD", "FROM")
+        print_lines([*table(headers, rows, right="ROWS CAD"), ""])
+    number = plural(sum(one.rows for one in calls), "row")
+    done = "are missing" if dry_run else "were put back"
+    print_lines([f"{number} of {plural(len(calls), 'call')} {done}."])
 
 
 def _show_days(project_name: str, *, as_json: bool) -> None:

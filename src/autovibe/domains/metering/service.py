@@ -22,6 +22,7 @@ from autovibe.domains.metering.errors import NoExchangeRateError
 from autovibe.domains.metering.levels import get_budget_levels
 from autovibe.domains.metering.messages import budget_message
 from autovibe.domains.metering.rates import find_rate
+from autovibe.domains.metering.rebuilding import rebuild_usage
 from autovibe.domains.metering.recording import record_usage_many
 from autovibe.domains.metering.reports import list_daily_usage, list_path_history
 from autovibe.domains.metering.reserving import MONEY, OpenedPeriods, reserve_many
@@ -164,6 +165,18 @@ class MeteringService:
             ProjectNotFoundError: there is no such project.
         """
         return await audit_usage(tx, ctx, request)
+
+    async def rebuild_usage(
+        self, tx: WriteTx, ctx: CallContext, request: usage_pb2.RebuildUsageRequest
+    ) -> usage_pb2.RebuildUsageResponse:
+        """Put back the rows of settled calls that are missing.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        response = await rebuild_usage(tx, ctx, request)
+        tx.stale(_USAGE)
+        return response
 
     async def list_path_history(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListPathHistoryRequest
