@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from plane import StillClock
+from maintaining import run_job, scheduler_of
+from plane import Plane, StillClock
 
 from autovibe.agents import adapters
 from autovibe.db import open_database
@@ -249,3 +250,21 @@ def test_tool_chains_are_proposed_without_what_holds_a_login(tmp_path: Path):
     found = doctor.tool_chains(tmp_path, [tmp_path / ".nvm"], optional)
     own = [str(path.relative_to(tmp_path)) for path in found if path.is_relative_to(tmp_path)]
     assert own == [".cargo/bin", "go/bin", "opt/zig"]
+
+
+async def test_checkpoints_without_reference_are_told_of_and_damaged_ones_too(
+    plane: Plane, tmp_path: Path
+):
+    fine = await doctor.check_checkpoints(plane.db, plane.store.path)
+    assert (fine.level, fine.details["read_at"]) == ("ok", "")
+    project = await plane.project()
+    made = await plane.checkpoint(project.id)
+    found = await doctor.check_checkpoints(plane.db, plane.store.path)
+    assert (found.level, found.details["without_reference"]) == ("warn", [made.id])
+    runner = scheduler_of(plane, tmp_path).runner
+    await run_job(runner, "cleanup-checkpoints")
+    await run_job(runner, "audit-store")
+    found = await doctor.check_checkpoints(plane.db, plane.store.path)
+    assert found.details["damaged"] == 1
+    assert "all read back on 2026-11-23" in found.text
+    assert "--repair --from" in found.advice

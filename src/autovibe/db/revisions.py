@@ -58,7 +58,7 @@ class Problem:
     """Something that `check_database` found."""
 
     kind: str
-    """`revision`, `schema`, `integrity` or `foreign_key`."""
+    """`revision`, `schema`, `integrity`, `foreign_key` or `checkpoint`."""
     text: str
 
 

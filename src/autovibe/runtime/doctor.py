@@ -33,6 +33,8 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.protoconv import from_timestamp
 from autovibe.kernel.settings import Settings
+from autovibe.runtime.checkpoint_health import look_at_checkpoints
+from autovibe.runtime.store_jobs import MEND
 from autovibe.store import Store
 from autovibe.v1 import metering_pb2
 
@@ -272,6 +274,7 @@ async def _look_at_database(settings: Settings, database: Database, clock: Clock
     return [
         Finding("database", "ok", f"{where}, revision {revision}, takes writes", "", details),
         await check_rate(database, settings.rates_max_age_days, clock),
+        await check_checkpoints(database, settings.store_path),
     ]
 
 
@@ -308,6 +311,24 @@ async def check_rate(database: Database, max_age_days: int | None, clock: Clock)
         advice = "It is older than 30 days; upgrade autovibe for a newer one."
         return Finding("rate", "warn", text, advice, details)
     return Finding("rate", "ok", text, "", details)
+
+
+async def check_checkpoints(database: Database, store_path: Path) -> Finding:
+    """Say whether the store has the files of all checkpoints, as far as that is known."""
+    health = await look_at_checkpoints(database, store_path)
+    read_at = health.read_at
+    when = f"all read back on {read_at:%Y-%m-%d}" if read_at else "not yet read back as a whole"
+    details: dict[str, object] = {
+        "checkpoints": health.checkpoints,
+        "damaged": health.damaged,
+        "without_reference": [str(one) for one in health.without_reference],
+        "read_at": str(read_at or ""),
+    }
+    if health.problems:
+        text = f"{'; '.join(health.problems)}; {when}"
+        advice = f"Run `autovibe db maintain cleanup-checkpoints`; for what stays, {MEND}."
+        return Finding("checkpoints", "warn", text, advice, details)
+    return Finding("checkpoints", "ok", f"{health.checkpoints:,} with files, {when}", "", details)
 
 
 def check_store(path: Path, clock: Clock) -> list[Finding]:

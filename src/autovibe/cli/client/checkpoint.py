@@ -17,6 +17,7 @@ from autovibe.cli.client.results import get_result
 from autovibe.cli.client.tree import tree
 from autovibe.cli.client.waiting import Heard, hearing
 from autovibe.cli.document import to_document
+from autovibe.cli.lazy import load
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, plural, short, size, table
 from autovibe.cli.view import SilentView, progress_view
@@ -90,7 +91,7 @@ def checkpoint_table(found: Sequence[checkpoints_pb2.Checkpoint]) -> list[str]:
             short(item.id),
             short(item.parent_checkpoint_id),
             item.checkpoint_type,
-            item.verification_status,
+            "damaged" if item.damage else item.verification_status,
             f"{item.manifest_file_count:,}",
             size(item.size_bytes),
             f"+{size(item.stored_bytes)}",
@@ -194,12 +195,18 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
             ("consistency", found.consistency),
             ("changes found by", _detection(found.detection)),
             ("status", found.verification_status),
+            ("damaged", found.damage),
+            ("found damaged", _found_at(found)),
             ("created", f"{moment(found.created_at)} UTC"),
             ("verified", at),
             ("pruned", pruned),
             ("tree", found.manifest_root),
         ]
     )
+
+
+def _found_at(found: checkpoints_pb2.Checkpoint) -> str:
+    return f"{moment(found.damaged_at)} UTC" if found.HasField("damaged_at") else ""
 
 
 def _detection(found: checkpoints_pb2.Detection) -> str:
@@ -211,10 +218,19 @@ def _detection(found: checkpoints_pb2.Detection) -> str:
 
 
 @checkpoint.command(epilog="Example: autovibe checkpoint verify 1a2b3c4d")
-@click.argument("checkpoint_id", metavar="ID")
+@click.argument("checkpoint_id", metavar="[ID]", default="")
+@click.option("--all", "everything", is_flag=True, help="All checkpoints, on this host.")
 @json_option
-def verify(checkpoint_id: str, *, as_json: bool) -> int:
-    """Read everything of a checkpoint back and hash it again; exit status 1 if it is damaged."""
+def verify(checkpoint_id: str, *, everything: bool, as_json: bool) -> int:
+    """Read everything of a checkpoint back and hash it again; exit status 1 if it is damaged.
+
+    With --all the whole store of this home is read once, on one core, as `autovibe up` does once a
+    week.
+    """
+    if everything == bool(checkpoint_id):
+        raise InvalidArgumentError("Give the id of a checkpoint, or --all.")
+    if everything:
+        return _run_jobs(("audit-store",), doing="reading the store", as_json=as_json)
 
     async def body(connection: Connection) -> checkpoints_pb2.VerifyCheckpointResponse:
         return await verified(connection, checkpoint_id)
@@ -231,6 +247,26 @@ def verify(checkpoint_id: str, *, as_json: bool) -> int:
         damaged = [f"  {path}" for path in found.damaged_paths]
         print_lines([f"{short(found.checkpoint.id)} is damaged; these files are lost:", *damaged])
     return 0 if found.ok else EXIT_FAILED
+
+
+@checkpoint.command(epilog="Example: autovibe checkpoint prune --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@json_option
+def prune(*, dry_run: bool, as_json: bool) -> int:
+    """Thin old automatic checkpoints, and give back space of the store, on this host.
+
+    As `autovibe up` does every night. What a task, a project or a machine needs stays, and so do
+    heads and what was made by hand; the settings of [maintenance] say how old and which others.
+    Space is given back once the grace time is over.
+    """
+    jobs = ("cleanup-checkpoints", "prune-store")
+    return _run_jobs(jobs, doing="pruning", dry_run=dry_run, as_json=as_json)
+
+
+def _run_jobs(jobs: Sequence[str], *, doing: str, dry_run: bool = False, as_json: bool) -> int:
+    """Run jobs where the database is; loaded when it is needed (decision A3)."""
+    run = load("autovibe.cli.local.db_jobs:run_jobs")
+    return run(jobs, doing=doing, dry_run=dry_run, as_json=as_json)
 
 
 @checkpoint.command(

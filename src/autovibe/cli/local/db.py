@@ -22,6 +22,7 @@ from autovibe.db.upgrade import HEAD
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
 from autovibe.kernel.settings import Settings, ensure_home, load_settings
 from autovibe.runtime.backup import make_backup
+from autovibe.runtime.checkpoint_health import look_at_checkpoints
 
 _EMPTY: Final = "(empty)"
 
@@ -120,10 +121,18 @@ def history(*, as_json: bool) -> None:
 @db.command(epilog="Example: autovibe db check --json")
 @json_option
 def check(*, as_json: bool) -> int:
-    """Compare the schema with the models, and look for damage; exit status 1 if there is any."""
+    """Compare the schema with the models, and look for damage; exit status 1 if there is any.
 
-    async def body(_settings: Settings, database: Database) -> list[revisions.Problem]:
-        return await revisions.check_database(database)
+    Also whether the checkpoint store of this home has a reference for every checkpoint, and what
+    of it is known to be damaged.
+    """
+
+    async def body(settings: Settings, database: Database) -> list[revisions.Problem]:
+        problems = await revisions.check_database(database)
+        if not problems:
+            health = await look_at_checkpoints(database, settings.store_path)
+            problems += [revisions.Problem("checkpoint", text) for text in health.problems]
+        return problems
 
     problems = with_database(body, doing="checking the database")
     if as_json:

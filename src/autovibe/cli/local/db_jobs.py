@@ -58,7 +58,8 @@ class JobBusyError(AutovibeError):
 def maintain(job: str, *, dry_run: bool, only_list: bool, as_json: bool) -> int:
     """Run the scheduled jobs that are due, or one JOB now.
 
-    A running `autovibe up` runs them by itself. Exit status 1 when one failed.
+    A running `autovibe up` runs them by itself. Exit status 1 when one failed, or found what a
+    person has to see to.
     """
 
     async def body(plane: ControlPlane) -> Sequence[JobOutcome] | Sequence[maintenance_pb2.Job]:
@@ -81,8 +82,24 @@ def maintain(job: str, *, dry_run: bool, only_list: bool, as_json: bool) -> int:
         _show_jobs([one for one in found if isinstance(one, maintenance_pb2.Job)], as_json=as_json)
         return EXIT_OK
     outcomes = [one for one in found if isinstance(one, JobOutcome)]
-    _show_outcomes(outcomes, as_json=as_json, dry_run=dry_run)
-    return EXIT_FAILED if any(one.error for one in outcomes) else EXIT_OK
+    return _show_outcomes(outcomes, as_json=as_json, dry_run=dry_run)
+
+
+def run_jobs(names: Sequence[str], *, doing: str, dry_run: bool, as_json: bool) -> int:
+    """Run jobs now, one after the other, and show what they came to; return the exit status.
+
+    Args:
+        names: of the jobs.
+        doing: what they do, for people.
+        dry_run: only say what they would do.
+        as_json: print it as data.
+    """
+
+    async def body(plane: ControlPlane) -> list[JobOutcome]:
+        jobs = await plane.scheduler.runner.jobs()
+        return [await _run_one(plane, _find(jobs, name), dry_run=dry_run) for name in names]
+
+    return _show_outcomes(_with_plane(body, doing=doing), as_json=as_json, dry_run=dry_run)
 
 
 @click.command(epilog="Example: autovibe db archive --what logs --before 2026-01-01 --dry-run")
@@ -128,8 +145,7 @@ def archive(what: Sequence[str], *, before: datetime | None, dry_run: bool, as_j
         return done
 
     outcomes = _with_plane(body, doing="archiving")
-    _show_outcomes(outcomes, as_json=as_json, dry_run=dry_run)
-    return EXIT_FAILED if any(one.error for one in outcomes) else EXIT_OK
+    return _show_outcomes(outcomes, as_json=as_json, dry_run=dry_run)
 
 
 @click.command(
@@ -192,25 +208,29 @@ def _find(jobs: Sequence[maintenance_pb2.Job], name: str) -> maintenance_pb2.Job
     )
 
 
-def _show_outcomes(outcomes: Sequence[JobOutcome], *, as_json: bool, dry_run: bool) -> None:
+def _show_outcomes(outcomes: Sequence[JobOutcome], *, as_json: bool, dry_run: bool) -> int:
+    """Show what jobs came to, and return the exit status for it."""
+    status = EXIT_FAILED if any(one.error or one.alarms for one in outcomes) else EXIT_OK
     if as_json:
         print_json({"dry_run": dry_run, "jobs": [asdict(one) for one in outcomes]})
-        return
+        return status
     if not outcomes:
         print_notes(["No job is due."])
-        return
+        return status
     rows = [
         (one.job, f"{one.affected_rows:,}", f"{one.duration_ms:,} ms", _told(one))
         for one in outcomes
     ]
     heading = "WOULD AFFECT" if dry_run else "ROWS"
     print_lines(table(("JOB", heading, "TIME", ""), rows))
+    print_lines([alarm for one in outcomes for alarm in one.alarms])
+    return status
 
 
 def _told(outcome: JobOutcome) -> str:
     if outcome.error:
         return f"failed: {outcome.error}"
-    return " ".join(outcome.details.get("archives", ()))
+    return outcome.note
 
 
 def _show_jobs(jobs: Sequence[maintenance_pb2.Job], *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from autovibe.domains.audit.jobs import JOBS, Job, JobKind
 from autovibe.domains.audit.maintenance import MaintenanceService
 from autovibe.domains.audit.ports import StoreOperations
+from autovibe.domains.audit.repository import last_success
 from autovibe.domains.audit.sealing import clean_outbox, find_broken_seal, seal_audit
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "StoreOperations",
     "clean_outbox",
     "find_broken_seal",
+    "last_success",
     "seal_audit",
 ]

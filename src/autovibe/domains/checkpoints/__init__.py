@@ -19,6 +19,8 @@ from autovibe.domains.checkpoints.repository import (
     path_history,
     stored_bytes_of_projects,
 )
+from autovibe.domains.checkpoints.repository.damage import count_damaged
+from autovibe.domains.checkpoints.repository.upkeep import roots_of_all
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 from autovibe.domains.checkpoints.storekeeping import (
     AuditStore,
@@ -45,6 +47,7 @@ __all__ = [
     "ThinCheckpoints",
     "VerificationQueue",
     "change_message",
+    "count_damaged",
     "count_of_machines",
     "descends_from",
     "find_import",
@@ -54,5 +57,6 @@ __all__ = [
     "manifest_of",
     "newest_consistent",
     "path_history",
+    "roots_of_all",
     "stored_bytes_of_projects",
 ]

@@ -9,6 +9,7 @@ from autovibe.domains.audit.repository.archives import (
 from autovibe.domains.audit.repository.runs import (
     can_register,
     has_job_to_itself,
+    last_success,
     last_two,
     lock_run,
     newest_runs,
@@ -40,6 +41,7 @@ __all__ = [
     "has_job_to_itself",
     "insert_rows",
     "last_seal",
+    "last_success",
     "last_two",
     "lock_audit_writers_out",
     "lock_run",

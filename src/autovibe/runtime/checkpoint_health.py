@@ -1,0 +1,65 @@
+"""Whether the store has what the rows of checkpoints say: looked up, nothing is read or changed."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from autovibe.db import Database
+from autovibe.domains.audit import last_success
+from autovibe.domains.checkpoints import count_damaged, roots_of_all
+from autovibe.kernel.errors import AutovibeError
+from autovibe.store import Store
+
+_REFERENCES: Final = "checkpoints/"
+
+
+@dataclass(frozen=True)
+class CheckpointHealth:
+    """What is known of the files of checkpoints."""
+
+    checkpoints: int
+    """Those whose files should be in the store."""
+    damaged: int
+    without_reference: Collection[uuid.UUID]
+    """Rows whose reference in the store is missing (decision E2)."""
+    read_at: datetime | None
+    """When the whole store was last read and hashed again."""
+
+    @property
+    def problems(self) -> list[str]:
+        """Say what a person has to see to."""
+        found: list[str] = []
+        if self.damaged:
+            found.append(f"{self.damaged} checkpoints are damaged (`autovibe checkpoint list`)")
+        if self.without_reference:
+            some = ", ".join(str(one)[:8] for one in sorted(self.without_reference)[:3])
+            found.append(
+                f"{len(self.without_reference)} checkpoints have no reference in the store ({some})"
+            )
+        return found
+
+
+async def look_at_checkpoints(database: Database, store_path: Path) -> CheckpointHealth:
+    """Compare rows and references; rows first, since a reference is there before its row."""
+    async with database.read() as tx:
+        roots = await roots_of_all(tx)
+        damaged = await count_damaged(tx)
+        read_at = await last_success(tx, "audit-store")
+    names = await asyncio.to_thread(_names, store_path)
+    kept = {one for one, root in roots.items() if root is not None}
+    missing = {one for one in kept if f"{_REFERENCES}{one}" not in names}
+    return CheckpointHealth(len(kept), damaged, missing, read_at)
+
+
+def _names(store_path: Path) -> set[str]:
+    try:
+        return set(Store.open(store_path, create=False).ref_names(_REFERENCES))
+    except AutovibeError:
+        # There is none, or one that cannot be opened: a finding of its own.
+        return set()
