@@ -353,6 +353,9 @@ class FakePlane:
             unit="CAD",
         )
 
+    async def raise_budget(self, request: Any) -> metering_pb2.Budget:
+        return await self.set_budget(request)
+
     async def list_budgets(self, request: Any) -> metering_pb2.ListBudgetsResponse:
         self._take(request)
         budget = metering_pb2.Budget(

@@ -8,8 +8,8 @@ from autovibe.cli.client.summary import summary_lines
 from autovibe.v1 import work_pb2
 
 TASK = "0f0f0f0f-1111-4222-8333-444444444444"
-TIME = "The daily time budget is used up. Raise it with `autovibe budget set site time AMOUNT`."
-OWN = "Raise it with `autovibe budget set site money AMOUNT --task T`, or run with --budget."
+TIME = "The daily time budget is used up. Raise it with `autovibe budget raise site time AMOUNT`."
+OWN = "Raise it with `autovibe budget raise site money AMOUNT --task T`, or run with --budget."
 
 
 def lines_of(**values: object) -> list[str]:

@@ -51,7 +51,7 @@ async def test_a_run_ends_with_its_time_and_goes_on_with_more(
     assert result["status"] == "blocked"
     assert result["error"]["reason"] == "BUDGET_EXHAUSTED"
     assert "daily time budget of project limited is used up" in result["error"]["message"]
-    assert "budget set limited time AMOUNT --period daily" in result["error"]["message"]
+    assert "budget raise limited time AMOUNT --period daily" in result["error"]["message"]
     assert result["verified"] is True
     assert [item["path"] for item in result["files_changed"]] == ["begun.txt"]
 

@@ -149,7 +149,7 @@ async def test_an_exhausted_budget_is_refused_in_the_dialect_of_the_caller(
         assert status == 400
         assert headers["x-should-retry"] == "false"
         message = message_of(path, answer, "FAILED_PRECONDITION")
-        assert "autovibe budget set website money AMOUNT" in message
+        assert "autovibe budget raise website money AMOUNT" in message
         if provider_of(path) == "openai":
             assert json.loads(answer)["error"]["code"] == "insufficient_quota"
         assert not provider.requests

@@ -12,6 +12,7 @@ from ledger_desk import LedgerDesk
 from autovibe.gateway import ProviderPolicy
 from autovibe.testing.model_server import ModelServer
 from autovibe.testing.scripts import plain_text
+from autovibe.v1 import projects_pb2
 
 
 @pytest.fixture
@@ -146,15 +147,19 @@ async def test_what_a_project_allows_is_held_at_its_own_price(desk: LedgerDesk) 
         assert "speed fast" in fast
 
 
-@pytest.mark.parametrize(
-    ("metadata", "allowed"),
-    [
-        ({}, set()),
-        ({"provider_features": "web_search"}, set()),
-        ({"provider_features": ["web_search", 7, "speed"]}, {"web_search", "speed"}),
-    ],
-)
-def test_a_projects_metadata_says_what_it_allows(
-    metadata: dict[str, Any], allowed: set[str]
-) -> None:
-    assert ProviderPolicy.of_project(metadata).allowed == allowed
+def test_what_a_project_states_is_what_its_machines_may() -> None:
+    stated = projects_pb2.ModelPolicy(
+        allowed=["claude-*"],
+        aliases=[projects_pb2.ModelAlias(name="fast", model="claude-haiku-4-5")],
+        provider_features=["web_search", "speed"],
+        keep_bodies=True,
+    )
+
+    policy = ProviderPolicy.of_project(stated)
+
+    assert policy.allowed == {"web_search", "speed"}
+    assert policy.models.model("claude-opus-5-5") == "claude-opus-5-5"
+    assert policy.models.model("fast") == "claude-haiku-4-5"
+    assert policy.models.model("gpt-6.1-sol") is None
+    assert policy.keep_bodies
+    assert ProviderPolicy.of_project(projects_pb2.ModelPolicy()) == ProviderPolicy()

@@ -220,7 +220,7 @@ async def test_an_exhausted_budget_is_refused_in_the_callers_dialect(desk: Ledge
 
         assert message.startswith("The total money budget of project website cannot take this call")
         assert "allocated 0.000001 CAD, used 0.00 CAD, reserved 0.00 CAD, needed 0.0" in message
-        assert "autovibe budget set website money AMOUNT" in message
+        assert "autovibe budget raise website money AMOUNT" in message
         [(call, verdict)] = bench.observer.refusals
         assert (verdict.reason, verdict.id) == ("BUDGET_EXHAUSTED", call.request_id)
         assert not bench.observer.arrivals

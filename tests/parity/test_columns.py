@@ -78,7 +78,7 @@ PRIVATE: Final = {
 PRIVATE_TABLES: Final = {
     "audit_log": "no operation reads it yet; it is read where the database is",
     "audit_seals": "the chain over audit_log",
-    "agent_executions": "no operation on them yet",
+    "agent_executions": "a ModelCall has its own names: what was asked is the prompt, and so on",
     "approval_requests": "no operation on them yet",
     "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
     "budget_reservations": "the ledger's own; usage shows what came of a call",
@@ -178,8 +178,6 @@ UNWRITTEN: Final = {
     ("work_orders", "required_capabilities"),
     ("work_orders", "result"),
     ("workers", "capabilities"),
-    ("agent_executions", "metadata"),
-    ("agent_executions", "result"),
     ("approval_requests", "answer"),
     ("approval_requests", "details"),
     ("approval_requests", "options"),

@@ -115,6 +115,11 @@ def looking(found: Found) -> list[list[str]]:
         ["checkpoint", "tree", "--project", "website", "--all"],
         ["budget", "list"],
         ["budget", "list", "website", "--task", task],
+        ["rates", "list"],
+        ["project", "models", "show", "website"],
+        ["call", "019ae0c0-1111-7000-8000-000000000001"],
+        ["call", "019ae0c0-1111-7000-8000-000000000002"],
+        ["status"],
         ["usage", "--project", "website"],
         ["usage", "--task", task[:8]],
         # What is refused is refused in the same words, with the same exit status.

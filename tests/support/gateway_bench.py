@@ -18,6 +18,8 @@ from ledger_desk import LedgerDesk
 
 from autovibe.domains.metering import ArrivedCall
 from autovibe.gateway import (
+    BodyKeeper,
+    GatewayTelemetry,
     Ledger,
     Limits,
     MachineBinding,
@@ -65,6 +67,7 @@ class RecordingObserver:
     arrivals: list[ArrivedCall] = field(default_factory=list)
     settlements: list[tuple[ArrivedCall, metering_pb2.Settlement]] = field(default_factory=list)
     refusals: list[tuple[ArrivedCall, metering_pb2.ReserveVerdict]] = field(default_factory=list)
+    parkings: list[tuple[ArrivedCall, str, float]] = field(default_factory=list)
     on_arrived: Callable[[ArrivedCall], Awaitable[None]] | None = None
 
     async def arrived(self, call: ArrivedCall) -> None:
@@ -74,6 +77,9 @@ class RecordingObserver:
 
     async def settled(self, call: ArrivedCall, settlement: metering_pb2.Settlement) -> None:
         self.settlements.append((call, settlement))
+
+    async def parked(self, call: ArrivedCall, upstream: str, wait_s: float) -> None:
+        self.parkings.append((call, upstream, wait_s))
 
     async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
         self.refusals.append((call, verdict))
@@ -159,6 +165,8 @@ async def open_bench(
     limits: Limits | None = None,
     prices_path: Path | None = None,
     ledger: Ledger | None = None,
+    telemetry: GatewayTelemetry | None = None,
+    keeper: BodyKeeper | None = None,
     **binding: Any,
 ) -> AsyncGenerator[Bench, None]:
     """Serve a gateway for one task of the desk's project."""
@@ -192,7 +200,9 @@ async def open_bench(
             session=upstream_session,
             prices_path=prices_path,
             ledger=ledger,
-            limits=limits or Limits(held_wait_s=0, drain_s=5),
+            telemetry=telemetry,
+            keeper=keeper,
+            limits=limits or Limits(held_wait_s=0, parked_wait_s=0, drain_s=5),
         )
         server = await serve_listener(gateway, listener)
         try:

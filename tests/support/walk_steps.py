@@ -80,7 +80,46 @@ async def _project_and_budget(services: Services, repo: Path) -> projects_pb2.Pr
                 project="website", resource_type=resource, amount=amount, budget_period="monthly"
             )
         )
-    await services.metering.get_exchange_rate(metering_pb2.GetExchangeRateRequest(currency="USD"))
+    await services.metering.raise_budget(
+        metering_pb2.RaiseBudgetRequest(
+            project="website", resource_type="money", amount="0.5 CAD", budget_period="monthly"
+        )
+    )
+    await services.metering.import_exchange_rates(
+        metering_pb2.ImportExchangeRatesRequest(
+            rates=[
+                metering_pb2.DatedRate(
+                    currency="EUR", rate_to_cad=rate, valid_from=day, source="by hand"
+                )
+                for day, rate in (("2020-01-01", "1.46"), ("2020-02-01", "1.47"))
+            ]
+        )
+    )
+    await services.metering.list_exchange_rates(
+        metering_pb2.ListExchangeRatesRequest(currency="EUR")
+    )
+    await services.metering.get_exchange_rate(metering_pb2.GetExchangeRateRequest(currency="EUR"))
+    await services.metering.get_parked_calls(metering_pb2.GetParkedCallsRequest())
+    await services.projects.set_model_policy(
+        projects_pb2.SetModelPolicyRequest(
+            project="website",
+            policy=projects_pb2.ModelPolicy(
+                allowed=["claude-*"],
+                aliases=[projects_pb2.ModelAlias(name="fast", model="claude-haiku-4-5")],
+                routes=[projects_pb2.ModelRoute(api="openai", upstream="openai")],
+                provider_features=["web_search"],
+                keep_bodies=True,
+            ),
+        )
+    )
+    await services.projects.get_model_policy(projects_pb2.GetModelPolicyRequest(project="website"))
+    await services.projects.set_egress(
+        projects_pb2.SetEgressRequest(
+            project="website",
+            egress=projects_pb2.Egress(allow=["*.example.org", "packages.example.org:8443"]),
+        )
+    )
+    await services.projects.get_egress(projects_pb2.GetEgressRequest(project="website"))
     await services.checkpoints.scan_secrets(
         checkpoints_pb2.ScanSecretsRequest(project="website", directory=str(repo))
     )
@@ -150,6 +189,33 @@ async def _execution(
                 machine_id=machine.id, status=status, resource_usage=struct({"cpu_s": 0.5})
             )
         )
+    await services.machines.record_connections(
+        machines_pb2.RecordConnectionsRequest(
+            machine_id=machine.id,
+            connections=[
+                machines_pb2.MachineConnection(
+                    host="packages.example.org",
+                    port=443,
+                    verdict="allowed",
+                    address="192.0.2.1",
+                    sent_bytes=1_000,
+                    received_bytes=20_000,
+                    duration_ms=150,
+                    count=1,
+                ),
+                machines_pb2.MachineConnection(
+                    host="example.com",
+                    port=443,
+                    verdict="denied",
+                    reason="HOST_NOT_ALLOWED",
+                    count=2,
+                ),
+            ],
+        )
+    )
+    await services.work.get_earlier_attempts(
+        work_pb2.GetEarlierAttemptsRequest(execution_id=order.execution.id)
+    )
     await _log(services, order)
     await _pay(going, order, machine)
     final = await _final_checkpoint(going, order, machine, genesis)
@@ -336,6 +402,21 @@ async def _look(services: Services, found: Found) -> None:
     await services.metering.list_budgets(
         metering_pb2.ListBudgetsRequest(project="website", task_id=task_id)
     )
+    call_id = "019ae0c0-1111-7000-8000-000000000001"
+    await services.work.keep_model_call(
+        work_pb2.KeepModelCallRequest(
+            request_id=call_id,
+            model="claude-haiku-4-5",
+            status="completed",
+            request='{"messages": []}',
+            response="Hello!",
+            upstream_status=200,
+            cost_cad="0.01",
+            tokens_used=12,
+            duration_ms=340,
+        )
+    )
+    await services.work.get_model_call(work_pb2.GetModelCallRequest(request_id=call_id))
     await services.metering.list_daily_usage(metering_pb2.ListDailyUsageRequest(project="website"))
     await services.metering.list_path_history(
         metering_pb2.ListPathHistoryRequest(project="website", path="README.md")
@@ -480,6 +561,32 @@ async def _refused(services: Services, found: Found) -> None:
             )
         ),
         services.metering.get_exchange_rate(metering_pb2.GetExchangeRateRequest(currency="ZZZ")),
+        services.metering.raise_budget(
+            metering_pb2.RaiseBudgetRequest(
+                project="website", resource_type="network", amount="1", budget_period="daily"
+            )
+        ),
+        services.metering.import_exchange_rates(
+            metering_pb2.ImportExchangeRatesRequest(
+                rates=[
+                    metering_pb2.DatedRate(currency="EUR", rate_to_cad="9", valid_from="2020-01-01")
+                ]
+            )
+        ),
+        services.projects.set_model_policy(
+            projects_pb2.SetModelPolicyRequest(
+                project="website",
+                policy=projects_pb2.ModelPolicy(
+                    routes=[projects_pb2.ModelRoute(api="openai", upstream="nowhere")]
+                ),
+            )
+        ),
+        services.work.get_model_call(work_pb2.GetModelCallRequest(request_id=ghost)),
+        services.projects.set_egress(
+            projects_pb2.SetEgressRequest(
+                project="website", egress=projects_pb2.Egress(allow=["*"])
+            )
+        ),
         services.machines.get_machine(machines_pb2.GetMachineRequest(machine_id=ghost)),
         services.machines.update_machine(
             machines_pb2.UpdateMachineRequest(machine_id=found.machine.id, status="active")

@@ -117,7 +117,8 @@ async def open_control_plane(
             {
                 "autovibe.v1.IdentityService": IdentityService(),
                 "autovibe.v1.ProjectService": ProjectService(
-                    {name: upstream.api for name, upstream in settings.upstreams.items()}
+                    {name: upstream.api for name, upstream in settings.upstreams.items()},
+                    settings.egress.allow,
                 ),
                 "autovibe.v1.MachineService": MachineService(),
                 "autovibe.v1.CheckpointService": CheckpointService(
@@ -214,6 +215,7 @@ def surroundings_of(
             cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
         ),
         checkpoint_settings=settings.checkpoints,
+        breaker_settings=settings.breaker,
         count_missed=missed.inc,
     )
 

@@ -16,6 +16,7 @@ from autovibe.app.compose import (
     registered_worker,
     surroundings_of,
 )
+from autovibe.app.telemetry import gateway_telemetry
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.settings import Settings, ensure_home
@@ -58,6 +59,7 @@ async def open_worker(
         store = Store.open(settings.store_path, clock=clock)
         drivers = local_drivers(settings, clock)
         http = await stack.enter_async_context(http_session())
+        telemetry = stack.enter_context(gateway_telemetry(settings, clock))
         surroundings = surroundings_of(
             settings,
             services,
@@ -66,6 +68,7 @@ async def open_worker(
             http=http,
             clock=clock,
             instance_id=str(instance_id),
+            telemetry=telemetry,
         )
         recovery = Recovery(
             services, drivers, instance_id, settings.run_path, settings.machines_path, clock

@@ -40,6 +40,7 @@ class Plan:
     request: Mapping[str, Any]
     path: str
     session: str
+    provider: str
     prices: ModelPrices
     bounds: Bounds
     terms: metering_pb2.CallTerms
@@ -98,7 +99,7 @@ class Plan:
 
         def prices_of(model: str, variant: Mapping[str, str] | None) -> ModelPrices | None:
             try:
-                return book.find(self.dialect.provider, model, clock.now(), variant)
+                return book.find(self.provider, model, clock.now(), variant)
             except NoPriceError:
                 return None
 
@@ -132,6 +133,7 @@ def plan_call(
     *,
     path: str,
     session: str,
+    provider: str,
     prices: ModelPrices,
     rate: metering_pb2.ExchangeRate,
     conversations: Conversations,
@@ -145,6 +147,7 @@ def plan_call(
         raise NoPriceError(
             f"The price of web searches by {call.model!r} is not known; leave the tool out."
         )
+    asked = _within(dialect, asked, prices.most_output)
     try:
         known = conversations.bound(session, asked.body, request)
         bounds = dialect.bounds(asked, request, known, prices.largest_input)
@@ -154,12 +157,15 @@ def plan_call(
             "images only, or put the model's context_window into prices.toml in autovibe's home.",
             model=call.model,
         ) from None
-    terms = call_terms(dialect.provider, prices, rate, bounds)
-    floor_tokens = dialect.smallest_output(asked, request)
+    bounds = replace(bounds, output_tokens=min(bounds.output_tokens, asked.max_tokens))
+    terms = call_terms(provider, prices, rate, bounds)
+    floor_tokens = min(dialect.smallest_output(asked, request), asked.max_tokens)
 
     def cost(tokens: int) -> Decimal:
         return in_cad(worst_case(prices.unit_prices, replace(bounds, output_tokens=tokens)), terms)
 
+    if asked.max_tokens < call.max_tokens and asked.added_max_tokens is None:
+        call = replace(call, clamped_max_tokens=asked.max_tokens)
     return Plan(
         dialect=dialect,
         call=call,
@@ -167,12 +173,25 @@ def plan_call(
         request=request,
         path=path,
         session=session,
+        provider=provider,
         prices=prices,
         bounds=bounds,
         terms=terms,
         hold=cost(bounds.output_tokens),
         floor=cost(floor_tokens),
         floor_tokens=floor_tokens,
+    )
+
+
+def _within(dialect: Dialect, asked: Asked, most: int | None) -> Asked:
+    """Return a request that asks for no more output than its model gives."""
+    if most is None or asked.max_tokens <= most:
+        return asked
+    return replace(
+        asked,
+        body=dialect.with_limit(asked.body, most),
+        max_tokens=most,
+        added_max_tokens=None if asked.added_max_tokens is None else most,
     )
 
 

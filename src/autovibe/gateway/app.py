@@ -18,21 +18,17 @@ import aiohttp
 
 from autovibe.domains.metering import CallObserver, PriceBook
 from autovibe.gateway.binding import MachineBinding, Upstream
-from autovibe.gateway.call import (
-    CutError,
-    Desk,
-    Limits,
-    serve_call,
-    serve_count,
-    serve_models,
-)
+from autovibe.gateway.bodies import BodyKeeper
+from autovibe.gateway.call import serve_call, serve_count, serve_models
 from autovibe.gateway.chat import ChatDialect
+from autovibe.gateway.desk import CutError, Desk, Limits
 from autovibe.gateway.dialect import CALL, COUNT, MODELS, Dialect, Endpoint, plain_not_found
 from autovibe.gateway.exchange import Exchange, Receive, Scope, Send
 from autovibe.gateway.gemini import GeminiDialect
 from autovibe.gateway.ledger import Ledger
 from autovibe.gateway.messages import MessagesDialect
 from autovibe.gateway.responses import ResponsesDialect
+from autovibe.gateway.telemetry import GatewayTelemetry
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.ids import new_id
 from autovibe.v1 import services
@@ -93,6 +89,7 @@ class Gateway:
         await self._desk.ledger.drain()
         if self._owns_ledger:
             self._desk.ledger.give_up()
+        self._desk.machine_span.end()
 
     async def _serve(self, exchange: Exchange) -> None:
         dialect, endpoint = _find(exchange)
@@ -152,6 +149,8 @@ def build_gateway(
     prices_path: Path | None = None,
     prices: PriceBook | None = None,
     ledger: Ledger | None = None,
+    telemetry: GatewayTelemetry | None = None,
+    keeper: BodyKeeper | None = None,
     limits: Limits | None = None,
 ) -> Gateway:
     """Return the gateway of one machine.
@@ -166,11 +165,14 @@ def build_gateway(
         prices_path: a file of own prices, read if `prices` is not given.
         prices: the price book, shared by many gateways.
         ledger: shared by gateways whose calls are to be batched together.
+        telemetry: what the gateways of a process share and tell.
+        keeper: keeps what is asked and answered, where the project wants that.
         limits: how long things may take.
 
     Raises:
         InvalidArgumentError: the file of own prices is malformed.
     """
+    telemetry = telemetry or GatewayTelemetry(clock)
     return Gateway(
         Desk(
             binding=binding,
@@ -181,6 +183,9 @@ def build_gateway(
             session=session,
             prices=prices or PriceBook(prices_path),
             limits=limits or Limits(),
+            telemetry=telemetry,
+            machine_span=telemetry.machine_span(binding),
+            keeper=keeper if binding.policy.keep_bodies else None,
         ),
         owns_ledger=ledger is None,
     )

@@ -13,7 +13,8 @@ from autovibe.gateway.policy import ProviderPolicy
 class MachineBinding:
     """The one machine that a gateway serves; its key is dead with it (decision C7).
 
-    Ids are texts. `lease_generation` is that of the work order when the key was made.
+    Ids are texts. `lease_generation` is that of the work order when the key was made, `greediness`
+    the project's weight among those that wait for one key of a provider.
     """
 
     project_id: str
@@ -25,6 +26,7 @@ class MachineBinding:
     instance_id: str
     virtual_key: str = field(repr=False)
     policy: ProviderPolicy = field(default_factory=ProviderPolicy)
+    greediness: float = 0.5
 
     def accepts(self, key: str | None) -> bool:
         """Return whether a key is this machine's, in time that does not depend on the key."""
@@ -37,11 +39,17 @@ class Upstream:
     """A provider's API: its base URL without `/v1`, the key for it, and how long to wait.
 
     `verify` is False only for a server of one's own; an `SSLContext` trusts another authority.
-    Times are in seconds: to connect, between two reads, and for a whole call.
+    Times are in seconds: to connect, between two reads, and for a whole call. `name` is what the
+    settings call it, "" for the dialect's own provider; `prices` is whose prices apply, "" for the
+    dialect's provider. A server of one's own may need no key. `fault` says why nothing can go out.
     """
 
     base_url: str
     key: str | None = field(default=None, repr=False)
+    name: str = ""
+    prices: str = ""
+    needs_key: bool = True
+    fault: str = ""
     verify: bool | ssl.SSLContext = True
     connect_timeout_s: float = 10
     read_timeout_s: float = 600

@@ -32,7 +32,7 @@ class Exchange:
         self.started = False
         self._receive = receive
         self._send = send
-        self._on_gone: Callable[[], None] | None = None
+        self._on_gone: Callable[[], object] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def header(self, name: bytes) -> str:
@@ -71,7 +71,7 @@ class Exchange:
         encoding = self.header(b"content-encoding").strip().lower()
         return decoded(b"".join(chunks), encoding)
 
-    def watch(self, on_gone: Callable[[], None] | None = None) -> None:
+    def watch(self, on_gone: Callable[[], object] | None = None) -> None:
         """Notice from now on when the client leaves."""
         self._on_gone = on_gone
         if self.gone and on_gone is not None:
@@ -80,10 +80,11 @@ class Exchange:
             self._watcher = asyncio.create_task(self._watch(), name="client-watch")
 
     async def end_watch(self) -> None:
-        """Stop to look."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait({self._watcher})
+        """Stop to look; `watch()` may begin anew."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.wait({watcher})
 
     async def _watch(self) -> None:
         while True:

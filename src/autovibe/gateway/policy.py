@@ -8,8 +8,11 @@ the project allows them; all else passes unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Final, cast
+
+from autovibe.v1 import projects_pb2
 
 Json = Mapping[str, object]
 
@@ -43,20 +46,52 @@ class RequestRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class ProviderPolicy:
-    """Features on the provider's side that a project allows.
+class ModelRules:
+    """Which models a project may call, and the names that it gives them.
 
-    Known are `web_search`, `web_fetch`, `url_sources` and `file_sources`, and `speed`,
-    `service_tier` and `inference_geo` where the price of their value is known.
+    `allowed` are names or patterns with `*`; none allows every model. The model that an alias
+    stands for is allowed by that.
+    """
+
+    allowed: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def plain(self) -> bool:
+        """Whether every model may be called by its own name and no other."""
+        return not self.allowed and not self.aliases
+
+    def allows(self, model: str) -> bool:
+        """Return whether a model may be called by its own name."""
+        if not self.allowed:
+            return True
+        return any(fnmatchcase(model, pattern) for pattern in self.allowed)
+
+    def model(self, asked: str) -> str | None:
+        """Return the provider's name of the model that is asked for, `None` when none may be."""
+        found = self.aliases.get(asked)
+        return found or (asked if self.allows(asked) else None)
+
+
+@dataclass(frozen=True)
+class ProviderPolicy:
+    """What a project allows: features on the provider's side, and models.
+
+    Known features are `web_search`, `web_fetch`, `url_sources` and `file_sources`, and `speed`,
+    `service_tier` and `inference_geo` where the price of their value is known. `keep_bodies` says
+    that what is asked and answered is kept.
     """
 
     allowed: frozenset[str] = frozenset()
+    models: ModelRules = field(default_factory=ModelRules)
+    keep_bodies: bool = False
 
     @classmethod
-    def of_project(cls, metadata: Mapping[str, object]) -> ProviderPolicy:
-        """Return what a project's metadata allows: the texts in its list `provider_features`."""
-        names = _list(metadata.get("provider_features"))
-        return cls(frozenset(name for name in names if isinstance(name, str)))
+    def of_project(cls, stated: projects_pb2.ModelPolicy) -> ProviderPolicy:
+        """Return what a project has stated."""
+        aliases = {alias.name: alias.model for alias in stated.aliases}
+        rules = ModelRules(tuple(stated.allowed), aliases)
+        return cls(frozenset(stated.provider_features), rules, stated.keep_bodies)
 
 
 @dataclass(frozen=True)
@@ -172,7 +207,7 @@ def refused(field: str, what: str, feature: str) -> RequestRefusedError:
     return RequestRefusedError(
         field,
         f"{field}: {what} is not allowed in this project. Leave it out, or let the project's owner "
-        f'allow it by adding "{feature}" to provider_features in the project\'s metadata.',
+        f"allow it with `autovibe project models set PROJECT --feature {feature}`.",
     )
 
 

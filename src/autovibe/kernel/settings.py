@@ -11,6 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from autovibe.kernel.breaker_settings import (
+    BREAKER_KEYS,
+    BreakerSettings,
+    read_breaker_settings,
+)
 from autovibe.kernel.checkpoint_settings import (
     CHECKPOINT_KEYS,
     CheckpointSettings,
@@ -24,7 +29,15 @@ from autovibe.kernel.database_settings import (
     read_cache_settings,
     read_database_settings,
 )
+from autovibe.kernel.egress_settings import EGRESS_KEYS, EgressSettings, read_egress_settings
 from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
+from autovibe.kernel.gateway_settings import (
+    GATEWAY_KEYS,
+    GatewaySettings,
+    UpstreamSettings,
+    read_gateway_settings,
+    read_upstreams,
+)
 from autovibe.kernel.maintenance_settings import (
     MAINTENANCE_KEYS,
     MaintenanceSettings,
@@ -32,31 +45,22 @@ from autovibe.kernel.maintenance_settings import (
 )
 from autovibe.kernel.money import parse_decimal
 
-PROVIDERS: Final = ("anthropic", "openai", "gemini")
-_DEFAULT_URLS: Final = {
-    "anthropic": "https://api.anthropic.com",
-    "openai": "https://api.openai.com",
-    "gemini": "https://generativelanguage.googleapis.com",
-}
-_KEY_FALLBACKS: Final = {
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "openai": ("OPENAI_API_KEY",),
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-}
 HTTP_PORT: Final = 8420
 GRPC_PORT: Final = 8421
 _LAST_PORT: Final = 65_535
 _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "token"},
+    "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
     "checkpoints": CHECKPOINT_KEYS,
     "database": KEYS,
+    "egress": EGRESS_KEYS,
+    "gateway": GATEWAY_KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
     "maintenance": MAINTENANCE_KEYS,
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
     "up": {"host", "http_port", "grpc_port"},
-    "upstream": set(PROVIDERS),
 }
 
 
@@ -65,14 +69,6 @@ class HomeUnusableError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "HOME_UNUSABLE"
-
-
-@dataclass(frozen=True)
-class UpstreamSettings:
-    """Where a provider's API is (base without `/v1`), and the key for it; no key, no calls."""
-
-    url: str
-    key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,6 +95,9 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    egress: EgressSettings = field(default_factory=EgressSettings)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     keys: str | None = field(default=None, repr=False)
     """A key ring in place of the file `keys.json`; see `db.encryption`."""
 
@@ -157,7 +156,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         or f"sqlite:///{home / 'autovibe.db'}",
         server=env.get("AUTOVIBE_SERVER") or _text(config, "server"),
         token=env.get("AUTOVIBE_TOKEN") or _text(config, "token"),
-        upstreams=_upstreams(env, _table(config, "upstream")),
+        upstreams=read_upstreams(env, _table(config, "upstream")),
         default_task_budget=_task_budget(limits.get("default_task_budget", "5")),
         task_timeout_s=_integer(limits, "task_timeout", 3600),
         memory_mb=_integer(limits, "memory_mb", 4096),
@@ -172,6 +171,9 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         cache=read_cache_settings(env, _table(config, "cache")),
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
+        egress=read_egress_settings(env, _table(config, "egress")),
+        breaker=read_breaker_settings(env, _table(config, "breaker")),
+        gateway=read_gateway_settings(env, _table(config, "gateway")),
         keys=env.pop("AUTOVIBE_KEYS", None) or None,
     )
 
@@ -211,6 +213,8 @@ def _read_config(path: Path) -> dict[str, object]:
         if isinstance(value, dict):
             known = _SECTIONS.get(section)
             names = set(cast("dict[str, object]", value))
+            if section == "upstream":
+                continue  # its names are the user's own; `read_upstreams` checks what is in them
         else:
             known = _SECTIONS[""]
             names = {section}
@@ -275,25 +279,3 @@ def _task_budget(value: object) -> Decimal | None:
         return None
     # A bare 0.1 of TOML is a float already; its shortest text is what was written.
     return parse_decimal(str(value), "default_task_budget in config.toml")
-
-
-def _upstreams(
-    env: MutableMapping[str, str], table: Mapping[str, object]
-) -> dict[str, UpstreamSettings]:
-    upstreams: dict[str, UpstreamSettings] = {}
-    for provider in PROVIDERS:
-        own = _table(table, provider)
-        unknown = set(own) - {"url", "key"}
-        if unknown:
-            name = f"upstream.{provider}.{min(unknown)}"
-            raise InvalidArgumentError(
-                f"config.toml has an unknown setting {name!r}; remove it.", name=name
-            )
-        prefix = f"AUTOVIBE_UPSTREAM_{provider.upper()}"
-        url = env.get(f"{prefix}_URL") or _text(own, "url") or _DEFAULT_URLS[provider]
-        key = env.pop(f"{prefix}_KEY", None)
-        for name in _KEY_FALLBACKS[provider]:
-            fallback = env.pop(name, None)
-            key = key or fallback
-        upstreams[provider] = UpstreamSettings(url.rstrip("/"), key or _text(own, "key"))
-    return upstreams

@@ -75,6 +75,19 @@ class CallReporter:
             settlement=_rest(settlement),
         )
 
+    async def parked(self, call: ArrivedCall, upstream: str, wait_s: float) -> None:
+        """Log that a call waits for the quota of a provider's key."""
+        self._log.write(
+            "call",
+            f"{call.model}: waits for the quota of the key for {upstream}",
+            level="WARNING",
+            request_id=call.request_id,
+            model=call.model,
+            status="parked",
+            upstream=upstream,
+            wait_s=round(wait_s, 1),
+        )
+
     async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
         """Log a refusal; one that cannot be waited out ends the task."""
         self.refusal = (verdict.reason, verdict.message)

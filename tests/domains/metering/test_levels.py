@@ -120,7 +120,7 @@ async def test_levels_are_of_the_task_those_above_and_the_project(desk: LedgerDe
     fullest = (await levels(desk, run))[0]
     assert (fullest.budget.task_id, fullest.exhausted) == (task, True)
     assert f"The total cpu budget of task {task} is used up" in fullest.message
-    assert f"budget set website cpu AMOUNT --task {task}" in fullest.message
+    assert f"budget raise website cpu AMOUNT --task {task}" in fullest.message
 
 
 async def test_a_new_period_has_room_again_before_anything_is_recorded(desk: LedgerDesk) -> None:

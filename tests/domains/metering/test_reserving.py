@@ -92,7 +92,7 @@ async def test_the_refusal_names_budget_amounts_reset_and_remedy(desk: LedgerDes
     assert verdict.message == (
         "The daily money budget of project website cannot take this call (allocated 1.00 CAD, "
         "used 0.60 CAD, reserved 0.00 CAD, needed 0.50 CAD). It starts anew on 2026-11-24 00:00 "
-        "UTC. Raise it with `autovibe budget set website money AMOUNT --period daily`."
+        "UTC. Raise it with `autovibe budget raise website money AMOUNT --period daily`."
     )
     assert verdict.shortage.resets_at.ToDatetime(tzinfo=UTC) == datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -17,24 +17,29 @@ from autovibe.v1 import metering_pb2, work_pb2
 RESOURCES = ("money", "time", "api_calls", "cpu", "memory", "storage", "network")
 PERIODS = ("daily", "weekly", "monthly", "total")
 
-
-@click.group(epilog="Example: autovibe budget set website money 20.00CAD --period monthly")
-def budget() -> None:
-    """Set and list what projects and tasks may use."""
-
-
-@budget.command("set", epilog="Example: autovibe budget set website money 20.00CAD --period daily")
-@click.argument("project_name", metavar="PROJECT")
-@click.argument("resource", metavar="RESOURCE", type=click.Choice(RESOURCES))
-@click.argument("amount")
-@click.option(
+_period_option = click.option(
     "--period",
     type=click.Choice(PERIODS),
     default="total",
     show_default=True,
     help="After which it starts anew.",
 )
-@click.option("--task", "task_id", default="", help="Only for this task of the project.")
+_task_option = click.option(
+    "--task", "task_id", default="", help="Only for this task of the project."
+)
+
+
+@click.group(epilog="Example: autovibe budget set website money 20.00CAD --period monthly")
+def budget() -> None:
+    """Set, raise and list what projects and tasks may use."""
+
+
+@budget.command("set", epilog="Example: autovibe budget set website money 20.00CAD --period daily")
+@click.argument("project_name", metavar="PROJECT")
+@click.argument("resource", metavar="RESOURCE", type=click.Choice(RESOURCES))
+@click.argument("amount", metavar="[AMOUNT]", default="")
+@_period_option
+@_task_option
 @click.option("--force", is_flag=True, help="Even below what is used and held already.")
 @json_option
 def set_(
@@ -50,12 +55,11 @@ def set_(
     """Set the whole budget of a project for a resource.
 
     RESOURCE is money, time, api_calls, cpu, memory, storage or network. AMOUNT is a number; for
-    money with CAD or USD behind it if you like, kept in CAD.
+    money with CAD or USD behind it if you like, kept in CAD. Without AMOUNT the budget gets its
+    share: the project's greediness times what is allocated above it.
     """
-    if resource == "money":
-        parse_amount(amount)
-    else:
-        parse_decimal(amount, "amount")
+    if amount:
+        _check_amount(resource, amount)
 
     async def body(connection: Connection) -> metering_pb2.Budget:
         return await connection.services.metering.set_budget(
@@ -69,7 +73,48 @@ def set_(
             )
         )
 
-    made = with_connection(body)
+    _tell(project_name, with_connection(body), as_json=as_json)
+
+
+@budget.command("raise", epilog="Example: autovibe budget raise website money 5.00CAD")
+@click.argument("project_name", metavar="PROJECT")
+@click.argument("resource", metavar="RESOURCE", type=click.Choice(RESOURCES))
+@click.argument("amount")
+@_period_option
+@_task_option
+@json_option
+def raise_(
+    project_name: str, resource: str, amount: str, period: str, task_id: str, *, as_json: bool
+) -> None:
+    """Add to the budget of a project for a resource.
+
+    RESOURCE is money, time, api_calls, cpu, memory, storage or network. AMOUNT is what is added: a
+    number; for money with CAD or USD behind it if you like, kept in CAD.
+    """
+    _check_amount(resource, amount)
+
+    async def body(connection: Connection) -> metering_pb2.Budget:
+        return await connection.services.metering.raise_budget(
+            metering_pb2.RaiseBudgetRequest(
+                project=project_name,
+                task_id=await whole_task_id(connection, task_id),
+                resource_type=resource,
+                amount=amount,
+                budget_period=period,
+            )
+        )
+
+    _tell(project_name, with_connection(body), as_json=as_json)
+
+
+def _check_amount(resource: str, amount: str) -> None:
+    if resource == "money":
+        parse_amount(amount)
+    else:
+        parse_decimal(amount, "amount")
+
+
+def _tell(project_name: str, made: metering_pb2.Budget, *, as_json: bool) -> None:
     if as_json:
         print_json(to_document(made))
         return

@@ -9,6 +9,8 @@ import click
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.project_egress import egress
+from autovibe.cli.client.project_models import models
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
@@ -18,7 +20,11 @@ from autovibe.v1 import projects_pb2
 
 @click.group(epilog="Example: autovibe project list")
 def project() -> None:
-    """Create, list and show projects."""
+    """Create, list and show projects, and say what they may call and reach."""
+
+
+project.add_command(models)
+project.add_command(egress)
 
 
 @project.command(epilog="Example: autovibe project create website --description 'Our site'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import click
 
@@ -12,7 +13,11 @@ from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, short, table
-from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import checkpoints_pb2, metering_pb2
+
+_Found: TypeAlias = (
+    "tuple[list[checkpoints_pb2.RunningMachine], str, list[metering_pb2.ParkedProviderKey]]"
+)
 
 
 @click.command(epilog="Example: autovibe status --project website")
@@ -20,9 +25,13 @@ from autovibe.v1 import checkpoints_pb2
 @limit_option
 @json_option
 def status(project_name: str, limit: int, *, as_json: bool) -> None:
-    """Show the machines that run now, and how old their newest checkpoints are."""
+    """Show the machines that run now, how old their newest checkpoints are, and parked calls.
 
-    async def body(connection: Connection) -> tuple[list[checkpoints_pb2.RunningMachine], str]:
+    Calls are parked while the quota of a provider's key is used up. Those of workers in other
+    processes stand in the logs of their tasks.
+    """
+
+    async def body(connection: Connection) -> _Found:
         async def fetch(
             size: int, token: str
         ) -> tuple[Sequence[checkpoints_pb2.RunningMachine], str]:
@@ -33,12 +42,23 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
             )
             return answer.machines, answer.next_page_token
 
-        return await collect(fetch, limit)
+        machines, token = await collect(fetch, limit)
+        parked = await connection.services.metering.get_parked_calls(
+            metering_pb2.GetParkedCallsRequest()
+        )
+        return machines, token, list(parked.keys)
 
-    found, token = with_connection(body)
+    found, token, parked = with_connection(body)
     if as_json:
-        print_json({"machines": [to_document(one) for one in found], "next_page_token": token})
+        print_json(
+            {
+                "machines": [to_document(one) for one in found],
+                "next_page_token": token,
+                "parked": [to_document(one) for one in parked],
+            }
+        )
         return
+    print_notes([_parked_line(key) for key in parked])
     if not found:
         print_notes(["No machine runs."])
         return
@@ -65,3 +85,11 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
     )
     print_lines(table(headers, rows))
     print_notes(more(token))
+
+
+def _parked_line(key: metering_pb2.ParkedProviderKey) -> str:
+    calls = sum(project.calls for project in key.projects)
+    return (
+        f"The quota of the key for {key.upstream} is used up until {moment(key.opens_at)} UTC: "
+        f"{calls} calls wait, the oldest for {key.oldest_wait_s} s."
+    )

@@ -81,7 +81,7 @@ def next_commands(result: work_pb2.TaskResult, *, in_git: bool) -> list[tuple[st
 
 def _needs_another_budget(message: str) -> bool:
     """Return whether a message names a budget that no more money of the task itself can mend."""
-    return "autovibe budget set" in message and "--budget" not in message
+    return "autovibe budget raise" in message and "--budget" not in message
 
 
 def _numbers(result: work_pb2.TaskResult) -> list[str]:

@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.metering import repository
-from autovibe.domains.metering.errors import BudgetBelowUseError
+from autovibe.domains.metering.errors import BudgetBelowUseError, NoBudgetError
 from autovibe.domains.metering.messages import UNITS, budget_message
 from autovibe.domains.metering.periods import (
     LAST_DAY,
@@ -29,6 +29,7 @@ from autovibe.domains.metering.state import (
     HoldState,
 )
 from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import ZERO, parse_amount, parse_decimal, to_text
 from autovibe.v1 import metering_pb2
@@ -75,6 +76,108 @@ async def set_budget(
         )
     await repository.set_allocated(tx, budget.id, allocated, now)
     return replace(budget, allocated_amount=allocated, auto_reset=True, updated_at=now)
+
+
+async def raise_budget(tx: WriteTx, ctx: CallContext, key: BudgetKey, more: Decimal) -> BudgetState:
+    """Add to what may be used in the current and the following periods of a budget.
+
+    The row is locked before it is read: of two that raise at once neither is lost.
+
+    Raises:
+        NoBudgetError: there is no such budget.
+        InvalidArgumentError: nothing is added, or more than a budget can hold.
+    """
+    now = ctx.clock.now()
+    if more <= 0:
+        raise InvalidArgumentError("Give an amount above 0 to add.", field="amount")
+    budget = await repository.lock_budget(tx, key, utc_day(now))
+    if budget is None:
+        budget = await _open_next_of(tx, key, now)
+    allocated = budget.allocated_amount + more
+    if allocated > UNLIMITED:
+        raise InvalidArgumentError(
+            f"The budget would exceed {to_text(UNLIMITED)} {budget.unit}, the most that one can "
+            "hold; add less.",
+            field="amount",
+        )
+    await repository.set_allocated(tx, budget.id, allocated, now)
+    return replace(budget, allocated_amount=allocated, auto_reset=True, updated_at=now)
+
+
+async def _open_next_of(tx: WriteTx, key: BudgetKey, now: datetime) -> BudgetState:
+    """Open the present period of a budget that had earlier ones.
+
+    Raises:
+        NoBudgetError: there is no such budget.
+    """
+    ended = await repository.ended_budgets(tx, utc_day(now), project_ids=[key.project_id])
+    last = next((one for one in ended if _key_of(one) == key), None)
+    if last is None:
+        raise NoBudgetError(
+            f"There is no {key.budget_period} {key.resource_type} budget to raise; set one with "
+            "`autovibe budget set`.",
+            resource_type=key.resource_type,
+            budget_period=key.budget_period,
+        )
+    return await _open(tx, key, last.allocated_amount, now)
+
+
+def _key_of(budget: BudgetState) -> BudgetKey:
+    return BudgetKey(budget.project_id, budget.task_id, budget.resource_type, budget.budget_period)
+
+
+async def share_of_parent(
+    tx: ReadTx, now: datetime, key: BudgetKey, greediness: Decimal
+) -> Decimal:
+    """Return what a new budget gets when nobody says: greediness times what is allocated above it.
+
+    Above a task's budget is that of the nearest task above it that has one, else the project's
+    total, else its longest period. Above a project's daily, weekly or monthly budget is the next
+    longer one.
+
+    Args:
+        tx: any transaction.
+        now: the time.
+        key: of the new budget.
+        greediness: of the project, 0 to 1.
+
+    Raises:
+        InvalidArgumentError: there is nothing above it, or greediness is 0.
+    """
+    if not greediness:
+        raise InvalidArgumentError(
+            "The project's greediness is 0, so a new budget has no share; give an amount.",
+            field="amount",
+        )
+    parent = await _parent_of(tx, now, key)
+    if parent is None or parent.allocated_amount >= UNLIMITED:
+        raise InvalidArgumentError(
+            f"Nothing is allocated above this {key.resource_type} budget, so it has no share; give "
+            "an amount.",
+            field="amount",
+        )
+    share = parent.allocated_amount * greediness
+    return share.quantize(_SIX_PLACES, rounding=ROUND_FLOOR)
+
+
+async def _parent_of(tx: ReadTx, now: datetime, key: BudgetKey) -> BudgetState | None:
+    periods = ("total", "monthly", "weekly", "daily")
+    if key.task_id is None:
+        periods = periods[: periods.index(key.budget_period)][::-1]
+    else:
+        for ancestor in await repository.tasks_above(tx, key.task_id):
+            above = await repository.current_budgets(tx, utc_day(now), None, ancestor)
+            found = next((one for one in above if one.resource_type == key.resource_type), None)
+            if found is not None:
+                return found
+    budgets = await repository.current_budgets(tx, utc_day(now), key.project_id, None)
+    budgets += await repository.ended_budgets(tx, utc_day(now), project_ids=[key.project_id])
+    own = {
+        one.budget_period: one
+        for one in budgets
+        if one.task_id is None and one.resource_type == key.resource_type
+    }
+    return next((own[period] for period in periods if period in own), None)
 
 
 async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) -> BudgetState:

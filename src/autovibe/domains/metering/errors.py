@@ -61,6 +61,13 @@ class NoExchangeRateError(AutovibeError):
     reason = "NO_EXCHANGE_RATE"
 
 
+class ExchangeRateDiffersError(AutovibeError):
+    """Another rate of the same currency and day is there already."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "EXCHANGE_RATE_DIFFERS"
+
+
 class LeaseLostError(AutovibeError):
     """The machine's work order was given to another worker since its key was made."""
 

@@ -139,7 +139,7 @@ def _text(budget: BudgetState, project_name: str, *, exhausted: bool) -> str:
     option = "" if budget.budget_period == "total" else f" --period {budget.budget_period}"
     if budget.task_id:
         option = f" --task {budget.task_id}"
-    command = f"autovibe budget set {project_name} {budget.resource_type} AMOUNT{option}"
+    command = f"autovibe budget raise {project_name} {budget.resource_type} AMOUNT{option}"
     return f"{text} Raise it with `{command}`."
 
 

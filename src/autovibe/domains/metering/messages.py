@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from autovibe.domains.metering.gateway import ParkedKey
 from autovibe.domains.metering.models import ExchangeRate
 from autovibe.domains.metering.periods import resets_at
 from autovibe.domains.metering.state import BudgetState
@@ -59,6 +62,24 @@ def rate_message(rate: ExchangeRate, *, stale: bool) -> metering_pb2.ExchangeRat
     )
 
 
+def parked_message(keys: Iterable[ParkedKey], now: datetime) -> metering_pb2.ParkedCalls:
+    """Return the message of the keys on which calls wait."""
+    return metering_pb2.ParkedCalls(
+        keys=[
+            metering_pb2.ParkedProviderKey(
+                upstream=key.upstream,
+                opens_at=timestamp(now + timedelta(seconds=key.opens_in_s)),
+                oldest_wait_s=int(key.oldest_s),
+                projects=[
+                    metering_pb2.ParkedProject(project_id=project_id, calls=calls)
+                    for project_id, calls in sorted(key.waiting.items())
+                ],
+            )
+            for key in keys
+        ]
+    )
+
+
 def shortage_message(budget: BudgetState, needed: Decimal) -> metering_pb2.BudgetShortage:
     """Return which budget a call does not fit, and by how much."""
     return metering_pb2.BudgetShortage(
@@ -89,7 +110,7 @@ def shortage_text(budget: BudgetState, needed: Decimal, project_name: str, *, he
     reset = resets_at(budget.period_end)
     if reset is not None:
         text += f" It starts anew on {reset:%Y-%m-%d %H:%M} UTC."
-    command = f"autovibe budget set {project_name} {budget.resource_type} AMOUNT"
+    command = f"autovibe budget raise {project_name} {budget.resource_type} AMOUNT"
     if budget.task_id:
         return f"{text} Raise it with `{command} --task {budget.task_id}`, or run with --budget."
     option = "" if budget.budget_period == "total" else f" --period {budget.budget_period}"

@@ -43,6 +43,16 @@ class CallObserver(Protocol):
         """Take note of what a call has cost; the settlement is durable."""
         ...
 
+    async def parked(self, call: ArrivedCall, upstream: str, wait_s: float) -> None:
+        """Take note of a call that waits for the quota of a provider's key.
+
+        Args:
+            call: nothing is held for it meanwhile.
+            upstream: whose key.
+            wait_s: seconds until the first call may go out.
+        """
+        ...
+
     async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
         """Take note of a call that was not forwarded."""
         ...

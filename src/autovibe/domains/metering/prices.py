@@ -6,13 +6,11 @@ would otherwise be asked for the nearest name or the standard tier and under-cha
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, cast
@@ -20,16 +18,18 @@ from typing import Final, cast
 from genai_prices import data_snapshot, types
 
 from autovibe.domains.metering.errors import NoPriceError
+from autovibe.domains.metering.own_prices import (
+    ANY_MODEL,
+    CACHE_READ,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_5M,
+    INPUT,
+    OUTPUT,
+    WEB_SEARCH,
+    UnitPrices,
+    read_own_prices,
+)
 from autovibe.domains.metering.periods import utc_day
-from autovibe.kernel.errors import InvalidArgumentError
-
-INPUT: Final = "input"
-OUTPUT: Final = "output"
-CACHE_READ: Final = "cache_read"
-CACHE_WRITE_5M: Final = "cache_write_5m"
-CACHE_WRITE_1H: Final = "cache_write_1h"
-WEB_SEARCH: Final = "web_search"
-"""Per 1,000 searches; the other kinds are per million tokens."""
 
 _FIELDS: Final = {
     INPUT: "input_mtok",
@@ -50,20 +50,16 @@ _DATED: Final = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|latest))?(?:-v\d
 # A few beginnings stop within the date: "claude-sonnet-4-2025", "claude-sonnet-4@".
 _INSIDE_DATE: Final = re.compile(r"(?:-20\d\d|@)$")
 _REST_OF_DATE: Final = re.compile(r"\d{4}(?:\d{4})?")
-_OVERLAY_NUMBERS: Final = frozenset(_FIELDS)
 _MOST_CACHED: Final = 1000
 _LARGEST_WINDOW: Final = 1_000_000
-
-UnitPrices = Mapping[str, Decimal]
-"""Price by kind of token; `input>200000` is the price of every input token of a request that has
-more than 200,000 of them."""
 
 
 @dataclass(frozen=True)
 class ModelPrices:
     """Unit prices of one model on one day, with their source.
 
-    `context_window` is the most input that the model takes, `None` when it is not known.
+    `context_window` is the most input that the model takes, `most_output` the most it answers;
+    `None` when it is not known.
     """
 
     model: str
@@ -71,6 +67,7 @@ class ModelPrices:
     currency: str
     unit_prices: UnitPrices
     context_window: int | None
+    most_output: int | None = None
 
     @property
     def largest_input(self) -> int | None:
@@ -91,7 +88,7 @@ class PriceBook:
         Raises:
             InvalidArgumentError: the file is malformed.
         """
-        self._own = _read_overlay(overlay) if overlay is not None else {}
+        self._own = read_own_prices(overlay) if overlay is not None else {}
         self._catalogue = data_snapshot.get_snapshot()
         self._source = f"genai-prices {version('genai-prices')}"
         self._cache: dict[tuple[object, ...], ModelPrices] = {}
@@ -115,17 +112,34 @@ class PriceBook:
             NoPriceError: the model, or this variant of it, has no known price.
         """
         wanted = dict(variant or {})
-        own = self._own.get((provider, model))
-        if own is not None and not wanted:
-            return own
         key = (provider, model, tuple(sorted(wanted.items())), utc_day(at))
         found = self._cache.get(key)
         if found is None:
-            found = self._from_catalogue(provider, model, at, wanted)
+            found = self._find(provider, model, at, wanted)
             if len(self._cache) >= _MOST_CACHED:
                 self._cache.clear()
             self._cache[key] = found
         return found
+
+    def _find(
+        self, provider: str, model: str, at: datetime, variant: dict[str, str]
+    ) -> ModelPrices:
+        own = self._own.get((provider, model)) or self._own.get((provider, ANY_MODEL))
+        if own is None:
+            return self._from_catalogue(provider, model, at, variant)
+        prices = own.of(variant)
+        if prices is not None:
+            return ModelPrices(
+                model, own.source, own.currency, complete(prices), own.window, own.most_output
+            )
+        found = self._from_catalogue(provider, model, at, variant)
+        return replace(
+            found,
+            source=f"{found.source}, {own.source}",
+            unit_prices={kind: own.discounted(price) for kind, price in found.unit_prices.items()},
+            context_window=own.window or found.context_window,
+            most_output=own.most_output,
+        )
 
     def _from_catalogue(
         self, provider: str, model: str, at: datetime, variant: dict[str, str]
@@ -235,59 +249,3 @@ def _no_price(provider: str, model: str, variant: Mapping[str, str] | None = Non
         provider=provider,
         model=model,
     )
-
-
-def _read_overlay(path: Path) -> dict[tuple[str, str], ModelPrices]:
-    """Read `[provider."model"]` tables of prices per million tokens."""
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}.") from error
-    source = f"{path.name} {hashlib.sha256(text).hexdigest()[:12]}"
-    try:
-        tables = tomllib.loads(text.decode(), parse_float=Decimal)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidArgumentError(f"{path} is not valid TOML: {error}.") from error
-    own: dict[tuple[str, str], ModelPrices] = {}
-    for provider, models in tables.items():
-        for model, values in _table(path, provider, models).items():
-            name = f"{provider}.{model}"
-            own[provider, model] = _own_prices(path, name, model, source, values)
-    return own
-
-
-def _own_prices(path: Path, name: str, model: str, source: str, values: object) -> ModelPrices:
-    table = dict(_table(path, name, values))
-    currency = str(table.pop("currency", "USD"))
-    window = table.pop("context_window", None)
-    prices: dict[str, Decimal] = {}
-    for key, value in table.items():
-        kind, _, start = key.partition(">")
-        try:
-            price = Decimal(str(value))
-        except InvalidOperation:
-            price = Decimal(-1)
-        if kind not in _OVERLAY_NUMBERS or not price.is_finite() or price < 0:
-            raise InvalidArgumentError(
-                f"{path}: {name}.{key} must be one of {', '.join(sorted(_OVERLAY_NUMBERS))} with a "
-                "price per million tokens.",
-                name=key,
-            )
-        if start and not start.isdecimal():
-            raise InvalidArgumentError(f"{path}: {name}.{key}: no number follows '>'.", name=key)
-        prices[key] = price
-    if INPUT not in prices or OUTPUT not in prices or currency not in {"USD", "CAD"}:
-        raise InvalidArgumentError(
-            f"{path}: {name} needs input and output prices, and currency USD or CAD.", name=name
-        )
-    if window is not None and (not isinstance(window, int) or window < 1):
-        raise InvalidArgumentError(f"{path}: {name}.context_window must be a number.", name=name)
-    return ModelPrices(model, source, currency, complete(prices), window)
-
-
-def _table(path: Path, name: str, value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise InvalidArgumentError(f"{path}: [{name}] must be a table.", name=name)
-    return cast("dict[str, object]", value)

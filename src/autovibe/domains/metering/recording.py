@@ -78,7 +78,7 @@ async def record_usage_many(
         raise BudgetExceededError(
             "A budget has no room for this usage "
             f"({', '.join(f'{name} {value}' for name, value in facts.items())}); raise it with "
-            "`autovibe budget set`, or wait for its next period.",
+            "`autovibe budget raise`, or wait for its next period.",
             **facts,
         ) from error
     await warn_of_low_budgets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,19 +17,22 @@ from autovibe.domains.metering.budgets import (
     list_budgets,
     parse_budget_amount,
     place_of,
+    raise_budget,
     set_budget,
+    share_of_parent,
 )
 from autovibe.domains.metering.errors import NoExchangeRateError
+from autovibe.domains.metering.gateway import ParkedKey
 from autovibe.domains.metering.levels import get_budget_levels
-from autovibe.domains.metering.messages import budget_message
-from autovibe.domains.metering.rates import find_rate
+from autovibe.domains.metering.messages import budget_message, parked_message
+from autovibe.domains.metering.rates import find_rate, import_rates, list_rates
 from autovibe.domains.metering.rebuilding import rebuild_usage
 from autovibe.domains.metering.recording import record_usage_many
 from autovibe.domains.metering.reports import list_daily_usage, list_path_history
 from autovibe.domains.metering.reserving import MONEY, OpenedPeriods, reserve_many
 from autovibe.domains.metering.settling import API_CALLS, recover, settle_many
 from autovibe.domains.metering.state import BudgetKey
-from autovibe.domains.projects import resolve_project_id
+from autovibe.domains.projects import get_project, resolve_project_id
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError, NotFoundError
 from autovibe.kernel.money import ZERO, to_text
@@ -52,8 +56,14 @@ class MeteringService:
     `max_rate_age_days` refuses exchange rates that are older.
     """
 
-    def __init__(self, *, max_rate_age_days: int | None = None) -> None:
-        """Take the setting `rates.max_age_days`."""
+    def __init__(
+        self,
+        *,
+        max_rate_age_days: int | None = None,
+        parked: Callable[[], Sequence[ParkedKey]] = tuple,
+    ) -> None:
+        """Take the setting `rates.max_age_days`, and who knows which keys are parked."""
+        self._parked = parked
         self._max_rate_age_days = max_rate_age_days
         self._opened = OpenedPeriods()
 
@@ -67,23 +77,46 @@ class MeteringService:
             NotFoundError: it has no such task.
             BudgetBelowUseError: the amount is below what is used and held.
             NoExchangeRateError: the amount is in USD and there is no rate.
-            InvalidArgumentError: the amount is malformed, or a task is given another period than
-                total.
+            InvalidArgumentError: the amount is malformed or left out where nothing is allocated
+                above, or a task is given another period than total.
         """
         project_id = await resolve_project_id(tx, request.project)
         period = request.budget_period or "total"
         task_id = id_or_none(request.task_id)
         if task_id is not None:
             await _check_task(tx, project_id, task_id, period)
-        amount = await parse_budget_amount(
-            tx,
-            ctx.clock.now(),
-            request.resource_type,
-            request.amount,
-            self._max_rate_age_days,
-        )
         key = BudgetKey(project_id, task_id, request.resource_type, period)
+        if request.amount:
+            amount = await self._amount(tx, ctx, request.resource_type, request.amount)
+        else:
+            greediness = (await get_project(tx, str(project_id))).greediness
+            amount = await share_of_parent(tx, ctx.clock.now(), key, greediness)
         return budget_message(await set_budget(tx, ctx, key, amount, force=request.force))
+
+    async def raise_budget(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.RaiseBudgetRequest
+    ) -> metering_pb2.Budget:
+        """Add to what a project, or one task, may use of a resource in a period.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+            NotFoundError: it has no such task.
+            NoBudgetError: there is no such budget.
+            NoExchangeRateError: the amount is in USD and there is no rate.
+            InvalidArgumentError: the amount is malformed, 0, or more than a budget can hold.
+        """
+        project_id = await resolve_project_id(tx, request.project)
+        period = request.budget_period or "total"
+        task_id = id_or_none(request.task_id)
+        if task_id is not None:
+            await _check_task(tx, project_id, task_id, period)
+        more = await self._amount(tx, ctx, request.resource_type, request.amount)
+        key = BudgetKey(project_id, task_id, request.resource_type, period)
+        return budget_message(await raise_budget(tx, ctx, key, more))
+
+    async def _amount(self, tx: ReadTx, ctx: CallContext, resource_type: str, text: str) -> Decimal:
+        now, limit = ctx.clock.now(), self._max_rate_age_days
+        return await parse_budget_amount(tx, now, resource_type, text, limit)
 
     async def list_budgets(
         self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListBudgetsRequest
@@ -197,6 +230,29 @@ class MeteringService:
             NoExchangeRateError: there is none, or the newest is older than the settings allow.
         """
         return await find_rate(tx, request.currency, ctx.clock.now(), self._max_rate_age_days)
+
+    async def list_exchange_rates(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.ListExchangeRatesRequest
+    ) -> metering_pb2.ListExchangeRatesResponse:
+        """Return one page of rates, by currency, the newest first."""
+        return await list_rates(tx, ctx.clock.now(), request)
+
+    async def import_exchange_rates(
+        self, tx: WriteTx, ctx: CallContext, request: metering_pb2.ImportExchangeRatesRequest
+    ) -> metering_pb2.ImportExchangeRatesResponse:
+        """Add dated rates, all or none; one that is there already, the same, changes nothing.
+
+        Raises:
+            InvalidArgumentError: a day or a rate makes no sense.
+            ExchangeRateDiffersError: another rate is there for the same day.
+        """
+        return await import_rates(tx, ctx.clock.now(), request.rates)
+
+    async def get_parked_calls(
+        self, tx: ReadTx, ctx: CallContext, request: metering_pb2.GetParkedCallsRequest
+    ) -> metering_pb2.ParkedCalls:
+        """Tell on which keys of providers calls of this process wait."""
+        return parked_message(self._parked(), ctx.clock.now())
 
     @hot
     async def reserve_many(

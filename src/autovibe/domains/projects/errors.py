@@ -17,3 +17,10 @@ class ProjectExistsError(AutovibeError):
 
     code = Code.ALREADY_EXISTS
     reason = "PROJECT_EXISTS"
+
+
+class UnknownUpstreamError(AutovibeError):
+    """The settings have no section for the place where calls are to go."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "UNKNOWN_UPSTREAM"

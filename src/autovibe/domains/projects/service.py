@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.cache import Region, cached
-from autovibe.domains.projects import repository
+from autovibe.domains.projects import egress, repository
 from autovibe.domains.projects.errors import ProjectExistsError, ProjectNotFoundError
 from autovibe.domains.projects.messages import project_message
+from autovibe.domains.projects.model_policy import KEY, checked_policy, stated_policy
 from autovibe.domains.projects.models import Project
 from autovibe.kernel.context import CallContext
+from autovibe.kernel.egress import HostRule
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.money import parse_decimal
 from autovibe.kernel.paging import decode_token, encode_token, page_size
@@ -28,6 +31,18 @@ _LISTS: Final = Region("project_list", ttl_s=300, tables=("projects",))
 
 class ProjectService:
     """Implements autovibe.v1.ProjectService."""
+
+    def __init__(
+        self, upstreams: Mapping[str, str] | None = None, egress_allow: Sequence[HostRule] = ()
+    ) -> None:
+        """Take what the settings say.
+
+        Args:
+            upstreams: the API of each; `None` leaves routes unchecked.
+            egress_allow: hosts for projects that have no list of their own.
+        """
+        self._upstreams = upstreams
+        self._egress_allow = egress_allow
 
     async def create_project(
         self, tx: WriteTx, ctx: CallContext, request: projects_pb2.CreateProjectRequest
@@ -94,6 +109,56 @@ class ProjectService:
         tx.session.add(project)
         await tx.session.flush()  # as in create_project
         return projects_pb2.EnsureProjectResponse(project=project_message(project), created=True)
+
+    async def get_model_policy(
+        self, tx: ReadTx, ctx: CallContext, request: projects_pb2.GetModelPolicyRequest
+    ) -> projects_pb2.ModelPolicy:
+        """Return which models a project may call, under which names and where.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+        """
+        return stated_policy((await get_project(tx, request.project)).metadata_)
+
+    async def set_model_policy(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.SetModelPolicyRequest
+    ) -> projects_pb2.ModelPolicy:
+        """State which models a project may call, in place of what was stated before.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+            InvalidArgumentError: a name makes no sense or stands twice.
+            UnknownUpstreamError: a route leads to what the settings do not have.
+        """
+        project = await get_project(tx, request.project)
+        policy = checked_policy(request.policy, self._upstreams)
+        await remember_in_metadata(tx, project.id, **{KEY: policy})
+        return request.policy
+
+    async def get_egress(
+        self, tx: ReadTx, ctx: CallContext, request: projects_pb2.GetEgressRequest
+    ) -> projects_pb2.Egress:
+        """Return which hosts the machines of a project may reach.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+        """
+        project = await get_project(tx, request.project)
+        return egress.stated_egress(project.metadata_, self._egress_allow)
+
+    async def set_egress(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.SetEgressRequest
+    ) -> projects_pb2.Egress:
+        """State which hosts the machines of a project may reach, or that it follows the settings.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+            InvalidArgumentError: a host is malformed or too wide.
+        """
+        project = await get_project(tx, request.project)
+        kept = egress.kept_egress(request.egress)
+        await remember_in_metadata(tx, project.id, **{egress.KEY: kept})
+        return egress.stated_egress({egress.KEY: kept}, self._egress_allow)
 
 
 async def find_project(tx: ReadTx | WriteTx, name_or_id: str) -> Project | None:

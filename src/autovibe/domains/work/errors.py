@@ -12,6 +12,13 @@ class TaskNotFoundError(AutovibeError):
     reason = "TASK_NOT_FOUND"
 
 
+class ModelCallNotFoundError(AutovibeError):
+    """No call with this id was kept."""
+
+    code = Code.NOT_FOUND
+    reason = "MODEL_CALL_NOT_FOUND"
+
+
 class WorkerNotFoundError(AutovibeError):
     """No worker has this id."""
 

@@ -29,6 +29,7 @@ from autovibe.domains.work.messages import (
     task_message,
     worker_message,
 )
+from autovibe.domains.work.model_calls import get_model_call, keep_model_call
 from autovibe.domains.work.models import (
     ExecutionStatus,
     TaskStatus,
@@ -73,6 +74,22 @@ class WorkService:
         self.pause_task = PauseTask(control)
         self.apply_task = ApplyTask(store, fleet)
         self.get_task_patch = GetTaskPatch(store, fleet)
+
+    async def keep_model_call(
+        self, tx: WriteTx, ctx: CallContext, request: work_pb2.KeepModelCallRequest
+    ) -> work_pb2.KeepModelCallResponse:
+        """Keep what was asked of a model and what it answered."""
+        return await keep_model_call(tx, ctx, request)
+
+    async def get_model_call(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetModelCallRequest
+    ) -> work_pb2.ModelCall:
+        """Return what was asked of a model and what it answered.
+
+        Raises:
+            ModelCallNotFoundError: it was not kept, or is kept no more.
+        """
+        return await get_model_call(tx, request.request_id)
 
     async def get_task(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetTaskRequest

@@ -28,11 +28,17 @@ from autovibe.domains.metering.repository.days import (
     daily_usage,
     machine_types,
 )
+from autovibe.domains.metering.repository.rates import (
+    insert_rate,
+    rates_of,
+    rates_page,
+)
 from autovibe.domains.metering.repository.references import (
     lease_generations,
     lock_quickly,
     project_of_task,
     task_lines,
+    tasks_above,
     tasks_of_executions,
 )
 from autovibe.domains.metering.repository.usage import (
@@ -58,6 +64,7 @@ __all__ = [
     "finish_calls",
     "holds_of",
     "insert_calls",
+    "insert_rate",
     "insert_usage",
     "insert_usage_bulk",
     "lease_generations",
@@ -72,11 +79,14 @@ __all__ = [
     "open_budget",
     "open_calls",
     "project_of_task",
+    "rates_of",
+    "rates_page",
     "recorded_ids",
     "save_budgets",
     "set_allocated",
     "spent_on_task",
     "task_lines",
+    "tasks_above",
     "tasks_of_executions",
     "usage_lines",
     "used_so_far",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     column,
+    literal,
     select,
     table,
     text,
@@ -88,6 +89,20 @@ async def project_of_task(tx: ReadTx, task_id: uuid.UUID) -> uuid.UUID | None:
     """Return the project of a task; `None` when there is no such task, or it has none."""
     found = await tx.session.execute(select(_TASKS.c.project_id).where(_TASKS.c.id == task_id))
     return found.scalar_one_or_none()
+
+
+async def tasks_above(tx: ReadTx, task_id: uuid.UUID) -> list[uuid.UUID]:
+    """Return the tasks above a task, the nearest first."""
+    line = (
+        select(_TASKS.c.parent_task_id.label("id"), literal(1).label("height"))
+        .where(_TASKS.c.id == task_id)
+        .cte("above", recursive=True)
+    )
+    line = line.union_all(
+        select(_TASKS.c.parent_task_id, line.c.height + 1).join(line, _TASKS.c.id == line.c.id)
+    )
+    query = select(line.c.id).where(line.c.id.is_not(None)).order_by(line.c.height)
+    return list((await tx.session.execute(query)).scalars())
 
 
 def subtree(task_id: uuid.UUID) -> Select[uuid.UUID]:
