@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from autovibe import __version__
 from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
@@ -21,7 +22,7 @@ from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
 from autovibe.domains.projects import ProjectService
-from autovibe.domains.work import WorkDefaults, WorkService, check_lease
+from autovibe.domains.work import QueueService, WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
@@ -266,6 +267,7 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             ),
             "autovibe.v1.MeteringService": MeteringService(),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
+            "autovibe.v1.QueueService": QueueService(db.bells, __version__),
         }
     )
     operations = Operations(db, registry, instance_id=instance_id, clock=clock)

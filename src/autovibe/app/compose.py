@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter
 
+from autovibe import __version__
 from autovibe.agents import adapters
 from autovibe.app.egress import egress_opener
 from autovibe.app.jobs import maintenance_service, make_scheduler
@@ -28,7 +29,7 @@ from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
 from autovibe.domains.metering.egress import EgressObserver
 from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
 from autovibe.domains.projects import ProjectService
-from autovibe.domains.work import WorkDefaults, WorkService, check_lease
+from autovibe.domains.work import QueueService, WorkDefaults, WorkService, check_lease
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
 from autovibe.gateway import (
@@ -131,6 +132,7 @@ async def open_control_plane(
                     store, store_process, settings.maintenance
                 ),
                 "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
+                "autovibe.v1.QueueService": QueueService(database.bells, __version__),
             }
         )
         operations = Operations(database, registry, instance_id=instance_id, clock=clock)

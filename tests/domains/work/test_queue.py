@@ -12,6 +12,7 @@ import pytest
 from plane import NOON, Plane, write_files
 from sqlalchemy import text
 
+from autovibe.domains.work.completions import retry_pause
 from autovibe.domains.work.enqueuing import next_fair_key
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.kernel.protoconv import from_timestamp
@@ -119,11 +120,13 @@ async def test_an_order_is_tried_again_after_growing_pauses_until_no_retry_is_le
 ):
     await plane.task()
     await _set(plane, "UPDATE work_orders SET max_retries = 3")
-    for attempt, pause in enumerate((10, 20, 40), start=1):
+    for attempt, least_s in enumerate((10, 20, 40), start=1):
         order = await plane.claimed()
         assert (order.execution.attempt, order.lease_generation) == (attempt, attempt)
         await plane.finish(order, "failed")
-        plane.clock.advance(seconds=pause - 1)
+        pause_s = retry_pause(uuid.UUID(order.work_order_id), attempt - 1).total_seconds()
+        assert least_s <= pause_s <= 1.25 * least_s
+        plane.clock.advance(seconds=pause_s - 1)
         assert await plane.claim() is None
         plane.clock.advance(seconds=1)
     await plane.finish(await plane.claimed(), "failed")
@@ -192,9 +195,6 @@ async def test_only_orders_of_queued_tasks_that_are_due_and_of_this_queue_are_cl
     await _set(plane, "UPDATE tasks SET status = 'queued'")
     assert await plane.claim(queue_name="other") is None
     assert await plane.claim(task_id=str(uuid.uuid4())) is None
-    await _set(plane, "UPDATE work_orders SET worker_type = 'docs'")
-    assert await plane.claim() is None
-    await _set(plane, "UPDATE work_orders SET worker_type = 'feature'")
     plane.clock.advance(seconds=-1)
     assert await plane.claim() is None
     plane.clock.advance(seconds=1)

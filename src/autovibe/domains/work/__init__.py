@@ -4,6 +4,7 @@ from autovibe.domains.work.errors import HistoryUnreadableError
 from autovibe.domains.work.history_stream import history_unrelated
 from autovibe.domains.work.ports import AgentFacts, Fleet, HistoryReader, WorkDefaults
 from autovibe.domains.work.queue import check_lease
+from autovibe.domains.work.queue_service import QueueService
 from autovibe.domains.work.service import WorkService
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Fleet",
     "HistoryReader",
     "HistoryUnreadableError",
+    "QueueService",
     "WorkDefaults",
     "WorkService",
     "check_lease",

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from autovibe.db import WriteTx
 from autovibe.domains.machines import get_machine
 from autovibe.domains.work import repository
+from autovibe.domains.work.completions import finish
 from autovibe.domains.work.messages import column_message
 from autovibe.domains.work.models import Execution, WorkOrderStatus
-from autovibe.domains.work.queue import finish
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import work_pb2

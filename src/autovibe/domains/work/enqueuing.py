@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -11,12 +12,24 @@ from autovibe.domains.checkpoints import newest_consistent
 from autovibe.domains.projects import get_project
 from autovibe.domains.work import repository
 from autovibe.domains.work.messages import column_message, column_value
-from autovibe.domains.work.models import Task, TaskPriority, TaskStatus, WorkOrder, WorkOrderStatus
+from autovibe.domains.work.models import (
+    Task,
+    TaskPriority,
+    TaskStatus,
+    TaskType,
+    WorkOrder,
+    WorkOrderStatus,
+)
+from autovibe.domains.work.repository import claiming
+from autovibe.domains.work.repository import orders as order_rows
+from autovibe.domains.work.routing import PARKED, parse_needs, route_of
 from autovibe.domains.work.transitions import check_transition
 from autovibe.kernel.context import CallContext
+from autovibe.kernel.ids import new_id
 from autovibe.v1 import work_pb2
 
 DEFAULT_QUEUE: Final = "default"
+_GREEDINESS: Final = Decimal("0.5")
 _RANK: Final = {
     TaskPriority.LOW: 0,
     TaskPriority.NORMAL: 1,
@@ -82,6 +95,7 @@ async def enqueue_again(
         check_transition("work order", order.status, WorkOrderStatus.PENDING)
     now = ctx.clock.now()
     order.status = WorkOrderStatus.PENDING
+    _direct(order, payload.context, now)
     order.payload = column_value(payload)
     order.timeout_seconds = payload.context.timeout_s
     order.available_at = now
@@ -90,7 +104,7 @@ async def enqueue_again(
     task.status = TaskStatus.QUEUED
     task.block_reason = None
     task.completed_at = None
-    tx.emit("work_orders.enqueued", {"queue": order.queue_name, "order_id": str(order.id)})
+    tx.ring(queue_topic(order.queue_name), str(order.id))
     await tx.session.flush()  # the claim that may follow in this process sees it
     return order
 
@@ -104,30 +118,61 @@ async def enqueue(
         InvalidTransitionError: the task cannot be queued now.
     """
     check_transition("task", task.status, TaskStatus.QUEUED)
-    greediness = Decimal("0.5")
-    if task.project_id is not None:
-        greediness = (await get_project(tx, str(task.project_id))).greediness
-    last, lowest = await repository.fair_key_bounds(tx, task.project_id, DEFAULT_QUEUE)
     now = ctx.clock.now()
     order = WorkOrder(
+        id=new_id(),
         task_id=task.id,
         queue_name=DEFAULT_QUEUE,
         status=WorkOrderStatus.PENDING,
         priority=_RANK[task.priority],
-        fair_key=next_fair_key(last, lowest, greediness),
+        fair_key=await _place(tx, task, DEFAULT_QUEUE),
         payload=column_value(payload),
-        # A person who watches a run decides what to do after a failure.
-        max_retries=0,
         timeout_seconds=payload.context.timeout_s,
         enqueued_at=now,
         available_at=now,
     )
+    _direct(order, payload.context, now)
     tx.session.add(order)
     task.status = TaskStatus.QUEUED
     task.block_reason = None
-    tx.emit("work_orders.enqueued", {"queue": DEFAULT_QUEUE, "order_id": str(order.id)})
+    tx.ring(queue_topic(DEFAULT_QUEUE), str(order.id))
     await tx.session.flush()  # the claim that may follow in this process sees it
     return order
+
+
+async def park(tx: WriteTx, task: Task) -> None:
+    """Take the pending order of a task that waits out of the way of claims."""
+    order = await repository.newest_order(tx, task.id)
+    if order is not None and order.status == WorkOrderStatus.PENDING:
+        order.route = PARKED
+
+
+def queue_topic(queue_name: str) -> str:
+    """Return the bell that rings for new orders of a queue."""
+    return f"queue:{queue_name}"
+
+
+def _direct(order: WorkOrder, context: work_pb2.TaskContext, now: datetime) -> None:
+    """Say who may do an order, how often it may fail, and how long it may wait."""
+    order.worker_type = TaskType(context.worker_type) if context.worker_type else None
+    order.required_capabilities = [str(need) for need in parse_needs(context.capabilities)]
+    order.route = route_of(context)
+    # Without a word a person who watches decides what to do after a failure.
+    order.max_retries = context.max_retries
+    order.expires_at = now + timedelta(seconds=context.expires_s) if context.expires_s else None
+
+
+async def _place(tx: WriteTx, task: Task, queue_name: str) -> float:
+    """Return where a new order of a task's project stands, and note that it does."""
+    lowest = await claiming.lowest_fair_key(tx, queue_name)
+    if task.project_id is None:
+        return next_fair_key(None, lowest, _GREEDINESS)
+    greediness = (await get_project(tx, str(task.project_id))).greediness
+    share = await order_rows.lock_share(tx, task.project_id, queue_name)
+    key = next_fair_key(share.last_fair_key or None, lowest, greediness)
+    if math.isfinite(key):
+        share.last_fair_key = key
+    return key
 
 
 def next_fair_key(last: float | None, lowest: float | None, greediness: Decimal) -> float:

@@ -26,6 +26,34 @@ class WorkerNotFoundError(AutovibeError):
     reason = "WORKER_NOT_FOUND"
 
 
+class WorkerHoldsOrdersError(AutovibeError):
+    """A worker that still holds orders cannot sign off."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "WORKER_HOLDS_ORDERS"
+
+
+class WorkerVersionMismatchError(AutovibeError):
+    """A worker of another version does not work with this server."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "WORKER_VERSION_MISMATCH"
+
+
+class WorkOrderNotFoundError(AutovibeError):
+    """No work order has this id."""
+
+    code = Code.NOT_FOUND
+    reason = "WORK_ORDER_NOT_FOUND"
+
+
+class OrderNotDeadError(AutovibeError):
+    """Only an order that has failed for good, or has expired, can be queued again."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "ORDER_NOT_DEAD"
+
+
 class InvalidTransitionError(AutovibeError):
     """A task, order, assignment or execution may not go from its status to the wanted one."""
 

@@ -54,6 +54,11 @@ def task_message(task: Task) -> work_pb2.Task:
     )
 
 
+def worker_config(worker: Worker) -> work_pb2.WorkerConfig:
+    """Return where a worker is, what it has, and what is wanted of it; secrets are left out."""
+    return column_message(worker.config, work_pb2.WorkerConfig)
+
+
 def worker_message(worker: Worker) -> work_pb2.Worker:
     """Return the message of a worker."""
     return work_pb2.Worker(
@@ -69,6 +74,10 @@ def worker_message(worker: Worker) -> work_pb2.Worker:
         capabilities=worker.capabilities,
         created_at=timestamp(worker.created_at),
         updated_at=timestamp(worker.updated_at),
+        capability_levels=sorted(
+            f"{row.capability_name}:{row.capability_level}" for row in worker.capability_rows
+        ),
+        config=worker_config(worker),
     )
 
 

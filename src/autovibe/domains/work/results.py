@@ -23,6 +23,7 @@ from autovibe.domains.metering import TaskSpend, spend_of_task
 from autovibe.domains.projects import get_project
 from autovibe.domains.work import repository
 from autovibe.domains.work.apply import Applied, ApplyPlan, apply_result
+from autovibe.domains.work.enqueuing import park
 from autovibe.domains.work.errors import NothingToApplyError, TaskNotRunningError
 from autovibe.domains.work.messages import column_message, task_message
 from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskStatus
@@ -180,6 +181,7 @@ class PauseTask:
             check_transition("task", task.status, TaskStatus.BLOCKED)
             task.status = TaskStatus.BLOCKED
             task.block_reason = "INTERRUPTED"
+            await park(tx, task)
             await tx.session.flush()  # the answer shows the task as it is now
         elif task.status == TaskStatus.IN_PROGRESS:
             raise TaskNotRunningError(

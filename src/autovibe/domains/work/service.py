@@ -12,6 +12,9 @@ from autovibe.domains.machines.control import Control
 from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import dependencies, repository
 from autovibe.domains.work.abandoning import abandon
+from autovibe.domains.work.breaker import earlier_attempts
+from autovibe.domains.work.claims import Wanted, claim, find_worker
+from autovibe.domains.work.completions import finish
 from autovibe.domains.work.continuing import (
     CancelTask,
     ForkCheckpoint,
@@ -20,7 +23,7 @@ from autovibe.domains.work.continuing import (
 )
 from autovibe.domains.work.create_task import CheckTaskContext, CreateTask
 from autovibe.domains.work.create_tasks import CreateTasks
-from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
+from autovibe.domains.work.errors import LeaseLostError
 from autovibe.domains.work.labels import wanted_labels
 from autovibe.domains.work.messages import (
     column_value,
@@ -40,14 +43,14 @@ from autovibe.domains.work.models import (
 )
 from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
-from autovibe.domains.work.queue import check_execution, check_lease, claim, finish
+from autovibe.domains.work.queue import check_execution, check_lease
 from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_place, encode_place, page_size
-from autovibe.kernel.protoconv import from_timestamp, timestamp
+from autovibe.kernel.protoconv import from_timestamp, id_or_none, timestamp
 from autovibe.store import CheckpointStore
 from autovibe.v1 import tasks_pb2, work_pb2
 
@@ -224,6 +227,7 @@ class WorkService:
                 status=WorkerStatus.IDLE,
                 config={},
                 capabilities=[],
+                capability_rows=[],
                 # The order's own limit decides; this one only bounds it.
                 timeout_seconds=30 * 86_400,
             )
@@ -241,13 +245,16 @@ class WorkService:
         Raises:
             WorkerNotFoundError: the worker is not registered.
         """
-        worker = await tx.session.get(Worker, uuid.UUID(request.worker_id), with_for_update=True)
-        if worker is None or worker.deleted_at is not None:
-            raise WorkerNotFoundError(
-                f"There is no worker {request.worker_id}; register it first.",
-                worker_id=request.worker_id,
-            )
-        return work_pb2.ClaimWorkOrderResponse(order=await claim(tx, ctx, worker, request))
+        worker = await find_worker(tx, request.worker_id)
+        wanted = Wanted(
+            request.instance_id,
+            request.queue_name,
+            request.lease_s,
+            limit=1,
+            task_id=id_or_none(request.task_id),
+        )
+        orders = await claim(tx, ctx, worker, wanted)
+        return work_pb2.ClaimWorkOrderResponse(order=orders[0] if orders else None)
 
     async def heartbeat_work_order(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.HeartbeatWorkOrderRequest
@@ -287,6 +294,12 @@ class WorkService:
             if assignment is not None:
                 assignment.machine_id = execution.machine_id
         return execution_message(execution)
+
+    async def get_earlier_attempts(
+        self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetEarlierAttemptsRequest
+    ) -> work_pb2.EarlierAttempts:
+        """Return what earlier attempts at the task of an execution came to."""
+        return await earlier_attempts(tx, uuid.UUID(request.execution_id))
 
     async def finish_execution(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.FinishExecutionRequest

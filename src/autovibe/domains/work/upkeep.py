@@ -8,6 +8,7 @@ from typing import Final
 from autovibe.db import WriteTx
 from autovibe.domains.contract import Slice
 from autovibe.domains.work import repository
+from autovibe.domains.work.completions import finish
 from autovibe.domains.work.models import (
     Execution,
     ExecutionStatus,
@@ -17,7 +18,6 @@ from autovibe.domains.work.models import (
     WorkOrder,
     WorkOrderStatus,
 )
-from autovibe.domains.work.queue import finish
 from autovibe.domains.work.transitions import check_transition
 from autovibe.domains.work.waiting import settle_dependants
 from autovibe.kernel.context import CallContext

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.work.models import (
@@ -82,17 +90,6 @@ def ready_to_run(now: datetime) -> ColumnElement[bool]:
     return and_(Task.status == TaskStatus.QUEUED, waiting)
 
 
-async def find_worker_by_name(tx: ReadTx | WriteTx, name: str) -> Worker | None:
-    """Return the oldest living worker of this name."""
-    query = (
-        select(Worker)
-        .where(Worker.name == name, Worker.deleted_at.is_(None))
-        .order_by(Worker.created_at, Worker.id)
-        .limit(1)
-    )
-    return (await tx.session.scalars(query)).one_or_none()
-
-
 async def lock_order(tx: WriteTx, order_id: uuid.UUID) -> WorkOrder | None:
     """Return one order, locked for the transaction."""
     query = select(WorkOrder).where(WorkOrder.id == order_id).with_for_update(of=WorkOrder)
@@ -111,29 +108,6 @@ async def generation_of(tx: ReadTx | WriteTx, order_id: uuid.UUID) -> int | None
     )
 
 
-async def claimable_order(
-    tx: WriteTx, queue_name: str, task_id: uuid.UUID | None, worker_type: str, now: datetime
-) -> WorkOrder | None:
-    """Return, locked, the next order of a queue; orders that others are claiming are skipped."""
-    query = (
-        select(WorkOrder)
-        .join(Task, Task.id == WorkOrder.task_id)
-        .where(
-            WorkOrder.queue_name == queue_name,
-            WorkOrder.status == WorkOrderStatus.PENDING,
-            WorkOrder.available_at <= now,
-            or_(WorkOrder.worker_type.is_(None), WorkOrder.worker_type == worker_type),
-            Task.status == TaskStatus.QUEUED,
-        )
-        .order_by(WorkOrder.priority.desc(), WorkOrder.fair_key, WorkOrder.id)
-        .limit(1)
-        .with_for_update(of=WorkOrder, skip_locked=True)
-    )
-    if task_id is not None:
-        query = query.where(WorkOrder.task_id == task_id)
-    return (await tx.session.scalars(query)).one_or_none()
-
-
 async def newest_order(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> WorkOrder | None:
     """Return the newest order of a task."""
     query = (
@@ -143,23 +117,6 @@ async def newest_order(tx: ReadTx | WriteTx, task_id: uuid.UUID) -> WorkOrder | 
         .limit(1)
     )
     return (await tx.session.scalars(query)).one_or_none()
-
-
-async def fair_key_bounds(
-    tx: ReadTx | WriteTx, project_id: uuid.UUID | None, queue_name: str
-) -> tuple[float | None, float | None]:
-    """Return the project's highest fair key and the lowest one that is pending in the queue."""
-    last = await tx.session.scalar(
-        select(func.max(WorkOrder.fair_key))
-        .join(Task, Task.id == WorkOrder.task_id)
-        .where(WorkOrder.queue_name == queue_name, Task.project_id == project_id)
-    )
-    lowest = await tx.session.scalar(
-        select(func.min(WorkOrder.fair_key)).where(
-            WorkOrder.queue_name == queue_name, WorkOrder.status == WorkOrderStatus.PENDING
-        )
-    )
-    return last, lowest
 
 
 async def find_assignment(

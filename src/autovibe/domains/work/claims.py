@@ -1,0 +1,220 @@
+"""Claiming: orders go to a worker, under a lease with a new generation (decisions E5 and D9)."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from autovibe.db import WriteTx
+from autovibe.domains.work import repository
+from autovibe.domains.work.enqueuing import DEFAULT_QUEUE
+from autovibe.domains.work.errors import WorkerNotFoundError
+from autovibe.domains.work.messages import (
+    column_message,
+    column_value,
+    execution_message,
+    task_message,
+    worker_config,
+)
+from autovibe.domains.work.models import (
+    Execution,
+    ExecutionStatus,
+    Task,
+    TaskStatus,
+    Worker,
+    WorkerStatus,
+    WorkOrderStatus,
+)
+from autovibe.domains.work.repository import claiming
+from autovibe.domains.work.repository import orders as order_rows
+from autovibe.domains.work.repository.claiming import Claim, Taken
+from autovibe.domains.work.routing import Abilities
+from autovibe.domains.work.transitions import check_transition
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.ids import new_id
+from autovibe.kernel.protoconv import timestamp
+from autovibe.v1 import work_pb2
+
+_HEARD_EVERY: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a worker asks for."""
+
+    instance_id: str
+    queue_name: str
+    lease_s: int
+    limit: int
+    task_id: uuid.UUID | None = None
+
+
+async def find_worker(tx: WriteTx, worker_id: str) -> Worker:
+    """Return a registered worker, locked.
+
+    Raises:
+        WorkerNotFoundError: there is none.
+    """
+    worker = await tx.session.get(Worker, uuid.UUID(worker_id), with_for_update=True)
+    if worker is None or worker.deleted_at is not None:
+        raise WorkerNotFoundError(
+            f"There is no worker {worker_id}; register it first.", worker_id=worker_id
+        )
+    return worker
+
+
+def abilities_of(worker: Worker) -> Abilities:
+    """Return what a worker can take."""
+    config = worker_config(worker)
+    return Abilities(
+        worker.worker_type,
+        frozenset(config.machine_types),
+        frozenset(config.isolations),
+        {row.capability_name: row.capability_level for row in worker.capability_rows},
+    )
+
+
+async def claim(
+    tx: WriteTx, ctx: CallContext, worker: Worker, wanted: Wanted
+) -> list[work_pb2.ClaimedOrder]:
+    """Claim the next orders for a worker, in the order in which they are to be done.
+
+    Never more than it may hold at once, nor more of a project than may run at once.
+    """
+    now = ctx.clock.now()
+    hear_of(worker, now)
+    held = await repository.count_active_assignments(tx, worker.id)
+    room = min(wanted.limit, worker.max_concurrent_tasks - held)
+    if room <= 0 or worker_config(worker).draining:
+        return []
+    queue_name = wanted.queue_name or DEFAULT_QUEUE
+    rooms = await order_rows.rooms_of_limited_projects(tx, queue_name)
+    wish = Claim(
+        queue_name,
+        now,
+        now + timedelta(seconds=wanted.lease_s),
+        room,
+        [project_id for project_id, left in rooms.items() if left <= 0],
+    )
+    abilities = abilities_of(worker)
+    if wanted.task_id is not None:
+        # Whoever names a task has decided to do it, whatever the worker says that it can.
+        taken = await claiming.take_of_task(tx, wish, wanted.task_id)
+    else:
+        found = await claiming.pending_routes(tx, queue_name)
+        routes = [route for route in found if abilities.can_take(route)]
+        taken = await claiming.take(tx, wish, routes)
+    if not taken:
+        return []
+    orders = await _start(tx, _Claimant(worker, wanted, now), taken, rooms)
+    if held + len(orders) >= worker.max_concurrent_tasks:
+        worker.status = WorkerStatus.BUSY
+    return orders
+
+
+def hear_of(worker: Worker, now: datetime) -> None:
+    """Note that a worker lives; it asks several times a second, and one note a minute will do."""
+    heard = worker.last_heartbeat_at
+    if heard is None or now - heard >= _HEARD_EVERY or worker.status == WorkerStatus.OFFLINE:
+        worker.last_heartbeat_at = now
+    if worker.status == WorkerStatus.OFFLINE:
+        worker.status = WorkerStatus.IDLE
+
+
+@dataclass(frozen=True)
+class _Claimant:
+    worker: Worker
+    wanted: Wanted
+    now: datetime
+
+
+async def _start(
+    tx: WriteTx,
+    claimant: _Claimant,
+    taken: Sequence[Taken],
+    rooms: Mapping[uuid.UUID, int],
+) -> list[work_pb2.ClaimedOrder]:
+    """Move the tasks of taken orders, and give each an assignment and an execution."""
+    worker, wanted, now = claimant.worker, claimant.wanted, claimant.now
+    check_transition("work order", WorkOrderStatus.PENDING, WorkOrderStatus.CLAIMED)
+    check_transition("task", TaskStatus.QUEUED, TaskStatus.IN_PROGRESS)
+    queued = await order_rows.lock_queued_tasks(tx, [order.task_id for order in taken])
+    kept = _within(taken, queued, rooms)
+    # Their task was paused while this transaction looked for orders, or its project is full.
+    left = {order.id for order in taken} - {order.id for order in kept}
+    await claiming.give_back(tx, sorted(left))
+    await order_rows.start_tasks(tx, [order.task_id for order in kept], worker.id, now)
+    await order_rows.activate_assignments(tx, worker.id, kept, now)
+    attempts = await order_rows.attempts_of(tx, [order.task_id for order in kept])
+    # Until it ends: recovery finds by it what a dead instance had claimed.
+    metrics = column_value(work_pb2.ExecutionMetrics(instance_id=wanted.instance_id))
+    executions = [
+        Execution(
+            id=new_id(),
+            task_id=order.task_id,
+            worker_id=worker.id,
+            work_order_id=order.id,
+            lease_generation=order.lease_generation,
+            attempt=attempts.get(order.task_id, 0) + 1,
+            correlation_id=str(new_id()),
+            status=ExecutionStatus.RUNNING,
+            metrics=metrics,
+            started_at=now,
+        )
+        for order in kept
+    ]
+    tx.session.add_all(executions)
+    await tx.session.flush()  # the answer names the executions
+    until = now + timedelta(seconds=wanted.lease_s)
+    return [
+        _message(order, _started(queued[order.task_id], worker, now), execution, worker, until)
+        for order, execution in zip(kept, executions, strict=True)
+    ]
+
+
+def _within(
+    taken: Sequence[Taken], queued: Mapping[uuid.UUID, Task], rooms: Mapping[uuid.UUID, int]
+) -> list[Taken]:
+    """Return the taken orders that may start: their task waits, and their project has room."""
+    kept: list[Taken] = []
+    used: Counter[Any] = Counter()
+    for order in taken:
+        task = queued.get(order.task_id)
+        if task is None or used[task.project_id] >= rooms.get(task.project_id, len(taken)):  # type: ignore[arg-type]  # a task without a project has no room to run out of
+            continue
+        used[task.project_id] += 1
+        kept.append(order)
+    return kept
+
+
+def _started(task: Task, worker: Worker, now: datetime) -> work_pb2.Task:
+    """Return the message of a task that has just been started, which its row says already."""
+    message = task_message(task)
+    message.status = TaskStatus.IN_PROGRESS
+    message.assigned_to = str(worker.id)
+    message.updated_at.FromDatetime(now)
+    if task.started_at is None:
+        message.started_at.FromDatetime(now)
+    return message
+
+
+def _message(
+    order: Taken,
+    task: work_pb2.Task,
+    execution: Execution,
+    worker: Worker,
+    until: datetime,
+) -> work_pb2.ClaimedOrder:
+    return work_pb2.ClaimedOrder(
+        work_order_id=str(order.id),
+        lease_generation=order.lease_generation,
+        task=task,
+        execution=execution_message(execution),
+        payload=column_message(order.payload, work_pb2.WorkOrderPayload),
+        timeout_s=min(order.timeout_seconds, worker.timeout_seconds),
+        lease_expires_at=timestamp(until),
+    )

@@ -1,0 +1,226 @@
+"""How executions end: order, assignment, task and worker move with them (schema.md, section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from autovibe.db import WriteTx
+from autovibe.domains.checkpoints import descends_from
+from autovibe.domains.projects import advance_current_checkpoint, get_project
+from autovibe.domains.work.enqueuing import queue_topic
+from autovibe.domains.work.errors import InvalidTransitionError, LeaseLostError
+from autovibe.domains.work.messages import column_value
+from autovibe.domains.work.models import Task, TaskStatus, WorkOrderStatus
+from autovibe.domains.work.repository import completing
+from autovibe.domains.work.repository.completing import HeldOrder, RunningExecution
+from autovibe.domains.work.repository.graph import lock_tasks
+from autovibe.domains.work.routing import PARKED
+from autovibe.domains.work.transitions import MOVES, Move, check_transition
+from autovibe.domains.work.waiting import settle_dependants
+from autovibe.kernel.context import CallContext
+from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.protoconv import id_or_none
+from autovibe.v1 import work_pb2
+
+_FIRST_RETRY_S: Final = 10
+_LONGEST_RETRY_S: Final = 3600
+_JITTER: Final = 0.25
+_BYTE: Final = 256
+
+
+@dataclass(frozen=True)
+class _End:
+    """One report that is recorded, with all that it moves."""
+
+    execution: RunningExecution
+    order: HeldOrder
+    task: Task
+    move: Move
+    report: work_pb2.FinishExecutionRequest
+
+
+async def finish(tx: WriteTx, ctx: CallContext, request: work_pb2.FinishExecutionRequest) -> Task:
+    """Record how an execution ended.
+
+    Raises:
+        LeaseLostError: the report comes under an old lease.
+        InvalidTransitionError: the task has ended otherwise.
+    """
+    (verdict,) = await finish_many(tx, ctx, [request])
+    if isinstance(verdict, AutovibeError):
+        raise verdict
+    return verdict
+
+
+async def finish_many(
+    tx: WriteTx, ctx: CallContext, reports: Sequence[work_pb2.FinishExecutionRequest]
+) -> list[Task | AutovibeError]:
+    """Record how executions ended; return for each its task, or why the report changed nothing.
+
+    The locks go from orders to tasks, as a claim's do.
+    """
+    now = ctx.clock.now()
+    executions = await completing.running_executions(
+        tx, [uuid.UUID(report.execution_id) for report in reports]
+    )
+    orders = await completing.lock_orders(
+        tx, [one.work_order_id for one in executions.values() if one.work_order_id is not None]
+    )
+    tasks = {
+        task.id: task for task in await lock_tasks(tx, {order.task_id for order in orders.values()})
+    }
+    verdicts: list[Task | AutovibeError] = []
+    ends: list[_End] = []
+    for report in reports:
+        execution = executions.pop(uuid.UUID(report.execution_id), None)
+        order = _held(execution, orders, report.lease_generation)
+        if execution is None or order is None:
+            verdicts.append(_lost(report))
+            continue
+        task, move = tasks[order.task_id], _move(report.outcome, order)
+        try:
+            check_transition("task", task.status, move.task)
+        except InvalidTransitionError as error:
+            verdicts.append(error)
+            continue
+        ends.append(_End(execution, order, task, move, report))
+        verdicts.append(task)
+    await _record(tx, ends, now)
+    for end in ends:
+        await _follow(tx, ctx, end)
+    await tx.session.flush()  # the answers show the tasks as they are now
+    return verdicts
+
+
+def retry_pause(order_id: uuid.UUID, retry_count: int) -> timedelta:
+    """Return how long an order waits before it is tried again.
+
+    Each wait is twice the one before, up to an hour, and up to a quarter longer: orders that
+    failed together do not come back together. The same order always gets the same.
+    """
+    digest = hashlib.blake2s(b"%s%d" % (order_id.bytes, retry_count), digest_size=1).digest()
+    pause_s = min(_FIRST_RETRY_S * 2 ** min(retry_count, 20), _LONGEST_RETRY_S)
+    return timedelta(seconds=pause_s * (1 + _JITTER * digest[0] / _BYTE))
+
+
+def _held(
+    execution: RunningExecution | None, orders: Mapping[uuid.UUID, HeldOrder], generation: int
+) -> HeldOrder | None:
+    """Return the order that an execution holds under a generation."""
+    if execution is None or execution.work_order_id is None:
+        return None
+    order = orders.get(execution.work_order_id)
+    if (
+        order is None
+        or order.status != WorkOrderStatus.CLAIMED
+        or not generation == execution.lease_generation == order.lease_generation
+    ):
+        return None
+    return order
+
+
+def _lost(report: work_pb2.FinishExecutionRequest) -> LeaseLostError:
+    return LeaseLostError(
+        "The work order has passed to another worker, or has ended; this report changes nothing.",
+        execution_id=report.execution_id,
+    )
+
+
+def _move(outcome: str, order: HeldOrder) -> Move:
+    retries_left = order.retry_count < order.max_retries
+    suffix = {"failed": "retried", "timeout": "timeout_retried"}
+    return MOVES[suffix[outcome] if retries_left and outcome in suffix else outcome]
+
+
+async def _record(tx: WriteTx, ends: Sequence[_End], now: datetime) -> None:
+    """Write what ended, one statement for each table."""
+    if not ends:
+        return
+    for end in ends:
+        check_transition("execution", end.execution.status, end.move.execution)
+        check_transition("assignment", "active", end.move.assignment)
+        check_transition("work order", end.order.status, end.move.order)
+        _end_task(end, now)
+    await completing.end_executions(tx, [_execution_values(end, now) for end in ends])
+    await completing.end_assignments(
+        tx,
+        [
+            {
+                "order": end.order.id,
+                "worker": end.execution.worker_id,
+                "assignment_status": end.move.assignment,
+                "ended_at": now,
+            }
+            for end in ends
+        ],
+    )
+    await completing.end_orders(tx, [_order_values(end, now) for end in ends])
+    await completing.free_workers(tx, sorted({end.execution.worker_id for end in ends}))
+
+
+def _execution_values(end: _End, now: datetime) -> dict[str, Any]:
+    lasted_s = (now - end.execution.started_at).total_seconds()
+    return {
+        "execution": end.execution.id,
+        "execution_status": end.move.execution,
+        "code": end.report.exit_code,
+        "checkpoint": id_or_none(end.report.result_checkpoint_id),
+        "told": column_value(end.report.metrics),
+        "ended_at": now,
+        # A clock that was set back must not keep the execution from ending.
+        "lasted": max(0, math.ceil(lasted_s)),
+    }
+
+
+def _order_values(end: _End, now: datetime) -> dict[str, Any]:
+    order, move = end.order, end.move
+    is_retried = move.order == WorkOrderStatus.PENDING and move.task == TaskStatus.QUEUED
+    is_parked = move.order == WorkOrderStatus.PENDING and not is_retried
+    return {
+        "order": order.id,
+        "order_status": move.order,
+        "error": end.report.metrics.message or None,
+        "due": now + retry_pause(order.id, order.retry_count) if is_retried else order.available_at,
+        "retries": order.retry_count + (1 if is_retried else 0),
+        "ended": None if move.order == WorkOrderStatus.PENDING else now,
+        "way": PARKED if is_parked else order.route,
+    }
+
+
+def _end_task(end: _End, now: datetime) -> None:
+    task, metrics = end.task, end.report.metrics
+    task.status = TaskStatus(end.move.task)
+    task.assigned_to = None
+    if end.report.result_checkpoint_id:
+        task.result_checkpoint_id = uuid.UUID(end.report.result_checkpoint_id)
+    if task.status == TaskStatus.BLOCKED:
+        task.block_reason = metrics.stop_reason or None
+    if task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}:
+        task.completed_at = now
+
+
+async def _follow(tx: WriteTx, ctx: CallContext, end: _End) -> None:
+    """Do what follows from a task's new status."""
+    task = end.task
+    if task.status == TaskStatus.COMPLETED:
+        await _advance_project(tx, task)
+    if end.move.order == WorkOrderStatus.PENDING and task.status == TaskStatus.QUEUED:
+        tx.ring(queue_topic(end.order.queue_name))
+    tx.emit("tasks.ended", {"task_id": str(task.id), "status": task.status})
+    await settle_dependants(tx, ctx, task)
+
+
+async def _advance_project(tx: WriteTx, task: Task) -> None:
+    """Move the project's current checkpoint to a result that descends from it (decision B1)."""
+    if task.project_id is None or task.result_checkpoint_id is None:
+        return
+    project = await get_project(tx, str(task.project_id))
+    current = project.current_checkpoint_id
+    if current is None or await descends_from(tx, task.result_checkpoint_id, current):
+        await advance_current_checkpoint(tx, project.id, current, task.result_checkpoint_id)

@@ -1,0 +1,158 @@
+"""Reading and ending what belongs to executions, in batches of any size."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Integer, String, Text, Update, bindparam, select, update
+from sqlalchemy.types import Uuid
+
+from autovibe.db import WriteTx
+from autovibe.db.types import UtcDateTime
+from autovibe.domains.work.models import (
+    AssignmentStatus,
+    Execution,
+    ExecutionStatus,
+    Worker,
+    WorkerAssignment,
+    WorkerStatus,
+    WorkOrder,
+    WorkOrderStatus,
+)
+
+
+class RunningExecution(NamedTuple):
+    """What a report of an execution's end is judged by."""
+
+    id: uuid.UUID
+    work_order_id: uuid.UUID | None
+    worker_id: uuid.UUID
+    lease_generation: int
+    status: ExecutionStatus
+    started_at: datetime
+
+
+class HeldOrder(NamedTuple):
+    """The order of an execution, locked."""
+
+    id: uuid.UUID
+    task_id: uuid.UUID
+    queue_name: str
+    status: WorkOrderStatus
+    lease_generation: int
+    retry_count: int
+    max_retries: int
+    available_at: datetime
+    route: str
+
+
+async def running_executions(
+    tx: WriteTx, execution_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, RunningExecution]:
+    """Return executions by id."""
+    query = select(
+        Execution.id,
+        Execution.work_order_id,
+        Execution.worker_id,
+        Execution.lease_generation,
+        Execution.status,
+        Execution.started_at,
+    ).where(Execution.id.in_(execution_ids))
+    return {row.id: RunningExecution(*row) for row in await tx.session.execute(query)}
+
+
+async def lock_orders(tx: WriteTx, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HeldOrder]:
+    """Return orders by id, locked in the order of their ids."""
+    query = (
+        select(
+            WorkOrder.id,
+            WorkOrder.task_id,
+            WorkOrder.queue_name,
+            WorkOrder.status,
+            WorkOrder.lease_generation,
+            WorkOrder.retry_count,
+            WorkOrder.max_retries,
+            WorkOrder.available_at,
+            WorkOrder.route,
+        )
+        .where(WorkOrder.id.in_(order_ids))
+        .order_by(WorkOrder.id)
+        .with_for_update(of=WorkOrder)
+    )
+    return {row.id: HeldOrder(*row) for row in await tx.session.execute(query)}
+
+
+async def end_executions(tx: WriteTx, ends: Sequence[dict[str, Any]]) -> None:
+    """Write the ends of executions."""
+    await _many(tx, _END_EXECUTION, ends)
+
+
+async def end_assignments(tx: WriteTx, ends: Sequence[dict[str, Any]]) -> None:
+    """Write the ends of the active assignments of workers to orders."""
+    await _many(tx, _END_ASSIGNMENT, ends)
+
+
+async def end_orders(tx: WriteTx, ends: Sequence[dict[str, Any]]) -> None:
+    """Write what orders become; they hold no lease any more."""
+    await _many(tx, _END_ORDER, ends)
+
+
+async def free_workers(tx: WriteTx, worker_ids: Sequence[uuid.UUID]) -> None:
+    """Make workers idle that were busy: each has a free slot now."""
+    await tx.session.execute(
+        update(Worker)
+        .where(Worker.id.in_(worker_ids), Worker.status == WorkerStatus.BUSY)
+        .values(status=WorkerStatus.IDLE)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _many(tx: WriteTx, statement: Update, rows: Sequence[dict[str, Any]]) -> None:
+    # Not through the session: it would look for objects to change; nobody here holds any.
+    connection = await tx.session.connection()
+    await connection.execute(statement, list(rows))
+    tx.stale(str(statement.table.description))
+
+
+_END_EXECUTION: Final = (
+    update(Execution.__table__)  # pyright: ignore[reportArgumentType]  # the table of a model is a table
+    .where(Execution.__table__.c.id == bindparam("execution", type_=Uuid()))
+    .values(
+        status=bindparam("execution_status"),
+        exit_code=bindparam("code", type_=Integer()),
+        result_checkpoint_id=bindparam("checkpoint", type_=Uuid()),
+        metrics=bindparam("told", type_=Execution.__table__.c.metrics.type),
+        completed_at=bindparam("ended_at", type_=UtcDateTime()),
+        duration_seconds=bindparam("lasted", type_=Integer()),
+        updated_at=bindparam("ended_at", type_=UtcDateTime()),
+    )
+)
+_END_ASSIGNMENT: Final = (
+    update(WorkerAssignment.__table__)  # pyright: ignore[reportArgumentType]  # as above
+    .where(
+        WorkerAssignment.__table__.c.work_order_id == bindparam("order", type_=Uuid()),
+        WorkerAssignment.__table__.c.worker_id == bindparam("worker", type_=Uuid()),
+        WorkerAssignment.__table__.c.status == AssignmentStatus.ACTIVE,
+    )
+    .values(
+        status=bindparam("assignment_status"),
+        completed_at=bindparam("ended_at", type_=UtcDateTime()),
+        updated_at=bindparam("ended_at", type_=UtcDateTime()),
+    )
+)
+_END_ORDER: Final = (
+    update(WorkOrder.__table__)  # pyright: ignore[reportArgumentType]  # as above
+    .where(WorkOrder.__table__.c.id == bindparam("order", type_=Uuid()))
+    .values(
+        status=bindparam("order_status"),
+        error_message=bindparam("error", type_=Text()),
+        available_at=bindparam("due", type_=UtcDateTime()),
+        retry_count=bindparam("retries", type_=Integer()),
+        completed_at=bindparam("ended", type_=UtcDateTime()),
+        route=bindparam("way", type_=String()),
+        lease_expires_at=None,
+    )
+)
