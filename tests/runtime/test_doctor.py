@@ -154,14 +154,14 @@ async def test_a_database_is_described_and_its_rate_has_a_date(tmp_path: Path):
     settings = settings_in(tmp_path)
     await schema_in(settings)
     clock = StillClock(datetime(2026, 11, 24, tzinfo=UTC))
-    database, rate = await doctor.check_database(settings, clock)
+    database, rate, _ = await doctor.check_database(settings, clock)
     assert (database.level, database.details["revision"]) == ("ok", HEAD)
     valid_from = date.fromisoformat(str(rate.details["valid_from"]))
     assert str(valid_from) in rate.text
     later = StillClock(datetime.combine(valid_from, datetime.min.time(), UTC) + timedelta(days=31))
-    _, stale = await doctor.check_database(settings, later)
+    _, stale, _ = await doctor.check_database(settings, later)
     assert stale.level == "warn"
-    _, refused = await doctor.check_database(replace(settings, rates_max_age_days=1), later)
+    _, refused, _ = await doctor.check_database(replace(settings, rates_max_age_days=1), later)
     assert refused.level == "bad"
 
 
