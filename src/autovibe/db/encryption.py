@@ -279,7 +279,7 @@ class EncryptedText(TypeDecorator[str]):
             KeyRingError: there is no usable key ring.
             InvalidValueError: the value is of another type.
         """
-        return None if value is None else _ring(dialect).encrypt(self.to_text(value), self.place)
+        return None if value is None else ring_of(dialect).encrypt(self.to_text(value), self.place)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Decrypt.
@@ -290,7 +290,7 @@ class EncryptedText(TypeDecorator[str]):
         """
         if value is None:
             return None
-        return self.from_text(_ring(dialect).decrypt(value, self.place))
+        return self.from_text(ring_of(dialect).decrypt(value, self.place))
 
     def to_text(self, value: Any) -> str:
         """Return what is encrypted.
@@ -321,7 +321,12 @@ class EncryptedJson(EncryptedText):
         return json.loads(text)
 
 
-def _ring(dialect: Dialect) -> KeyRing:
+def ring_of(dialect: Dialect) -> KeyRing:
+    """Return the ring that an engine was given.
+
+    Raises:
+        KeyRingError: it was given none, or the ring cannot be read or made.
+    """
     source = attached_key_ring(dialect)
     if source is None:
         raise KeyRingError("This database was opened without a key ring; name one.")

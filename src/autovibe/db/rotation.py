@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from sqlalchemy import Column, MetaData, Table, Text, cast, select, update
 
 from autovibe.db.base import Base
 from autovibe.db.encryption import EncryptedText, KeyRing, KeyRingSource, key_of
+from autovibe.db.secret_json import JsonWithSecrets, opened
 
 if TYPE_CHECKING:
     from autovibe.db.engine import Database
@@ -56,6 +58,9 @@ async def rotate_keys(
             if isinstance(column.type, EncryptedText):
                 names.append(column.type.place)
                 moved += await _move(database, table, column, ring)
+            elif isinstance(column.type, JsonWithSecrets):
+                names.append(column.type.field)
+                moved += await _move(database, table, column, ring)
     if forget:
         source.replace(ring.primary_only())
     return Rotation(ring.primary, moved, tuple(names))
@@ -63,8 +68,6 @@ async def rotate_keys(
 
 async def _move(database: Database, table: Table, column: Column[Any], ring: KeyRing) -> int:
     """Re-encrypt a column in short transactions, in the order of the primary key."""
-    assert isinstance(column.type, EncryptedText)
-    place = column.type.place
     keys = list(table.primary_key.columns)
     raw = cast(column, Text).label("stored")
     moved, after = 0, None
@@ -76,16 +79,27 @@ async def _move(database: Database, table: Table, column: Column[Any], ring: Key
             # Nobody may change a value between reading it and writing it back.
             rows = (await tx.session.execute(query.with_for_update())).all()
             for row in rows:
-                if key_of(row.stored, place) == ring.primary:
+                value, secrets = _opened(column, row.stored, ring)
+                if not secrets:
                     continue
-                plain = ring.decrypt(row.stored, place)
-                mine = [key == value for key, value in zip(keys, row, strict=False)]
-                value = column.type.from_text(plain)
+                mine = [key == one for key, one in zip(keys, row, strict=False)]
+                # The type of the column encrypts it, with the primary key.
                 await tx.session.execute(update(table).where(*mine).values({column: value}))
-                moved += 1
+                moved += secrets
         if len(rows) < _BATCH:
             return moved
         after = rows[-1][: len(keys)]
+
+
+def _opened(column: Column[Any], stored: str, ring: KeyRing) -> tuple[Any, int]:
+    """Return the value of a column, and how many secrets in it are not under the primary key."""
+    if isinstance(column.type, JsonWithSecrets):
+        return opened(json.loads(stored), column.type.field, ring)
+    assert isinstance(column.type, EncryptedText)
+    place = column.type.place
+    if key_of(stored, place) == ring.primary:
+        return None, 0
+    return column.type.from_text(ring.decrypt(stored, place)), 1
 
 
 def _after(keys: Sequence[Column[Any]], values: Sequence[Any]) -> Any:

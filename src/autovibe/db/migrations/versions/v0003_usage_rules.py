@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from alembic import op
+from sqlalchemy import Connection, Uuid, column, select, update
+from sqlalchemy import table as named_table
 
 from autovibe.db.migrations.script import run_script
+from autovibe.db.secret_json import JsonWithSecrets, has_secrets
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_CONFIG = JsonWithSecrets().named("workers.config")
 _VIEWS = ("machine_performance_metrics", "project_resource_summary")
 _SUMMARIES = ("mv_machine_performance", "mv_project_resource_summary")
 _TRIGGERS = (
@@ -33,6 +37,22 @@ _FUNCTIONS = (
 def upgrade() -> None:
     """Make everything, and fill the days from the rows that are there."""
     run_script(op.get_bind(), "0003")
+    if not op.get_context().as_sql:
+        _seal_secrets(op.get_bind())
+
+
+def _seal_secrets(connection: Connection) -> None:
+    """Encrypt what `workers.config` has of secrets in the clear; needs no key where there are none.
+
+    SQL that is only written out cannot do this: `autovibe db rotate-keys` does it there.
+    """
+    workers = named_table("workers", column("id", Uuid()), column("config", _CONFIG))
+    for row in connection.execute(select(workers.c.id, workers.c.config)).all():
+        if has_secrets(row.config):
+            # The type of the column encrypts them.
+            connection.execute(
+                update(workers).where(workers.c.id == row.id).values(config=row.config)
+            )
 
 
 def downgrade() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
-from autovibe.db.base import Base, Identified, Timestamps, WithMetadata, json_object, one_of
+from autovibe.db.base import Base, Identified, Timestamps, WithMetadata, one_of
+from autovibe.db.secret_json import JsonWithSecrets
 from autovibe.db.types import EnumText
 from autovibe.domains.work.models.states import CapabilityLevel, TaskType, WorkerStatus
 
@@ -46,7 +47,9 @@ class Worker(Identified, Timestamps, Base):
     context_window_size: Mapped[int] = mapped_column(
         Integer, default=200_000, server_default="200000"
     )
-    config: Mapped[dict[str, Any]] = json_object()
+    config: Mapped[dict[str, Any]] = mapped_column(
+        JsonWithSecrets(), nullable=False, default=dict, server_default="{}"
+    )
     capabilities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     last_heartbeat_at: Mapped[datetime | None] = mapped_column()
     deleted_at: Mapped[datetime | None] = mapped_column()
