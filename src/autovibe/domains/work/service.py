@@ -45,6 +45,7 @@ from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
 from autovibe.domains.work.queue import check_execution, check_lease
 from autovibe.domains.work.repository import graph as graph_repository
+from autovibe.domains.work.repository import workers as worker_rows
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
 from autovibe.kernel.context import CallContext
@@ -219,7 +220,7 @@ class WorkService:
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.EnsureWorkerRequest
     ) -> work_pb2.Worker:
         """Return the worker of a name, registered when absent."""
-        worker = await repository.find_worker_by_name(tx, request.name)
+        worker = await worker_rows.find_worker_by_name(tx, request.name)
         if worker is None:
             worker = Worker(
                 name=request.name,
