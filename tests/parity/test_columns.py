@@ -25,6 +25,7 @@ from autovibe.v1 import (
     machines_pb2,
     metering_pb2,
     projects_pb2,
+    queue_pb2,
     tasks_pb2,
     work_pb2,
 )
@@ -40,7 +41,9 @@ MESSAGES: Final[dict[str, type[Message]]] = {
     "projects": projects_pb2.Project,
     "resource_budgets": metering_pb2.Budget,
     "task_dependencies": tasks_pb2.TaskDependency,
+    "queue_shares": queue_pb2.QueueShare,
     "tasks": work_pb2.Task,
+    "work_orders": queue_pb2.WorkOrder,
     "workers": work_pb2.Worker,
 }
 """The message of each entity that an operation shows."""
@@ -69,7 +72,12 @@ PRIVATE: Final = {
     ("execution_logs", "id"): "a line is named by its execution and seq",
     ("executions", "stderr_log"): "output is in execution_logs, line by line",
     ("executions", "stdout_log"): "output is in execution_logs, line by line",
+    ("queue_shares", "id"): "a share is named by its project and queue",
+    ("queue_shares", "last_fair_key"): "where its newest order stands, which the order says",
     ("tasks", "deleted_at"): _GONE,
+    ("work_orders", "payload"): "what the task says, as its worker gets it",
+    ("work_orders", "result"): "an execution has results",
+    ("work_orders", "route"): "worker_type and required_capabilities as claims look for them",
     ("workers", "config"): "holds secrets (decision E9)",
     ("workers", "deleted_at"): _GONE,
 }
@@ -100,13 +108,11 @@ PRIVATE_TABLES: Final = {
     "outbox_events": "the relay's own",
     "products": "no operation on them yet",
     "project_members": "no operation on people yet",
-    "queue_shares": "a queue's own",
     "rag_documents": "no operation on them yet",
     "resource_usage_daily": "sums of resource_usage by day; UsageReport gives them",
     "resource_usage": "one row per call; UsageReport gives the sums",
     "tool_executions": "no operation on them yet",
     "users": "no operation on people yet",
-    "work_orders": "a queue's own: a person sees the task, a worker its ClaimedOrder",
     "worker_capabilities": "a worker shows their names as capabilities",
     "worker_assignments": "a queue's own: the execution says who does a task",
 }
@@ -175,9 +181,7 @@ UNWRITTEN: Final = {
     ("intelligent_machines", "file_modifications"),
     ("users", "metadata"),
     ("users", "settings"),
-    ("work_orders", "required_capabilities"),
     ("work_orders", "result"),
-    ("workers", "capabilities"),
     ("approval_requests", "answer"),
     ("approval_requests", "details"),
     ("approval_requests", "options"),
@@ -205,7 +209,6 @@ UNWRITTEN: Final = {
     ("tool_executions", "metadata"),
     ("tool_executions", "outputs"),
     ("worker_capabilities", "metadata"),
-    ("workers", "config"),
 }
 """JSON columns that no operation writes yet: they hold their default, or nothing."""
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import ALL_METHODS, call
 from walk import Walk
+from walk_queue import register
 from walk_steps import Found, walk
 
 from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
@@ -135,6 +136,7 @@ async def _more(world: Composed, found: Found, number: int) -> None:
             project=str(number) + "/ü" + "🜲" * 250, resource_type="time", amount="5"
         )
     )
+    await register(services, f"{number}")
     await services.identity.register_instance(
         identity_pb2.RegisterInstanceRequest(id=str(uuid.uuid4()), host="elsewhere", pid=1)
     )

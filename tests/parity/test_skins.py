@@ -18,6 +18,15 @@ from autovibe.v1 import options_pb2
 
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
 _UPKEEP: Final = "a scheduler calls it; people have `autovibe db maintain` where the database is"
+_WORKERS: Final = (
+    "RegisterWorker",
+    "HeartbeatWorker",
+    "SignOffWorker",
+    "ClaimMany",
+    "CompleteMany",
+    "WaitForWork",
+    "RequestStop",
+)
 _JOBS: Final = (
     "GetJobs",
     "BeginJob",
@@ -44,17 +53,20 @@ NOT_IN_REST: Final = {
     "autovibe.v1.IdentityService/AuthenticateToken": "a skin asks it; its request is a secret",
     "autovibe.v1.MachineService/CreateMachine": _OWN,
     "autovibe.v1.MachineService/UpdateMachine": _OWN,
+    "autovibe.v1.MachineService/RecordConnections": _OWN,
     **dict.fromkeys((f"autovibe.v1.MaintenanceService/{name}" for name in _JOBS), _UPKEEP),
     "autovibe.v1.MeteringService/ReserveMany": _OWN,
     "autovibe.v1.MeteringService/SettleMany": _OWN,
     "autovibe.v1.MeteringService/GetBudgetLevels": _OWN,
     "autovibe.v1.MeteringService/RecordUsageMany": _OWN,
     "autovibe.v1.MeteringService/RecoverReservations": _OWN,
+    **dict.fromkeys((f"autovibe.v1.QueueService/{name}" for name in _WORKERS), _OWN),
     "autovibe.v1.WorkService/EnsureWorker": _OWN,
     "autovibe.v1.WorkService/ClaimWorkOrder": _OWN,
     "autovibe.v1.WorkService/HeartbeatWorkOrder": _OWN,
     "autovibe.v1.WorkService/AttachMachine": _OWN,
     "autovibe.v1.WorkService/FinishExecution": _OWN,
+    "autovibe.v1.WorkService/GetEarlierAttempts": _OWN,
     "autovibe.v1.WorkService/AbandonExecutions": _OWN,
     "autovibe.v1.WorkService/AppendExecutionLogs": _OWN,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plane import make_repository, write_files
 from walk import Walk
+from walk_queue import queue
 from walk_upkeep import maintain
 
 from autovibe.kernel.errors import AutovibeError
@@ -59,6 +60,7 @@ async def walk(going: Walk) -> Found:
     await _look(services, found)
     await _store(going, found)
     await _other_tasks(services, found)
+    await queue(services, str(going.plane.instance_id))
     await _instances_and_tokens(services)
     await maintain(going)
     await _refused(services, found)

@@ -381,7 +381,7 @@ class LogEvent(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at", "version", "timeout_seconds", "context_window_size", "capabilities", "created_at", "updated_at", "capability_levels", "config")
+    __slots__ = ("id", "name", "worker_type", "status", "max_concurrent_tasks", "last_heartbeat_at", "version", "timeout_seconds", "context_window_size", "capabilities", "created_at", "updated_at", "capability_levels", "traits")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -395,7 +395,7 @@ class Worker(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_LEVELS_FIELD_NUMBER: _ClassVar[int]
-    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    TRAITS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     worker_type: str
@@ -409,10 +409,10 @@ class Worker(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     capability_levels: _containers.RepeatedScalarFieldContainer[str]
-    config: WorkerConfig
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., context_window_size: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., capability_levels: _Optional[_Iterable[str]] = ..., config: _Optional[_Union[WorkerConfig, _Mapping]] = ...) -> None: ...
+    traits: WorkerTraits
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., worker_type: _Optional[str] = ..., status: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ..., last_heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., context_window_size: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., capability_levels: _Optional[_Iterable[str]] = ..., traits: _Optional[_Union[WorkerTraits, _Mapping]] = ...) -> None: ...
 
-class WorkerConfig(_message.Message):
+class WorkerTraits(_message.Message):
     __slots__ = ("host", "machine_types", "isolations", "draining")
     HOST_FIELD_NUMBER: _ClassVar[int]
     MACHINE_TYPES_FIELD_NUMBER: _ClassVar[int]

@@ -18,7 +18,7 @@ from autovibe.domains.work.messages import (
     column_value,
     execution_message,
     task_message,
-    worker_config,
+    worker_traits,
 )
 from autovibe.domains.work.models import (
     Execution,
@@ -69,7 +69,7 @@ async def find_worker(tx: WriteTx, worker_id: str) -> Worker:
 
 def abilities_of(worker: Worker) -> Abilities:
     """Return what a worker can take."""
-    config = worker_config(worker)
+    config = worker_traits(worker)
     return Abilities(
         worker.worker_type,
         frozenset(config.machine_types),
@@ -89,7 +89,7 @@ async def claim(
     hear_of(worker, now)
     held = await repository.count_active_assignments(tx, worker.id)
     room = min(wanted.limit, worker.max_concurrent_tasks - held)
-    if room <= 0 or worker_config(worker).draining:
+    if room <= 0 or worker_traits(worker).draining:
         return []
     queue_name = wanted.queue_name or DEFAULT_QUEUE
     rooms = await order_rows.rooms_of_limited_projects(tx, queue_name)

@@ -11,7 +11,7 @@ from autovibe.db import ReadTx, WriteTx
 from autovibe.db.bells import Bells
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE, queue_topic
 from autovibe.domains.work.errors import TaskNotFoundError
-from autovibe.domains.work.messages import column_message, column_value, worker_config
+from autovibe.domains.work.messages import column_message, column_value, worker_traits
 from autovibe.domains.work.models import Task
 from autovibe.domains.work.repository import orders as order_rows
 from autovibe.domains.work.repository import workers as worker_rows
@@ -69,7 +69,7 @@ class WaitForWork:
             wait_s,
             queue_pb2.WaitForWorkResponse(
                 stop_task_ids=sorted(wanted - set(request.stopping_task_ids)),
-                draining=worker_config(worker).draining,
+                draining=worker_traits(worker).draining,
             ),
         )
 

@@ -54,9 +54,9 @@ def task_message(task: Task) -> work_pb2.Task:
     )
 
 
-def worker_config(worker: Worker) -> work_pb2.WorkerConfig:
+def worker_traits(worker: Worker) -> work_pb2.WorkerTraits:
     """Return where a worker is, what it has, and what is wanted of it; secrets are left out."""
-    return column_message(worker.config, work_pb2.WorkerConfig)
+    return column_message(worker.config, work_pb2.WorkerTraits)
 
 
 def worker_message(worker: Worker) -> work_pb2.Worker:
@@ -77,7 +77,7 @@ def worker_message(worker: Worker) -> work_pb2.Worker:
         capability_levels=sorted(
             f"{row.capability_name}:{row.capability_level}" for row in worker.capability_rows
         ),
-        config=worker_config(worker),
+        traits=worker_traits(worker),
     )
 
 

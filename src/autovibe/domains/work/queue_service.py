@@ -11,7 +11,7 @@ from autovibe.domains.work.completions import finish_many
 from autovibe.domains.work.dead_letters import get_order, order_message, requeue
 from autovibe.domains.work.doorbell import WaitForWork, request_stop
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE, queue_topic
-from autovibe.domains.work.messages import worker_config, worker_message
+from autovibe.domains.work.messages import worker_message, worker_traits
 from autovibe.domains.work.repository import orders as order_rows
 from autovibe.domains.work.repository import workers as worker_rows
 from autovibe.kernel.context import CallContext
@@ -48,7 +48,7 @@ class QueueService:
             WorkerNotFoundError: it is not registered.
         """
         worker = await workers.beat(tx, ctx, request.worker_id)
-        return queue_pb2.HeartbeatWorkerResponse(draining=worker_config(worker).draining)
+        return queue_pb2.HeartbeatWorkerResponse(draining=worker_traits(worker).draining)
 
     async def sign_off_worker(
         self, tx: WriteTx, ctx: CallContext, request: queue_pb2.SignOffWorkerRequest

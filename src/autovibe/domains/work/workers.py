@@ -13,7 +13,7 @@ from autovibe.domains.work.errors import (
     WorkerNotFoundError,
     WorkerVersionMismatchError,
 )
-from autovibe.domains.work.messages import column_value, worker_config
+from autovibe.domains.work.messages import column_value, worker_traits
 from autovibe.domains.work.models import (
     CapabilityLevel,
     TaskType,
@@ -71,7 +71,7 @@ async def register(
     worker.max_concurrent_tasks = max(1, request.max_concurrent_tasks)
     worker.timeout_seconds = request.timeout_s or _NO_LIMIT_S
     worker.last_heartbeat_at = ctx.clock.now()
-    config = worker_config(worker)
+    config = worker_traits(worker)
     config.host = request.host
     config.machine_types[:] = request.machine_types
     config.isolations[:] = request.isolations
@@ -120,7 +120,7 @@ async def drain(tx: WriteTx, id_or_prefix: str) -> Worker:
         InvalidArgumentError: the beginning of the id fits several.
     """
     worker = await get_worker(tx, id_or_prefix)
-    config = worker_config(worker)
+    config = worker_traits(worker)
     config.draining = True
     _write_config(worker, config)
     tx.ring(worker_topic(str(worker.id)))
@@ -180,7 +180,7 @@ def _set_capabilities(worker: Worker, wanted: dict[str, Capability]) -> None:
             )
 
 
-def _write_config(worker: Worker, config: work_pb2.WorkerConfig) -> None:
+def _write_config(worker: Worker, config: work_pb2.WorkerTraits) -> None:
     # What else is in the column, secrets among it, is not this message's.
     known = {field.name for field in config.DESCRIPTOR.fields}
     others = {name: value for name, value in worker.config.items() if name not in known}
