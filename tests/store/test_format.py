@@ -80,7 +80,7 @@ def old(tmp_path: Path) -> tuple[Path, str]:
 def test_store_of_format_1_is_read_and_raised(old: tuple[Path, str], tmp_path: Path):
     path, root = old
     store = Store.open(path)
-    assert (path / "format").read_text().split()[:2] == ["autovibe-store", "2"]
+    assert (path / "format").read_text().split()[:2] == ["autovibe-store", "3"]
     assert store.store_id == "a" * 32
     assert dict(store.refs()) == {"checkpoints/old": root}
     kinds = {e.path: e.kind for e in store.entries(root, "w")}

@@ -28,6 +28,19 @@ STORE: Final = (
 )
 """Points of the checkpoint store, in the order in which a snapshot comes to them."""
 
+JOURNAL: Final = (
+    "journal_created",  # complete, in tmp/
+    "journal_shown",
+    "journal_written",  # a transaction that is not durable
+    "journal_synced",  # durable, and nobody else knows
+    "journal_acknowledged",
+    "ref_voided",
+    "journal_copied",  # its objects are in a pack, too
+    "journal_folded",  # its refs are files, too
+    "journal_retired",  # it says of itself that it is void
+)
+"""Points of a journal of the checkpoint store, from its making to its end."""
+
 PRUNE: Final = (
     "packs_rewritten",  # new packs, durable and invisible
     "epoch_begun",  # nothing is removed yet
@@ -80,7 +93,7 @@ ARCHIVE: Final = (
 )
 """Points of archiving old rows."""
 
-POINTS: Final = frozenset((*STORE, *PRUNE, *RUN, *RECOVERY, *APPLY, *ARCHIVE))
+POINTS: Final = frozenset((*STORE, *JOURNAL, *PRUNE, *RUN, *RECOVERY, *APPLY, *ARCHIVE))
 
 _hooks: Final[list[Callable[[str], None]]] = []
 

@@ -47,7 +47,7 @@ from autovibe.store.model import (
 )
 from autovibe.store.patch import iter_patch, patch
 from autovibe.store.protocol import CheckpointStore
-from autovibe.store.refs import Ref
+from autovibe.store.refs import NewRef, Ref
 from autovibe.store.sealing import parse_key
 from autovibe.store.statcache import StatCache
 from autovibe.store.store import Store
@@ -64,6 +64,7 @@ __all__ = [
     "KeepRules",
     "Kind",
     "LogEntry",
+    "NewRef",
     "NotAFileError",
     "NotAStoreError",
     "ObjectCorruptError",

@@ -151,6 +151,7 @@ class Check:
         lost = needed.keys() - self._good
         chosen = {at.pack for places in self._bad.values() for at in places} | damaged_packs
         chosen -= {at.pack for a, places in self._bad.items() if a in lost for at in places}
+        chosen -= self.objects.journals.names()  # their writers leave behind what is damaged
         if lost:  # what is missing may lie behind the damage of a pack
             chosen -= damaged_packs
         if not chosen:

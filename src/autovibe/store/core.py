@@ -5,20 +5,24 @@ The operations on what is in it are in `store.py`.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 from autovibe.kernel.clock import SystemClock
+from autovibe.kernel.errors import AutovibeError
 from autovibe.store import reading
-from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
+from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, StoreFullError
+from autovibe.store.folding import fold_dead, fold_own
 from autovibe.store.guard import Guard
 from autovibe.store.hint import NOTHING_KNOWN
 from autovibe.store.layout import open_directory
 from autovibe.store.packs import Objects
 from autovibe.store.pins import DELETED, TAKEN, Pin, Pins, epoch_bytes
 from autovibe.store.reach import find_gap
-from autovibe.store.refs import Ref, Refs, parse_root
+from autovibe.store.refs import NewRef, Ref, Refs, parse_root
 from autovibe.store.restoring import Restore
 from autovibe.store.snapshot import now_ns, take_snapshot
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from autovibe.store.statcache import StatCache
 
 _MOST_VOUCHED: Final = 10_000
+_NO_ROOT: Final = "0" * 64
 
 
 class _Known(NamedTuple):
@@ -53,7 +58,9 @@ class StoreCore:
         self.store_id = store_id
         self._clock = clock
         self._objects = Objects(path, seal)
-        self._refs = Refs(path, seal)
+        self._refs = Refs(path, self._objects.journals, seal)
+        self._journals = self._objects.journals
+        self._folding = threading.Lock()
         self._guard = Guard(path)
         self._pins = Pins(path, seal)
         self._vouched: dict[bytes, str] = {}
@@ -72,6 +79,7 @@ class StoreCore:
         create: bool = True,
         key: bytes | None = None,
         clock: Clock | None = None,
+        journal: bool = False,
     ) -> Self:
         """Open a store, and remove what dead writers left in it.
 
@@ -83,6 +91,8 @@ class StoreCore:
             key: of an encrypted store, 32 bytes or 64 hexadecimal digits; a new store is encrypted
                 with it.
             clock: wall time, which must be that of the file systems captured.
+            journal: write small snapshots and refs to a journal first, which takes one synced
+                write instead of five; for a process that takes many.
 
         Raises:
             StoreNotFoundError: there is none and `create` is False.
@@ -94,7 +104,44 @@ class StoreCore:
         """
         path = Path(path)
         opened = open_directory(path, key, create=create)
-        return cls(path, opened.store_id, clock or SystemClock(), opened.seal)
+        store = cls(path, opened.store_id, clock or SystemClock(), opened.seal)
+        if opened.writable:
+            # On a full disk they stay what they are, and are read as they are.
+            with contextlib.suppress(StoreFullError):
+                fold_dead(store._objects, store._refs, store._guard)
+        if journal:
+            store._journals.enabled = True
+            store._journals.on_full = WeakMethod(store._fold_later)
+        return store
+
+    def _fold_later(self) -> None:
+        """Fold full journals and make the next one, without keeping anybody waiting."""
+        threading.Thread(target=self._fold, name="fold-journals", daemon=True).start()
+
+    def _fold(self) -> None:
+        # What fails here is tried again with the next journal; meanwhile nothing is lost.
+        with self._folding, contextlib.suppress(AutovibeError, OSError):
+            self._journals.prepare()
+            fold_own(self._objects, self._refs, self._guard)
+
+    def close(self) -> None:
+        """Fold the journal of this process; the store can be used on.
+
+        Without it the next one who opens the store does so.
+
+        Raises:
+            StoreFullError: no space is left; the journal stays, and nothing is lost.
+            StoreReadOnlyError: the store cannot be written.
+        """
+        if self._journals.enabled:
+            with self._folding:
+                fold_own(self._objects, self._refs, self._guard, all_=True)
+
+    def _fold_all(self) -> None:
+        """Fold what can be folded: what stays in a journal is read there."""
+        with contextlib.suppress(StoreFullError):
+            self.close()
+            fold_dead(self._objects, self._refs, self._guard)
 
     def snapshot(
         self,
@@ -103,6 +150,7 @@ class StoreCore:
         cache: StatCache | None = None,
         exclude: Exclude | None = None,
         hint: Hint = NOTHING_KNOWN,
+        ref: NewRef | None = None,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:
@@ -116,6 +164,7 @@ class StoreCore:
             cache: what is known of the same live tree; brought forward on success.
             exclude: patterns to leave out.
             hint: what has changed since the last snapshot with this cache (see `TrackedTree`).
+            ref: how to name it, as `write_ref` would; both become durable together if they can.
             on_read: called once, when every byte has been read and nothing has been synced yet;
                 not called when reading fails.
             progress: called for each file or MiB read.
@@ -127,7 +176,13 @@ class StoreCore:
             StoreReadOnlyError: the store cannot be written.
         """
         return self._capture(
-            roots, cache=cache, exclude=exclude, hint=hint, on_read=on_read, progress=progress
+            roots,
+            cache=cache,
+            exclude=exclude,
+            hint=hint,
+            ref=ref,
+            on_read=on_read,
+            progress=progress,
         )[0]
 
     def _capture(
@@ -137,15 +192,20 @@ class StoreCore:
         cache: StatCache | None,
         exclude: Exclude | None = None,
         hint: Hint = NOTHING_KNOWN,
+        ref: NewRef | None = None,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[Snapshot, str]:
         """Take a snapshot, and give the key under which the cache then knows it."""
+        if ref is not None:  # before anything is read
+            self._encode_ref(ref, _NO_ROOT)
         with self._guard.adding() as epoch:
             key = self._cache_key(epoch)
             if cache is not None:
                 self._carry_over(cache, key, roots)
-            taken = take_snapshot(
+            if ref is not None:
+                self._pin_present(ref.name, epoch)
+            taken, named = take_snapshot(
                 self._objects,
                 key,
                 roots,
@@ -153,14 +213,24 @@ class StoreCore:
                 cache=cache,
                 exclude=exclude,
                 hint=hint,
+                name=None if ref is None else lambda root: self._encode_ref(ref, root),
                 on_read=on_read,
                 progress=progress,
             )
-            self._pin(TAKEN, taken.root, epoch)
+            if not named:
+                self._pin(TAKEN, taken.root, epoch)
             self._vouch(parse_root(taken.root), epoch)
+            if ref is not None and not named:
+                self._refs.write(Ref(ref.name, taken.root, ref.parents, self._now_ns(), ref.note))
         if cache is not None:
             self._known[cache] = _Known(key, taken.root, exclude)
         return taken, key
+
+    def _now_ns(self) -> int:
+        return now_ns(self._clock)
+
+    def _encode_ref(self, ref: NewRef, root: str) -> tuple[str, bytes]:
+        return self._refs.encode(Ref(ref.name, root, ref.parents, self._now_ns(), ref.note))
 
     def _carry_over(self, cache: StatCache, key: str, roots: Iterable[str]) -> None:
         """Take a cache into a new epoch if all it vouches for is still there.
@@ -181,8 +251,7 @@ class StoreCore:
         return f"{self.store_id} {epoch}"
 
     def _pin(self, kind: int, root: str, epoch: str) -> None:
-        at_ns = now_ns(self._clock)
-        self._pins.add(Pin(kind, at_ns, epoch_bytes(epoch), parse_root(root)))
+        self._pins.add(Pin(kind, self._now_ns(), epoch_bytes(epoch), parse_root(root)))
 
     def _vouch(self, root: bytes, epoch: str) -> None:
         """Remember that in this epoch the store has everything that a root needs."""
@@ -222,7 +291,7 @@ class StoreCore:
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
-        ref = Ref(name, snapshot_root, tuple(parents), now_ns(self._clock), note)
+        ref = Ref(name, snapshot_root, tuple(parents), self._now_ns(), note)
         self._refs.check_name(name)
         with self._guard.adding() as epoch:
             self._require(snapshot_root, epoch)
@@ -348,6 +417,6 @@ class StoreCore:
             progress,
             save=lambda name, top, known: self._capture({name: top}, cache=known),
             name=self.write_ref,
-            now_ns=lambda: now_ns(self._clock),
+            now_ns=self._now_ns,
         )
         return restore.into(Path(dest), onto_same=onto_same)

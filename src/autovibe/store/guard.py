@@ -115,6 +115,20 @@ class Guard:
         finally:
             _release(fd)
 
+    @contextlib.contextmanager
+    def recovering(self) -> Generator[None]:
+        """Be the only one who folds the journals of the dead; others wait for their turn.
+
+        Raises:
+            StoreReadOnlyError: the store cannot be written.
+        """
+        fd = self._open("recovery")
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            _release(fd)
+
     def _open(self, name: str) -> int:
         with store_writes(self._path):
             return os.open(self._path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

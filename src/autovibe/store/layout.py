@@ -20,10 +20,10 @@ from autovibe.store.sealing import CIPHER, Seal
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _NAME: Final = "autovibe-store"
-_PARTS: Final = ("tmp", "packs", "refs", "pins")
-_FILES: Final = ("lock", "maintenance", "epoch")
+_PARTS: Final = ("tmp", "packs", "refs", "pins", "journals")
+_FILES: Final = ("lock", "maintenance", "recovery", "epoch")
 _PLAIN_WORDS: Final = 3
 _SEALED_WORDS: Final = 5
 
@@ -33,6 +33,7 @@ class Opened(NamedTuple):
 
     store_id: str
     seal: Seal | None
+    writable: bool
 
 
 def open_directory(path: Path, key: bytes | None, *, create: bool) -> Opened:
@@ -53,11 +54,12 @@ def open_directory(path: Path, key: bytes | None, *, create: bool) -> Opened:
                 raise StoreNotFoundError(msg, path=str(path))
             _create(path, key)
         words = _read_format(path)
-        opened = Opened(words[2], _seal(path, words, key))
-        if os.access(path / "tmp", os.W_OK) and os.access(path / "packs", os.W_OK):
+        writable = os.access(path / "tmp", os.W_OK) and os.access(path / "packs", os.W_OK)
+        opened = Opened(words[2], _seal(path, words, key), writable)
+        if writable:
             sweep(path / "tmp")
             if int(words[1]) < FORMAT:
-                _raise_format(path, words[2])
+                _raise_format(path, words)
             adopt(path / "packs", path / "tmp")
     return opened
 
@@ -115,12 +117,13 @@ def _format_line(store_id: str, key: bytes | None) -> bytes:
     return f"{' '.join(words)}\n".encode("ascii")
 
 
-def _raise_format(path: Path, store_id: str) -> None:
+def _raise_format(path: Path, words: list[str]) -> None:
     """Write the present format: from now on an older program refuses the store."""
     _make_parts(path)
     file = create_temporary(path / "tmp", ".format")
     try:
-        write_all(file.fd, _format_line(store_id, None))
+        line = " ".join([_NAME, str(FORMAT), *words[2:]])
+        write_all(file.fd, f"{line}\n".encode("ascii"))
         os.fsync(file.fd)
         file.rename(path / "format")
         sync_dir(path)

@@ -22,12 +22,13 @@ HASH_BYTES: Final = 32
 
 
 class Location(NamedTuple):
-    """Where the frame of an object lies."""
+    """Where the frame of an object lies; in a journal it is `plain`, not compressed."""
 
     pack: str
     offset: int
     stored: int
     raw: int
+    plain: bool = False
 
 
 def sha256(data: bytes) -> bytes:

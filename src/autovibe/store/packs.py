@@ -6,13 +6,15 @@ import errno
 import os
 import threading
 import uuid
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import zstandard
 
 from autovibe.kernel import faults
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
+from autovibe.store.journalfile import Fresh
+from autovibe.store.journals import SUFFIX, Journals
 from autovibe.store.packfile import (
     PACK_MAGIC,
     RECORD,
@@ -48,6 +50,7 @@ class Objects:
         self.packs = path / "packs"
         self.tmp = path / "tmp"
         self.seal = seal
+        self.journals = Journals(path, seal)
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._local = threading.local()
@@ -64,14 +67,20 @@ class Objects:
         return digest if self.seal is None else self.seal.address(digest)
 
     def scan(self) -> None:
-        """Read the indexes of packs that appeared since the last scan; forget those removed."""
+        """Read what appeared since the last scan in packs and journals; forget those removed."""
         with self._lock:
+            # First the journals: what is folded meanwhile is in a pack that is listed then.
+            self.journals.refresh()
+            for journal, records in self.journals.take_new().items():
+                self._seen.add(journal)
+                self._add(records)
+            journals = self.journals.names()
             found = {
                 name[:-4]
                 for name in os.listdir(self.packs)  # noqa: PTH208 - thousands of names, no Paths
                 if name.endswith(".idx")
             }
-            gone = self._seen - found
+            gone = self._seen - found - journals
             if gone:
                 self._forget(gone)
             for pack in found - self._seen:
@@ -182,7 +191,7 @@ class Objects:
     def _read(self, at: Location, *, from_disk: bool) -> bytes | None:
         """Read a frame: None when its pack is gone, nothing when the disk fails."""
         try:
-            fd = os.open(self.packs / f"{at.pack}.pack", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._file(at), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
@@ -196,6 +205,11 @@ class Objects:
         finally:
             os.close(fd)
 
+    def _file(self, at: Location) -> str:
+        if at.plain:
+            return f"{self.journals.path}/{at.pack}{SUFFIX}"
+        return f"{self.packs}/{at.pack}.pack"
+
     def _content(self, at: Location, address: bytes, frame: bytes) -> bytes | None:
         """Open and decompress a frame; None when it is damaged."""
         if self.seal is not None:
@@ -203,6 +217,8 @@ class Objects:
             if opened is None:
                 return None
             frame = opened
+        if at.plain:
+            return frame
         decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "zstd", None)
         if decompressor is None:
             decompressor = self._local.zstd = zstandard.ZstdDecompressor()
@@ -248,7 +264,7 @@ class Objects:
     def damaged(self) -> tuple[str, ...]:
         """Return the packs whose index was unusable."""
         with self._lock:
-            return tuple(sorted(self._damaged))
+            return tuple(sorted(self._damaged | self.journals.damaged()))
 
     def known_packs(self) -> dict[str, dict[bytes, Location]]:
         """Return the objects by pack, each copy in its own, packs without objects too."""
@@ -268,8 +284,18 @@ class Objects:
         yield from known
 
 
+class Committed(NamedTuple):
+    """The ids of new objects in the order they were added, their bytes, whether a ref came too."""
+
+    new_objects: tuple[bytes, ...]
+    stored_bytes: int
+    named: bool
+
+
 class PackWriter:
     """One new pack: objects are appended, then made durable and visible at once by `commit`.
+
+    Where this process has a journal, and they are few, they go into the journal instead.
 
     Not thread-safe: one snapshot has one writer. Use as a context manager, so that a failure leaves
     nothing in `tmp/`.
@@ -283,6 +309,8 @@ class PackWriter:
         self._seal = None if objects.seal is None else objects.seal.pack(self._id)
         self._records: dict[bytes, Location] = {}
         self._added: list[bytes] = []
+        self._waiting: dict[bytes, bytes] = {}  # for the journal, by address
+        self._waiting_bytes = 0
         self._file: TemporaryFile | None = None
         self._index: TemporaryFile | None = None
         self._buffer = bytearray()
@@ -309,11 +337,23 @@ class PackWriter:
             StoreReadOnlyError: the store cannot be written.
         """
         address = self._objects.address(digest)
-        if address in self._records or (not again and self._objects.has(digest)):
+        if address in self._records or address in self._waiting:
             return
-        self._append(address, data)
+        if not again and self._objects.has(digest):
+            return
+        if self._file is None and self._objects.journals.fits(self._waiting_bytes + len(data)):
+            self._waiting[address] = data
+            self._waiting_bytes += len(data)
+        else:
+            self._append_waiting()
+            self._append(address, data)
         self._added.append(digest)
         faults.reach("pack_appended")
+
+    def _append_waiting(self) -> None:
+        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        for address, data in waiting.items():
+            self._append(address, data)
 
     def copy(self, address: bytes, data: bytes) -> None:
         """Add an object of the store again, by its address."""
@@ -343,19 +383,26 @@ class PackWriter:
             write_all(file.fd, self._buffer)
         self._buffer.clear()
 
-    def commit(self) -> tuple[tuple[bytes, ...], int]:
-        """Make the pack durable, then visible.
+    def commit(self, ref: tuple[str, bytes] | None = None) -> Committed:
+        """Make the objects durable, then visible.
 
-        Returns:
-            The ids of the new objects, in the order they were added, and the bytes they take.
+        Args:
+            ref: name and value of a ref that is to come with them, if they go into the journal.
 
         Raises:
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
+        added, journals = tuple(self._added), self._objects.journals
+        if self._file is None and journals.enabled and (self._waiting or ref is not None):
+            self._objects.sync_packs(force=False)
+            fresh = [Fresh(address, data) for address, data in self._waiting.items()]
+            journal, records = journals.commit(fresh, () if ref is None else (ref,))
+            self._objects.publish(journal, records)
+            return Committed(added, self._waiting_bytes, named=ref is not None)
         size = self.finish()
         self.show()
-        return tuple(self._added), size
+        return Committed(added, size, named=False)
 
     def finish(self) -> int:
         """Make the pack durable, yet invisible; return the bytes that it takes.

@@ -6,6 +6,7 @@ written the ref, too (docs/formats/store.md, Pins).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -83,7 +84,8 @@ class Pins:
             self._fd = -1
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(TypeError):  # the interpreter may be ending
+            self.close()
 
     def _encode(self, pin: Pin) -> bytes:
         head = _HEAD.pack(pin.kind, pin.at_ns, pin.epoch)

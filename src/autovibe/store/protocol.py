@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         StoreStats,
         VerifyResult,
     )
-    from autovibe.store.refs import Ref
+    from autovibe.store.refs import NewRef, Ref
     from autovibe.store.statcache import StatCache
 
 
@@ -35,6 +35,7 @@ class CheckpointStore(Protocol):
         cache: StatCache | None = None,
         exclude: Exclude | None = None,
         hint: Hint = NOTHING_KNOWN,
+        ref: NewRef | None = None,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:

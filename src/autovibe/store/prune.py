@@ -180,8 +180,8 @@ class Prune:
         thin: set[str] = set()
         small: set[str] = set()
         for pack, records in packs.items():
-            if pack in damaged:  # for `check`
-                continue
+            if pack in damaged or self.objects.journals.is_journal(pack):
+                continue  # one is for `check`, the other for its writer
             total = sum(at.stored for at in records.values())
             useful = sum(
                 at.stored

@@ -21,8 +21,8 @@ class Reach:
     """Collects what roots need; each tree is opened once, however many roots share it.
 
     Trees, parts, lists and blobs are told apart: a file may have the bytes of a tree, and to have
-    met the file says nothing of what the tree needs. `unusable` are trees and lists that cannot be opened,
-    so that nothing is known of what they need, with a path that leads there.
+    met the file says nothing of what the tree needs. `unusable` are trees and lists that cannot be
+    opened, so that nothing is known of what they need, with a path that leads there.
     """
 
     get: Callable[[bytes], bytes]

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
@@ -16,9 +16,10 @@ from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from autovibe.store.journals import Journals
     from autovibe.store.sealing import Seal
 
 _PART: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
@@ -51,6 +52,14 @@ class Ref:
     root: str
     parents: tuple[str, ...] = ()
     at_ns: int = 0
+    note: str = ""
+
+
+class NewRef(NamedTuple):
+    """The name to be given to a snapshot that is about to be taken (see `Store.write_ref`)."""
+
+    name: str
+    parents: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -91,10 +100,15 @@ def _decode(name: str, text: str, at_ns: int) -> Ref | None:
 
 
 class Refs:
-    """The refs of a store; each is one small file that is replaced as a whole."""
+    """The refs of a store.
 
-    def __init__(self, path: Path, seal: Seal | None = None) -> None:
+    Each is one small file that is replaced as a whole, or stands in a journal. The journal comes
+    first, in all respects: when it is folded, the file is there before the journal goes.
+    """
+
+    def __init__(self, path: Path, journals: Journals, seal: Seal | None = None) -> None:
         """Take the store at `path`."""
+        self._journals = journals
         self._path = path
         self._refs = path / "refs"
         self._seal = seal
@@ -113,31 +127,51 @@ class Refs:
         """
         self._file(name)
 
+    def encode(self, ref: Ref) -> tuple[str, bytes]:
+        """Return the name of a ref and the bytes that are stored of it.
+
+        Raises:
+            InvalidArgumentError: malformed name, parent or note.
+        """
+        self._file(ref.name)
+        if len(ref.note) > _NOTE_LIMIT or not all(map(_ROOT.fullmatch, ref.parents)):
+            msg = f"A note has {_NOTE_LIMIT:,} characters at most, a parent is the root of a tree."
+            raise InvalidArgumentError(msg, what="ref", value=ref.name)
+        return ref.name, self._sealed(ref.name, _encode(ref))
+
     def write(self, ref: Ref) -> None:
-        """Point a ref at a root, durably.
+        """Point a ref at a root, durably; the caller holds the shared lock of the store.
 
         Raises:
             InvalidArgumentError: malformed name, parent or note.
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
-        name = ref.name
-        if len(ref.note) > _NOTE_LIMIT or not all(map(_ROOT.fullmatch, ref.parents)):
-            msg = f"A note has {_NOTE_LIMIT:,} characters at most, a parent is the root of a tree."
-            raise InvalidArgumentError(msg, what="ref", value=name)
-        target = self._file(name)
-        with store_writes(self._path):
+        name, value = self.encode(ref)
+        if self._journals.enabled:
+            self._journals.commit((), ((name, value),))
+            return
+        with store_writes(self._path), self._journals.replacing(name):
+            self.write_files({name: value})
+
+    def write_files(self, values: Mapping[str, bytes]) -> None:
+        """Write the files of refs, durably."""
+        directories: set[Path] = set()
+        for name, value in values.items():
+            target = self._file(name)
             self._make_dirs(target.parent)
+            directories.add(target.parent)
             file = create_temporary(self._path / "tmp", ".ref")
             try:
-                write_all(file.fd, self._sealed(name, _encode(ref)))
+                write_all(file.fd, value)
                 os.fsync(file.fd)
                 faults.reach("ref_synced")
                 file.rename(target)
                 faults.reach("ref_renamed")
-                sync_dir(target.parent)
             finally:
                 file.close()
+        for directory in directories:
+            sync_dir(directory)
 
     def _make_dirs(self, directory: Path) -> None:
         if directory == self._refs or directory.is_dir():
@@ -173,9 +207,14 @@ class Refs:
             ObjectCorruptError: the file is damaged.
         """
         file = self._file(name)
+        self._journals.refresh()
+        value = self._journals.ref(name)
         try:
-            text = file.read_text("ascii", "replace")
-            at_ns = file.stat().st_mtime_ns
+            if value is not None:
+                text, at_ns = value.decode("ascii", "replace"), 0
+            else:
+                text = file.read_text("ascii", "replace")
+                at_ns = file.stat().st_mtime_ns
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         ref = _decode(name, self._opened(name, text), at_ns)
@@ -192,7 +231,7 @@ class Refs:
             StoreReadOnlyError: the store cannot be written.
         """
         target = self._file(name)
-        with store_writes(self._path):
+        with store_writes(self._path), self._journals.replacing(name):
             try:
                 target.unlink()
             except (FileNotFoundError, NotADirectoryError):
@@ -201,11 +240,13 @@ class Refs:
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the names that begin with `prefix`, sorted."""
-        found = (
+        self._journals.refresh()
+        found = self._journals.ref_names()
+        found |= {
             file.relative_to(self._refs).as_posix()
             for file in self._refs.rglob("*")
             if file.is_file()
-        )
+        }
         return sorted(name for name in found if name.startswith(prefix) and _NAME.fullmatch(name))
 
     def iterate(self, prefix: str = "") -> Iterator[Ref]:

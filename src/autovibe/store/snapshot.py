@@ -109,10 +109,15 @@ def take_snapshot(
     cache: StatCache | None,
     exclude: Exclude | None,
     hint: Hint,
+    name: Callable[[str], tuple[str, bytes]] | None,
     on_read: Callable[[], None] | None,
     progress: Callable[[Progress], None] | None,
-) -> Snapshot:
-    """Capture directories under top-level names (see `Store.snapshot`)."""
+) -> tuple[Snapshot, bool]:
+    """Capture directories under top-level names (see `Store.snapshot`).
+
+    Returns:
+        The snapshot, and whether the ref that `name` makes of its root was written with it.
+    """
     named = {tree.to_bytes(name): name for name in roots}
     if not named or not all(is_safe_name(name) for name in named):
         msg = f"{sorted(roots)} are not names for the roots of a snapshot: use plain names."
@@ -123,7 +128,7 @@ def take_snapshot(
         own = inode_of(fd)
     with objects.writer() as writer:
         walked = [
-            capture.walk(name, Path(roots[name]), writer, own) for _, name in sorted(named.items())
+            capture.walk(root, Path(roots[root]), writer, own) for _, root in sorted(named.items())
         ]
         if on_read is not None:
             on_read()
@@ -133,7 +138,7 @@ def take_snapshot(
         data = encode_tree(top)
         digest = sha256(data)
         writer.put(digest, data)
-        new_objects, stored_bytes = writer.commit()
+        done = writer.commit(None if name is None else name(digest.hex()))
     report, file_count, total_bytes = capture.report, 0, 0
     for root, builder in zip(walked, builders, strict=True):
         known = root.known
@@ -148,12 +153,12 @@ def take_snapshot(
             total_bytes += known.file_bytes
             report.special += known.names(root.name, known.special, lambda r: r.special)
             report.excluded += known.names(root.name, known.excluded, lambda r: r.excluded)
-    return Snapshot(
+    taken = Snapshot(
         root=digest.hex(),
         file_count=file_count,
         total_bytes=total_bytes,
-        stored_bytes=stored_bytes,
-        new_objects=tuple(digest.hex() for digest in new_objects),
+        stored_bytes=done.stored_bytes,
+        new_objects=tuple(digest.hex() for digest in done.new_objects),
         read_bytes=report.read_bytes,
         torn=_sorted(report.torn),
         special=_sorted(report.special),
@@ -163,6 +168,7 @@ def take_snapshot(
         audited=capture.audited,
         missed=_sorted(capture.missed),
     )
+    return taken, done.named
 
 
 def _sorted(paths: list[str]) -> tuple[str, ...]:

@@ -263,6 +263,8 @@ class Store(StoreCore):
             StoreFullError: no space is left for the repair.
             StoreReadOnlyError: it is to be repaired and cannot be written.
         """
+        if repair:
+            self._fold_all()
         return Check(
             self._objects,
             self._refs,
@@ -302,6 +304,8 @@ class Store(StoreCore):
             StoreFullError: no space is left for the new packs.
             StoreReadOnlyError: the store cannot be written.
         """
+        if not dry_run:
+            self._fold_all()
         return prune.Prune(
             self._objects,
             self._refs,
@@ -369,7 +373,7 @@ class Store(StoreCore):
             with self._objects.writer() as writer:
                 importer = Importer(writer, name, progress)
                 importer.read(file)
-                new_objects, stored_bytes = writer.commit()
+                done = writer.commit()
             root = importer.root.hex()
             self._pin(TAKEN, root, epoch)
             self._vouch(importer.root, epoch)
@@ -377,8 +381,8 @@ class Store(StoreCore):
             root=root,
             file_count=importer.files,
             total_bytes=importer.bytes,
-            stored_bytes=stored_bytes,
-            new_objects=tuple(digest.hex() for digest in new_objects),
+            stored_bytes=done.stored_bytes,
+            new_objects=tuple(digest.hex() for digest in done.new_objects),
             read_bytes=importer.bytes,
             torn=(),
             special=(),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autovibe.store.exclude import Exclude
     from autovibe.store.model import Progress, Snapshot
     from autovibe.store.protocol import CheckpointStore
+    from autovibe.store.refs import NewRef
     from autovibe.store.tracking.contract import ChangeTracker
 
 AUDIT_EVERY: Final = 50
@@ -51,6 +52,7 @@ class TrackedTree:
         *,
         mapped: frozenset[int] = frozenset(),
         audit: bool = False,
+        ref: NewRef | None = None,
         on_read: Callable[[], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Snapshot:
@@ -60,6 +62,7 @@ class TrackedTree:
             mapped: inodes that processes can change through a mapping (`shared_writable_inodes`),
                 asked for while these processes stand still.
             audit: look at everything this time, whatever the count says.
+            ref: how to name it.
             on_read: called once, when everything has been read.
             progress: called for each file or MiB read.
         """
@@ -85,6 +88,7 @@ class TrackedTree:
             cache=self.cache,
             exclude=self.exclude,
             hint=hint,
+            ref=ref,
             on_read=on_read,
             progress=progress,
         )
