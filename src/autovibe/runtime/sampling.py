@@ -41,6 +41,7 @@ _MICRO: Final = 1_000_000
 _GB: Final = 10**9
 _HOUR_S: Final = 3_600
 _MINUTE_S: Final = 60
+_STOPPING: Final = frozenset({"time", "cpu", "memory", "storage", "network"})
 _SUBTYPES: Final = {
     "time": "vm_runtime",
     "cpu": "vm_cpu",
@@ -212,8 +213,7 @@ class UsageSampler:
                 return False
             self._pending = []
             self._failing = False
-        if not last:
-            await self._look_at_budgets()
+        await self._look_at_budgets(last=last)
         return True
 
     async def _run(self) -> None:
@@ -308,19 +308,27 @@ class UsageSampler:
                 level="WARNING",
             )
 
-    async def _look_at_budgets(self) -> None:
+    async def _look_at_budgets(self, *, last: bool) -> None:
+        """Warn of budgets that are nearly used up, and stop the machine for one that is.
+
+        Only what is sampled stops it: where money or calls are missing, the gateway refuses, and
+        the agent may end by itself.
+        """
         try:
             levels = await budget_levels(self._metering, self._whose.execution_id)
         except AutovibeError as error:
             self._tell_failing(error)
             return
-        self._cap_network(levels)
         for level in levels:
-            if level.exhausted and not self.exhausted.is_set():
-                self.exhaustion = level.message
-                self.exhausted.set()
-            elif level.low and not level.exhausted:
+            if level.exhausted and level.budget.resource_type in _STOPPING and not last:
+                if not self.exhausted.is_set():
+                    self.exhaustion = level.message
+                    self.exhausted.set()
+            elif level.low:
                 self._warn(level)
+        if last:
+            return
+        self._cap_network(levels)
         lasts = [self._lasts_s(level.budget) for level in levels if not level.exhausted]
         soon_s = max(_SHORTEST_S, min([SAMPLE_S, *lasts]))
         self.due_s = min(self.due_s, self._clock.monotonic() + soon_s)
@@ -363,7 +371,8 @@ async def find_exhaustion(metering: services.MeteringService, execution_id: str)
         AutovibeError: the ledger cannot be reached.
     """
     levels = await budget_levels(metering, execution_id)
-    return next((level.message for level in levels if level.exhausted), "")
+    used_up = (level for level in levels if level.exhausted)
+    return next((one.message for one in used_up if one.budget.resource_type in _STOPPING), "")
 
 
 async def machine_totals(

@@ -108,7 +108,7 @@ async def test_levels_are_of_the_task_those_above_and_the_project(desk: LedgerDe
     await desk.budget("2", "cpu", task_id=task)
     await desk.budget("1", "time", task_id=other)
     await desk.budget("1", "money")
-    assert [one.low for one in await levels(desk, run)] == [False] * 3
+    assert [one.low for one in await levels(desk, run)] == [False] * 4
 
     await record(desk, sample(desk, "3.2", execution_id=run))
     found = {one.budget.task_id: one for one in await levels(desk, run)}
@@ -178,3 +178,26 @@ async def test_a_late_sample_counts_in_the_period_in_which_it_was_taken(desk: Le
     assert await desk.amounts() == [("10.00", "0.00", "0.00")]
     used = await desk.rows("SELECT period_start FROM resource_budgets WHERE used_amount > 0")
     assert [str(day) for (day,) in used] == ["2026-11-23"]
+
+
+async def test_settled_calls_warn_once_of_a_budget_that_is_nearly_used_up(desk: LedgerDesk) -> None:
+    task, run, _ = await execution(desk)
+    await desk.budget("2")
+    await desk.budget("1", task_id=task)
+    await desk.budget("4", "api_calls")
+    for number, cost in enumerate(("0.5", "0.31", "0.1"), 1):
+        call = await desk.hold("0.1", task_id=task, execution_id=run)
+        await desk.settle(call.id, cost)
+        # The database counts api_calls in the same transaction.
+        assert len(await warnings(desk)) == (0 if number == 1 else 1)
+    call = await desk.hold("0.05", task_id=task, execution_id=run)
+    await desk.settle(call.id, "0.01")
+    told = await warnings(desk)
+    assert [(one["resource_type"], one["task_id"]) for one in told] == [
+        ("money", task),
+        ("api_calls", ""),
+    ]
+    assert told[0]["used_amount"] == "0.81"
+    found = {one.budget.task_id: one for one in await levels(desk, run) if one.low}
+    assert "total money budget of task" in found[task].message
+    assert "nearly used up" in found[task].message

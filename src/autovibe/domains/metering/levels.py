@@ -1,11 +1,11 @@
-"""How full budgets are that nothing is held in: what is sampled counts after it was used."""
+"""How full budgets are, and the events that tell when one is nearly used up."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from autovibe.v1 import metering_pb2
 
 SAMPLED: Final = ("time", "cpu", "memory", "storage", "network")
 """What is measured while it is used, and recorded afterwards."""
+_HELD: Final = ("money", "api_calls")
 WARNING_TOPIC: Final = "budgets.warning"
 _LOW: Final = Decimal("0.8")
 
@@ -36,11 +37,12 @@ async def get_budget_levels(
         return []
     line = (await repository.task_lines(tx, [task_id]))[task_id]
     day = utc_day(ctx.clock.now())
-    budgets = await repository.budgets_of_day(tx, [project_id], line, SAMPLED, day)
+    kinds = (*SAMPLED, *_HELD)
+    budgets = await repository.budgets_of_day(tx, [project_id], line, kinds, day)
     budgets += [
         _fresh(last, day)
         for last in await repository.ended_budgets(
-            tx, day, project_ids=[project_id], task_ids=line, resource_types=SAMPLED
+            tx, day, project_ids=[project_id], task_ids=line, resource_types=kinds
         )
     ]
     if not budgets:
@@ -83,6 +85,26 @@ async def warn_of_low_budgets(
             added = _added(budget, used, lines, day)
             if added and _is_low(budget) and not _is_low(budget, before=added):
                 tx.emit(WARNING_TOPIC, _payload(budget))
+
+
+async def warn_of_settled_budgets(
+    tx: WriteTx,
+    budgets: Iterable[BudgetState],
+    used_before: Mapping[uuid.UUID, Decimal],
+    now: datetime,
+) -> None:
+    """Emit an event for each budget that settled calls have brought to 80 percent.
+
+    Args:
+        tx: the transaction that settles; it holds the locks of these budgets.
+        budgets: as they are now.
+        used_before: what was used of them when they were locked.
+        now: the time.
+    """
+    for budget in budgets:
+        added = budget.used_amount - used_before[budget.id]
+        if added > 0 and _is_low(budget) and not _is_low(budget, before=added):
+            await tx.emit_at_once(WARNING_TOPIC, _payload(budget), now)
 
 
 def _added(

@@ -16,6 +16,7 @@ from typing import Final
 from autovibe.db import WriteTx
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.call_rows import call_row, settled_metadata
+from autovibe.domains.metering.levels import warn_of_settled_budgets
 from autovibe.domains.metering.state import (
     BudgetState,
     BudgetUpdate,
@@ -37,6 +38,7 @@ class _Batch:
     calls: dict[uuid.UUID, ReservationState]
     holds: dict[uuid.UUID, list[HoldState]]
     budgets: dict[uuid.UUID, BudgetState]
+    used_before: dict[uuid.UUID, Decimal]
     ended: dict[uuid.UUID, str] = field(default_factory=dict)
     changed: list[HoldState] = field(default_factory=list)
     usage: list[dict[str, object]] = field(default_factory=list)
@@ -89,7 +91,8 @@ async def _lock(tx: WriteTx, calls: dict[uuid.UUID, ReservationState]) -> _Batch
         for hold in holds[call.id]
     }
     budgets = await repository.lock_budgets_by_id(tx, still_open) if still_open else {}
-    return _Batch(calls, holds, budgets)
+    used = {budget.id: budget.used_amount for budget in budgets.values()}
+    return _Batch(calls, holds, budgets, used)
 
 
 async def _write(tx: WriteTx, batch: _Batch, now: datetime) -> None:
@@ -102,6 +105,7 @@ async def _write(tx: WriteTx, batch: _Batch, now: datetime) -> None:
         if budget.id in touched
     ]
     await repository.save_budgets(tx, updates, now)
+    await warn_of_settled_budgets(tx, batch.budgets.values(), batch.used_before, now)
 
 
 def _settle(batch: _Batch, settlement: metering_pb2.Settlement) -> metering_pb2.SettleVerdict:
