@@ -7,6 +7,7 @@ import contextlib
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import fields
 from typing import Any, Final, cast
 
 from autovibe.cli.client.connection import Connection
@@ -18,7 +19,14 @@ from autovibe.kernel.errors import (
     UnavailableError,
 )
 from autovibe.sdk.services import Services
-from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, usage_pb2, work_pb2
+from autovibe.v1 import (
+    checkpoints_pb2,
+    machines_pb2,
+    metering_pb2,
+    projects_pb2,
+    usage_pb2,
+    work_pb2,
+)
 
 ESCAPE: Final = "\x1b[2J\x1b]0;owned\x07\u202eevil"
 
@@ -66,7 +74,7 @@ class FakePlane:
         self.settings = settings
         self.stop = asyncio.Event()
         twin = cast("Any", self)
-        services = Services(twin, twin, twin, twin, twin, twin, twin)
+        services = Services(*(twin for _ in fields(Services)))
         holder = cast("Any", _Holder(self, services)) if self.embedded else None
         try:
             yield Connection(services, holder)
@@ -380,6 +388,19 @@ class FakePlane:
         return metering_pb2.UsageReport(
             lines=[line], cost_cad="0.0123", api_calls=1, uncertain_calls=1, rate=self._rate()
         )
+
+    async def purge_machine(self, request: Any) -> machines_pb2.PurgeMachineResponse:
+        self._take(request)
+        return machines_pb2.PurgeMachineResponse(
+            machine_id=request.machine_id, checkpoints=2, stored_bytes=2_000
+        )
+
+    async def list_machines(self, request: Any) -> machines_pb2.ListMachinesResponse:
+        self._take(request)
+        machine = machines_pb2.Machine(
+            id="m-1", machine_type="shell", status="terminated", checkpoint_count=2
+        )
+        return machines_pb2.ListMachinesResponse(machines=[machine])
 
     async def audit_usage(self, request: Any) -> usage_pb2.AuditUsageResponse:
         """Answer with one page for each of two projects, the second with what `off` says."""

@@ -259,6 +259,26 @@ def test_usage_shows_cost_rate_and_what_is_uncertain(cli, plane, task):
     assert document["rate"]["stale"] is False
 
 
+def test_machines_are_listed_with_what_they_left(cli, plane):
+    out = cli("machine", "list", "--status", "terminated", "--project", "calc").out
+    assert "m-1" in out
+    (request,) = of(plane, "ListMachinesRequest")
+    assert (list(request.statuses), request.project) == (["terminated"], "calc")
+    assert cli("machine", "list", "--json").document()["machines"][0]["checkpoint_count"] == 2
+
+
+def test_a_machine_is_purged_only_when_somebody_says_yes(cli, plane):
+    done = cli("machine", "purge", "m-1")
+    assert done.status == 2
+    assert "Delete machine m-1 and 2 checkpoints (2.0 KiB stored) for good? Say so with" in done.err
+    assert "would be deleted" in cli("machine", "purge", "m-1", "--dry-run").out
+    assert all(request.dry_run for request in of(plane, "PurgeMachineRequest"))
+    plane.requests.clear()
+    document = cli("machine", "purge", "m-1", "--yes", "--json").document()
+    assert (document["dry_run"], document["checkpoints"]) == (False, 2)
+    assert not of(plane, "PurgeMachineRequest")[-1].dry_run
+
+
 def test_an_audit_of_usage_adds_up_its_pages(cli, plane):
     done = cli("usage", "audit")
     assert done.status == 0

@@ -59,6 +59,7 @@ async def walk(going: Walk) -> Found:
     found = await _execution(going, repo, project, imported.checkpoint, task)
     await _look(services, found)
     await _store(going, found)
+    await _purge(going, found)
     await _other_tasks(services, found)
     await queue(services, str(going.plane.instance_id))
     await _instances_and_tokens(services)
@@ -430,6 +431,29 @@ async def _look(services: Services, found: Found) -> None:
     since = metering_pb2.GetUsageRequest(project="website")
     since.since.FromJsonString("2020-01-01T00:00:00.123456Z")
     await services.metering.get_usage(since)
+
+
+async def _purge(going: Walk, found: Found) -> None:
+    """Purge a machine that has made nothing, and not the one that a project stands on."""
+    services = going.services
+    spare = await services.machines.create_machine(
+        machines_pb2.CreateMachineRequest(
+            id=str(uuid.uuid4()),
+            machine_type="shell",
+            project_id=found.project.id,
+            hypervisor="process",
+            instance_id=str(going.plane.instance_id),
+        )
+    )
+    for machine_id in (spare.id, found.machine.id):
+        with contextlib.suppress(AutovibeError):
+            await services.checkpoints.purge_machine(
+                machines_pb2.PurgeMachineRequest(machine_id=machine_id)
+            )
+    await services.machines.update_machine(
+        machines_pb2.UpdateMachineRequest(machine_id=spare.id, status="terminated")
+    )
+    await services.checkpoints.purge_machine(machines_pb2.PurgeMachineRequest(machine_id=spare.id))
 
 
 async def _store(going: Walk, found: Found) -> None:

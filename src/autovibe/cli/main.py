@@ -40,6 +40,7 @@ COMMANDS: Final = {
     ),
     "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
     "status": ("autovibe.cli.client.status:status", "Show the machines that run now."),
+    "machine": ("autovibe.cli.client.machine:machine", "List machines, and purge them."),
     "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),
     "checkpoint": (
         "autovibe.cli.client.checkpoint:checkpoint",

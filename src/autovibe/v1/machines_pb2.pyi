@@ -169,3 +169,21 @@ class RecordConnectionsResponse(_message.Message):
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     recorded: int
     def __init__(self, recorded: _Optional[int] = ...) -> None: ...
+
+class PurgeMachineRequest(_message.Message):
+    __slots__ = ("machine_id", "dry_run")
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    dry_run: bool
+    def __init__(self, machine_id: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class PurgeMachineResponse(_message.Message):
+    __slots__ = ("machine_id", "checkpoints", "stored_bytes")
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    checkpoints: int
+    stored_bytes: int
+    def __init__(self, machine_id: _Optional[str] = ..., checkpoints: _Optional[int] = ..., stored_bytes: _Optional[int] = ...) -> None: ...

@@ -17,6 +17,40 @@ from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
 
 
+class MachineService(Protocol):
+    """Machines of all projects."""
+
+    async def get_machine(
+        self, request: machines_pb2.GetMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Get one machine."""
+        ...
+
+    async def list_machines(
+        self, request: machines_pb2.ListMachinesRequest, /
+    ) -> machines_pb2.ListMachinesResponse:
+        """List machines, the newest first."""
+        ...
+
+    async def create_machine(
+        self, request: machines_pb2.CreateMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Record a machine that is about to be started."""
+        ...
+
+    async def update_machine(
+        self, request: machines_pb2.UpdateMachineRequest, /
+    ) -> machines_pb2.Machine:
+        """Move a machine to another status and record what is known of it."""
+        ...
+
+    async def record_connections(
+        self, request: machines_pb2.RecordConnectionsRequest, /
+    ) -> machines_pb2.RecordConnectionsResponse:
+        """Write the connections into the network that a machine asked for to the audit trail."""
+        ...
+
+
 class CheckpointService(Protocol):
     """Checkpoints of all projects."""
 
@@ -42,6 +76,12 @@ class CheckpointService(Protocol):
         self, request: checkpoints_pb2.ListCheckpointsRequest, /
     ) -> checkpoints_pb2.ListCheckpointsResponse:
         """List checkpoints, the newest first."""
+        ...
+
+    async def purge_machine(
+        self, request: machines_pb2.PurgeMachineRequest, /
+    ) -> machines_pb2.PurgeMachineResponse:
+        """Delete a machine that has ended, with every checkpoint that it has made; nothing is deleted when one of them is needed. This cannot be undone."""
         ...
 
     async def get_checkpoint_tree(
@@ -136,40 +176,6 @@ class IdentityService(Protocol):
         self, request: identity_pb2.AuthenticateTokenRequest, /
     ) -> identity_pb2.AuthenticateTokenResponse:
         """Find who a token belongs to."""
-        ...
-
-
-class MachineService(Protocol):
-    """Machines of all projects."""
-
-    async def get_machine(
-        self, request: machines_pb2.GetMachineRequest, /
-    ) -> machines_pb2.Machine:
-        """Get one machine."""
-        ...
-
-    async def list_machines(
-        self, request: machines_pb2.ListMachinesRequest, /
-    ) -> machines_pb2.ListMachinesResponse:
-        """List machines, the newest first."""
-        ...
-
-    async def create_machine(
-        self, request: machines_pb2.CreateMachineRequest, /
-    ) -> machines_pb2.Machine:
-        """Record a machine that is about to be started."""
-        ...
-
-    async def update_machine(
-        self, request: machines_pb2.UpdateMachineRequest, /
-    ) -> machines_pb2.Machine:
-        """Move a machine to another status and record what is known of it."""
-        ...
-
-    async def record_connections(
-        self, request: machines_pb2.RecordConnectionsRequest, /
-    ) -> machines_pb2.RecordConnectionsResponse:
-        """Write the connections into the network that a machine asked for to the audit trail."""
         ...
 
 

@@ -24,3 +24,17 @@ class NotADirectoryGivenError(AutovibeError):
 
     code = Code.INVALID_ARGUMENT
     reason = "NOT_A_DIRECTORY"
+
+
+class MachineNotEndedError(AutovibeError):
+    """The machine has not ended, so it cannot be purged."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "MACHINE_NOT_ENDED"
+
+
+class CheckpointsNeededError(AutovibeError):
+    """Something needs a checkpoint of the machine that was to be purged."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "CHECKPOINTS_NEEDED"

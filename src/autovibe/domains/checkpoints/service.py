@@ -15,6 +15,7 @@ from autovibe.domains.checkpoints.messages import (
     node_message,
     running_message,
 )
+from autovibe.domains.checkpoints.purging import purge_machine
 from autovibe.domains.checkpoints.reading import (
     DiffCheckpoints,
     ListCheckpointFiles,
@@ -39,7 +40,7 @@ from autovibe.kernel.paging import (
 )
 from autovibe.kernel.protoconv import from_struct, id_or_none, id_text
 from autovibe.store import CheckpointStore
-from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import checkpoints_pb2, machines_pb2
 
 _TREE_LIMIT: Final = 10_000
 # Immutable from here on, but for what thinning marks, and that is noticed.
@@ -174,6 +175,18 @@ class CheckpointService:
             if last
             else "",
         )
+
+    async def purge_machine(
+        self, tx: WriteTx, ctx: CallContext, request: machines_pb2.PurgeMachineRequest
+    ) -> machines_pb2.PurgeMachineResponse:
+        """Delete a machine that has ended, with every checkpoint that it has made, or nothing.
+
+        Raises:
+            MachineNotFoundError: there is none.
+            MachineNotEndedError: it has not ended.
+            CheckpointsNeededError: something needs one of its checkpoints.
+        """
+        return await purge_machine(tx, ctx, request)
 
     async def record_checkpoint(
         self, tx: WriteTx, ctx: CallContext, request: checkpoints_pb2.RecordCheckpointRequest
