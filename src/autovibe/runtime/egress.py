@@ -18,6 +18,7 @@ MOST_PENDING: Final = 500
 """Connections that wait to be recorded one by one; more are added up by host."""
 _GATHER_S: Final = 2.0
 _TRIES: Final = 3
+_RETRY_S: Final = 0.2
 _OTHERS: Final = "(other hosts)"
 
 
@@ -54,6 +55,7 @@ class EgressReporter:
         self._log = log
         self._clock = clock
         self._pending: list[machines_pb2.MachineConnection] = []
+        self._by_host: dict[tuple[str, int, str, str], machines_pb2.MachineConnection] = {}
         self._lines = 0
         self._unsaid = 0
         self._denied: set[tuple[str, int]] = set()
@@ -76,7 +78,7 @@ class EgressReporter:
             if await self._flush():
                 break
             if attempt + 1 < _TRIES:
-                await asyncio.sleep(_GATHER_S / 4)
+                await asyncio.sleep(_RETRY_S)
         if self._unsaid:
             self._log.write("notice", f"{self._unsaid} more connections are not shown here.")
         if self._pending:
@@ -126,19 +128,18 @@ class EgressReporter:
             count=1,
             ended_at=timestamp(self._clock.now()),
         )
-        if len(self._pending) < MOST_PENDING:
-            self._pending.append(message)
-            return
-        others = machines_pb2.MachineConnection(host=_OTHERS, verdict=connection.verdict)
-        for wanted in (message, others):
-            same = next((one for one in self._pending if _is_same(one, wanted)), None)
+        same = self._by_host.get(_key(message))
+        if len(self._pending) >= MOST_PENDING:
+            if same is None:
+                message.host, message.port, message.address, message.reason = _OTHERS, 0, "", ""
+                same = self._by_host.get(_key(message))
             if same is not None:
                 same.count += 1
                 same.sent_bytes += message.sent_bytes
                 same.received_bytes += message.received_bytes
                 return
-        message.host, message.port, message.address, message.reason = _OTHERS, 0, "", ""
         self._pending.append(message)
+        self._by_host[_key(message)] = message
 
     async def _flush_soon(self) -> None:
         while self._pending:
@@ -148,7 +149,7 @@ class EgressReporter:
     async def _flush(self) -> bool:
         """Record what is pending; return whether nothing is left."""
         async with self._flushing:
-            batch, self._pending = self._pending, []
+            batch, self._pending, self._by_host = self._pending, [], {}
             if not batch:
                 return True
             request = machines_pb2.RecordConnectionsRequest(
@@ -157,7 +158,8 @@ class EgressReporter:
             try:
                 await self._machines.record_connections(request)
             except AutovibeError:
-                self._pending = [*batch, *self._pending][: 2 * MOST_PENDING]
+                self._pending = [*batch, *self._pending]
+                self._by_host = {_key(one): one for one in self._pending}
                 return False
             return True
 
@@ -167,10 +169,5 @@ def _place(connection: Connection) -> str:
     return f"{host}:{connection.port}"
 
 
-def _is_same(one: machines_pb2.MachineConnection, other: machines_pb2.MachineConnection) -> bool:
-    return (one.host, one.port, one.verdict, one.reason) == (
-        other.host,
-        other.port,
-        other.verdict,
-        other.reason,
-    )
+def _key(one: machines_pb2.MachineConnection) -> tuple[str, int, str, str]:
+    return one.host, one.port, one.verdict, one.reason
