@@ -5,27 +5,26 @@ through the gateway's ledger (group commit, verdicts after COMMIT) and settles l
 project has a budget of money for the day, the week, the month and in total, so that each cycle
 touches four budgets. Both databases wait for the disk at every commit.
 
-First a budget that lasts for some of the calls only is emptied: the run stops unless exactly as many
-are admitted as fit, and unless in every budget used is the sum of the rows and nothing is held.
+First a budget that lasts for some of the calls only is emptied: the run stops unless exactly as
+many are admitted as fit, and unless in every budget used is the sum of the rows and nothing is
+held.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import statistics
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from _ledger import HotProject, databases, hot_project
 from sqlalchemy import text
 
-from _ledger import HotProject, databases, hot_project
 from autovibe.gateway import Ledger
 from autovibe.kernel.clock import SystemClock
 from autovibe.testing.databases import TestDatabases
@@ -100,9 +99,11 @@ async def block(project: HotProject, ledger: Ledger, seconds: float) -> tuple[in
 async def caller(project: HotProject, ledger: Ledger, until: float) -> int:
     """Hold and settle until the time is over or the budget empty; return how often."""
     cycles = 0
+    execution_id = str(uuid.uuid4())
     while time.perf_counter() < until:
         request_id = str(uuid.uuid4())
-        verdict = await ledger.reserve(reservation(project, request_id), wait_s=0, gone=never)
+        wanted = reservation(project, request_id, execution_id)
+        verdict = await ledger.reserve(wanted, wait_s=0, gone=never)
         if not verdict.admitted:
             return cycles
         settled = await ledger.settle(settlement(request_id))
@@ -117,12 +118,14 @@ def never() -> bool:
     return False
 
 
-def reservation(project: HotProject, request_id: str) -> metering_pb2.Reservation:
-    """Return what a gateway asks for a call."""
+def reservation(
+    project: HotProject, request_id: str, execution_id: str
+) -> metering_pb2.Reservation:
+    """Return what the gateway of a machine asks for a call."""
     return metering_pb2.Reservation(
         id=request_id,
         project_id=project.project_id,
-        execution_id=str(uuid.uuid4()),
+        execution_id=execution_id,
         instance_id=project.instance_id,
         amounts=[
             metering_pb2.ResourceAmount(resource_type="money", amount=HELD),
@@ -182,20 +185,6 @@ async def check(
         found = (Decimal(budget.used_amount), Decimal(budget.reserved_amount))
         if found != (by_rows, Decimal(0)):
             raise SystemExit(f"the {budget.budget_period} budget has {found}, not {by_rows} and 0")
-
-
-@contextlib.contextmanager
-def profiled(path: str) -> Iterator[None]:
-    """Write a profile of what runs inside."""
-    import cProfile
-
-    profile = cProfile.Profile()
-    profile.enable()
-    try:
-        yield
-    finally:
-        profile.disable()
-        profile.dump_stats(path)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from autovibe.db.cache_outbox import StaleKeys
 from autovibe.db.dialects import Dialect, dialect_for
 from autovibe.db.encryption import KeyRingSource, attach_key_ring
 from autovibe.db.errors import DatabaseBusyError, DatabaseUrlError
+from autovibe.db.hot_connections import HotConnections, NeedsSessionError
 from autovibe.db.in_place import BeginFailedError, write_in_place
 from autovibe.db.metrics import DatabaseMetrics, is_exhausted
 from autovibe.db.records import OutboxEvent
@@ -89,6 +90,7 @@ class Database:
         self._write_lock = asyncio.Lock() if dialect.name == "sqlite" else None
         self._holder: asyncio.Task[object] | None = None
         self._returning: set[asyncio.Task[None]] = set()
+        self._hot = HotConnections(self._writer, dialect, self._give_back)
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -132,7 +134,10 @@ class Database:
             await self.cache.replace(tx.stale_keys)
 
     async def write_in_place(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
-        """Run hot work in a write transaction of its own, on SQLite in one piece (decision E12).
+        """Run hot work in a write transaction of its own, past SQLAlchemy (decision E12).
+
+        On SQLite it runs in one piece. On PostgreSQL, work that needs more than prepared statements
+        is run again in an ordinary transaction.
 
         Args:
             work: waits for nothing but statements of the transaction that it is given, adds nothing
@@ -142,8 +147,7 @@ class Database:
             AutovibeError: as `write()`, and what the work raised. Nothing was written then.
         """
         if self.dialect.name != "sqlite":
-            async with self.write() as tx:
-                return await work(tx)
+            return await self._write_hot(work)
         stale: set[str] = set()
 
         async def noted(tx: WriteTx) -> T:
@@ -166,6 +170,24 @@ class Database:
                     return result
                 await asyncio.sleep(_BUSY_PAUSE_S * (1 + self._jitter.random()))
         raise AssertionError("unreachable: the last try raises")
+
+    async def _write_hot(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
+        stale: set[str] = set()
+
+        async def noted(tx: WriteTx) -> T:
+            result = await work(tx)
+            stale.update(tx.stale_keys)
+            if told_keys(stale):
+                raise NeedsSessionError("other processes are told by a row of the outbox")
+            return result
+
+        try:
+            result = await self._hot.run(noted)
+        except NeedsSessionError:
+            async with self.write() as tx:
+                return await work(tx)
+        await self.cache.replace(stale)
+        return result
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -191,6 +213,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._hot.close()
         if self._returning:
             await asyncio.wait(self._returning)
         await self._watch.close()

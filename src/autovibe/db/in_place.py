@@ -3,7 +3,7 @@
 The driver runs each step of each statement in the thread of its connection and waits for it: nine
 statements are some fifty changes of threads, ten times what the statements themselves take. Hot
 operations hand all their statements over at once (decision E12). Statements, types and errors
-are the same; on PostgreSQL nothing changes.
+are the same. `db.hot_connections` is the same for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from autovibe.db.dialects.base import Dialect, json_text
 from autovibe.db.encryption import KeyRingSource, attach_key_ring, attached_key_ring
-from autovibe.db.prepared import DriverConnection
+from autovibe.db.prepared import SqliteDriver
 from autovibe.db.session import WriteTx
 from autovibe.kernel.errors import AutovibeError
 
@@ -94,7 +94,7 @@ class _Place:
         self._engine = _engine_on(raw, dialect)
         if keys is not None:
             attach_key_ring(self._engine.dialect, keys)
-        self._driver = DriverConnection(raw, self._engine.dialect, dialect)
+        self._driver = SqliteDriver(raw, self._engine.dialect, dialect)
 
     def run(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
         """Begin, work, commit."""
@@ -155,7 +155,7 @@ class _Session:
     A session of SQLAlchemy's is made only when something else than a prepared statement is run.
     """
 
-    def __init__(self, engine: Engine, driver: DriverConnection) -> None:
+    def __init__(self, engine: Engine, driver: SqliteDriver) -> None:
         self.driver = driver
         self._engine = engine
         self._made: Session | None = None

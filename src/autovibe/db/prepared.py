@@ -1,8 +1,9 @@
-"""Statements that are made once and run often.
+"""Queries that are made once and run often.
 
-Making a statement takes four times as long as running it; and on SQLite, in hot work, even what
-SQLAlchemy does per run (its cache key, its contexts, its result objects) is most of the time. There
-a prepared statement goes to the driver as text, with the same types on the way in and out.
+Making a statement takes four times as long as running it; and in hot work even what SQLAlchemy does
+per run (its cache key, its contexts, its result objects) is most of the time. There a prepared
+query goes to the driver as text. What comes back is the same, but for members of enums, which are
+plain texts on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, any_, bindparam
 from sqlalchemy import Dialect as SqlDialect
-from sqlalchemy import Insert, Select, Update
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
 from autovibe.db.base import Base
@@ -19,15 +23,16 @@ from autovibe.db.dialects.base import Dialect
 from autovibe.db.session import ReadTx
 
 Values = Mapping[str, Any]
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Sequence[Any]]
+Query = Select[*tuple[Any, ...]]
 _Processor = Callable[[Any], Any]
 
 
-class DriverConnection:
-    """An open connection of a driver, with what turns its errors into ours."""
+class SqliteDriver:
+    """An open connection of the standard library's driver, with our errors in place of its own."""
 
     def __init__(self, raw: Any, sql: SqlDialect, dialect: Dialect) -> None:
-        """Wrap a connection of the standard library's driver."""
+        """Wrap a connection."""
         self.raw = raw
         self.sql = sql
         self.dialect = dialect
@@ -47,94 +52,140 @@ class DriverConnection:
             raise typed from error
 
 
-class Prepared:
-    """A statement of SQLAlchemy's core, with its parameters as named `bindparam`s.
+class PostgresqlDriver:
+    """An open connection of asyncpg, with our errors in place of its own."""
 
-    Parameters need their types written out where the column has a foreign key. An INSERT is given
-    every column that has a default in Python.
+    def __init__(self, raw: Any, sql: SqlDialect, dialect: Dialect) -> None:
+        """Wrap a connection."""
+        self.raw = raw
+        self.sql = sql
+        self.dialect = dialect
+
+    async def fetch(self, text: str, values: Sequence[Any]) -> Rows:
+        """Return the rows of a statement, which asyncpg prepares once per connection.
+
+        Raises:
+            AutovibeError: the database refused it.
+        """
+        try:
+            return cast("Rows", await self.raw.fetch(text, *values))
+        except Exception as error:
+            typed = self.dialect.translate(error)
+            if typed is None:
+                raise
+            raise typed from error
+
+    async def execute(self, script: str) -> None:
+        """Run statements without parameters.
+
+        Raises:
+            AutovibeError: the database refused one.
+        """
+        try:
+            await self.raw.execute(script)
+        except Exception as error:
+            typed = self.dialect.translate(error)
+            if typed is None:
+                raise
+            raise typed from error
+
+
+def driver_of(tx: ReadTx) -> SqliteDriver | PostgresqlDriver | None:
+    """Return the driver's connection, `None` outside of hot work."""
+    return getattr(tx.session, "driver", None)
+
+
+class Prepared:
+    """A SELECT of SQLAlchemy's core, with its parameters as named `bindparam`s.
+
+    Parameters need their types written out where the column has a foreign key.
     """
 
-    def __init__(
-        self,
-        statement: Select[*tuple[Any, ...]] | Insert | Update,
-        *,
-        locks: type[Base] | None = None,
-    ) -> None:
-        """Prepare a statement; `locks` is the model whose selected rows it locks."""
-        self._statement: Final = statement
+    def __init__(self, query: Query, *, locks: type[Base] | None = None) -> None:
+        """Prepare a query; `locks` is the model whose selected rows it locks."""
+        self._query: Final = query
         self._locks: Final = locks
-        self._locking: dict[str, Select[*tuple[Any, ...]]] = {}
-        self._texts: dict[tuple[str, ...], _Text] = {}
+        self._locking: dict[str, Query] = {}
+        self._on_sqlite: _OnSqlite | None = None
+        self._on_postgresql: _OnPostgresql | None = None
 
     async def rows(self, tx: ReadTx, values: Values) -> Rows:
-        """Run a SELECT and return its rows."""
-        driver = _driver(tx)
-        if driver is not None:
-            return self._text(driver.sql, tuple(values)).rows(driver, values)
-        statement = cast("Select[*tuple[Any, ...]]", self._statement)
-        if self._locks is not None:
-            name = tx.dialect.name
-            if name not in self._locking:
-                self._locking[name] = tx.dialect.for_update(statement, self._locks)
-            statement = self._locking[name]
-        found = await tx.session.execute(statement, dict(values))
-        return cast("Rows", found.mappings().all())
-
-    async def many(self, tx: ReadTx, rows: Sequence[Values]) -> None:
-        """Run an INSERT or UPDATE for each row; all rows have the same names."""
-        if not rows:
-            return
-        driver = _driver(tx)
+        """Return the rows, each with its values in the order of the query's columns."""
+        driver = driver_of(tx)
         if driver is None:
-            await tx.session.execute(self._statement, [dict(row) for row in rows])
-        else:
-            self._text(driver.sql, tuple(rows[0])).many(driver, rows)
+            found = await tx.session.execute(self._for(tx.dialect), dict(values))
+            return cast("Rows", found.all())
+        if isinstance(driver, SqliteDriver):
+            if self._on_sqlite is None:
+                self._on_sqlite = _OnSqlite(self._for(tx.dialect), driver.sql)
+            return self._on_sqlite.rows(driver, values)
+        if self._on_postgresql is None:
+            self._on_postgresql = _OnPostgresql(self._for(tx.dialect), driver.sql)
+        return await self._on_postgresql.rows(driver, values)
 
-    def _text(self, sql: SqlDialect, names: tuple[str, ...]) -> _Text:
-        text = self._texts.get(names)
-        if text is None:
-            text = self._texts[names] = _Text(self._statement, sql, names)
-        return text
+    def _for(self, dialect: Dialect) -> Query:
+        """Return the query with the lock that it takes on a backend."""
+        if self._locks is None:
+            return self._query
+        if dialect.name not in self._locking:
+            self._locking[dialect.name] = dialect.for_update(self._query, self._locks)
+        return self._locking[dialect.name]
 
 
-class _Text:
-    """A statement compiled for SQLite, and how to turn its values in and out."""
+class _OnPostgresql:
+    """A query as text for asyncpg, which turns most types in and out by itself.
 
-    def __init__(
-        self,
-        statement: Select[*tuple[Any, ...]] | Insert | Update,
-        sql: SqlDialect,
-        names: tuple[str, ...],
-    ) -> None:
-        keys = list(names) if isinstance(statement, Insert) else None
-        compiled = statement.compile(dialect=sql, column_keys=keys)
-        if compiled.insert_prefetch or compiled.update_prefetch:
-            raise AssertionError("a prepared statement takes no defaults from Python")
+    A list is one parameter, an array, so that its length does not make another statement.
+    """
+
+    def __init__(self, query: Query, sql: SqlDialect) -> None:
+        compiled = _lists_as_arrays(query).compile(dialect=sql)
+        self._text = str(compiled)
+        self._order = tuple(getattr(compiled, "positiontup", None) or ())
+
+    async def rows(self, driver: PostgresqlDriver, values: Values) -> Rows:
+        return await driver.fetch(self._text, [values[name] for name in self._order])
+
+
+def _lists_as_arrays(query: Query) -> Query:
+    """Return a query with `= ANY (array)` in place of `IN (list)`."""
+
+    def replaced(element: Any, **_: Any) -> ColumnElement[bool] | None:
+        if not isinstance(element, BinaryExpression) or element.operator is not operators.in_op:
+            return None
+        of_list: Any = element.right
+        if not isinstance(of_list, BindParameter) or not of_list.expanding:
+            return None
+        column: ColumnElement[Any] = element.left
+        array = bindparam(of_list.key, type_=ARRAY(cast("TypeEngine[Any]", of_list.type)))
+        return column == any_(array)
+
+    return cast("Query", replacement_traverse(query, {}, replaced))
+
+
+class _OnSqlite:
+    """A query as text for SQLite, and how to turn its values in and out."""
+
+    def __init__(self, query: Query, sql: SqlDialect) -> None:
+        compiled = query.compile(dialect=sql)
         self._compiled = compiled
         self._bind = {
-            name: _bind_processor(parameter.type, sql) for name, parameter in compiled.binds.items()
+            name: bind_processor(parameter.type, sql) for name, parameter in compiled.binds.items()
         }
         self._lists = tuple(name for name, p in compiled.binds.items() if p.expanding)
         self._variants: dict[tuple[int, ...], tuple[str, Sequence[str]]] = {}
-        selected = statement.selected_columns if isinstance(statement, Select) else ()
-        self._columns = [
-            (cast("str", column.key), _result_processor(column.type, sql)) for column in selected
-        ]
+        self._columns = [_result_processor(column.type, sql) for column in query.selected_columns]
 
-    def rows(self, driver: DriverConnection, values: Values) -> Rows:
+    def rows(self, driver: SqliteDriver, values: Values) -> Rows:
         text, order = self._variant(values)
-        found = driver.run(text, self._ordered(values, order)).fetchall()
+        found: Rows = driver.run(text, self._ordered(values, order)).fetchall()
         return [
-            {
-                name: value if process is None else process(value)
-                for (name, process), value in zip(self._columns, row, strict=True)
-            }
+            [
+                value if process is None else process(value)
+                for process, value in zip(self._columns, row, strict=True)
+            ]
             for row in found
         ]
-
-    def many(self, driver: DriverConnection, rows: Sequence[Values]) -> None:
-        text, order = self._variant(rows[0])
-        driver.run(text, [self._ordered(row, order) for row in rows], many=True)
 
     def _variant(self, values: Values) -> tuple[str, Sequence[str]]:
         """Return text and order of parameters for lists of these lengths."""
@@ -159,12 +210,8 @@ class _Text:
         return [flat[name] for name in order]
 
 
-def _driver(tx: ReadTx) -> DriverConnection | None:
-    """Return the driver's connection, `None` outside of hot work on SQLite."""
-    return getattr(tx.session, "driver", None)
-
-
-def _bind_processor(kind: TypeEngine[Any], sql: SqlDialect) -> _Processor | None:
+def bind_processor(kind: TypeEngine[Any], sql: SqlDialect) -> _Processor | None:
+    """Return what turns a value of a type into what a driver takes."""
     return kind.dialect_impl(sql).bind_processor(sql)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,6 +88,12 @@ class PlainText(Checked[str]):
         return PlainText(Text()).named(self.field) if isinstance(value, str) else self
 
 
+class JsonText(str):
+    """The text of a JSON value that needs no check: it was written from a message."""
+
+    __slots__ = ()
+
+
 class JsonValue(Checked[Any]):
     """JSONB on PostgreSQL, text on SQLite: the ProtoJSON of a message, or of a list of them.
 
@@ -106,6 +113,17 @@ class JsonValue(Checked[Any]):
         """Return JSONB or JSON."""
         kind = JSONB if dialect.name == "postgresql" else JSON
         return dialect.type_descriptor(kind(none_as_null=True))
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Let a `JsonText` pass, and check and write everything else."""
+        written = super().bind_processor(dialect)
+        if written is None:
+            raise AssertionError("a JSON column writes what it is given")
+
+        def process(value: Any | None) -> Any:
+            return str(value) if isinstance(value, JsonText) else written(value)
+
+        return process
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Check a value; a message itself is taken too.
@@ -261,6 +279,8 @@ class ExactDecimal(Checked[Decimal]):
         super().__init__()
         self.precision = precision
         self.scale = scale
+        fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
+        self._plain = re.compile(rf"-?[0-9]{{1,{precision - scale}}}{fraction}")
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Pick NUMERIC or a scaled integer."""
@@ -276,8 +296,22 @@ class ExactDecimal(Checked[Decimal]):
         """
         if value is None:
             return None
-        exact = self._exact(value)
-        return int(exact.scaleb(self.scale)) if dialect.name == "sqlite" else exact
+        if dialect.name != "sqlite":
+            return self._exact(value)
+        whole, _, fraction = self.text(value).partition(".")
+        return int(whole + fraction.ljust(self.scale, "0"))
+
+    def text(self, value: Decimal) -> str:
+        """Return a value in plain digits, checked as always; most are seen to fit at once.
+
+        Raises:
+            InvalidValueError: a float, NaN, infinity, too many decimals or digits.
+        """
+        text = str(value)
+        if type(value) is Decimal and self._plain.fullmatch(text):
+            return text
+        scaled = self._exact(value).scaleb(self.scale).to_integral_value()
+        return f"{scaled.scaleb(-self.scale):f}"
 
     def _exact(self, value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, Decimal | int):

@@ -17,6 +17,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _LARGEST_BATCH: Final = 500
+_MANY: Final = 32
 _RATE_LIFETIME_S: Final = 60
 # A hold of another process may settle unseen; so waiters look again at least this often.
 _LOOK_AGAIN_S: Final = 1.0
@@ -52,7 +53,7 @@ class Batcher(Generic[ItemT, ResultT]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[:_LARGEST_BATCH]
+                batch = self._waiting[: _batch_size(len(self._waiting))]
                 del self._waiting[: len(batch)]
                 await self._send_batch(batch)
         finally:
@@ -73,6 +74,15 @@ class Batcher(Generic[ItemT, ResultT]):
                 self._abandoned(item, result)
             else:
                 waiting.set_result(result)
+
+
+def _batch_size(waiting: int) -> int:
+    """Return how many of those that wait to send: half of many.
+
+    Else all callers of a busy ledger would hold, and then settle, in step: the database would wait
+    while results are worked on, and the other way round.
+    """
+    return min(_LARGEST_BATCH, waiting if waiting < _MANY else (waiting + 1) // 2)
 
 
 def _fail(waiting: asyncio.Future[ResultT], error: Exception) -> None:

@@ -30,7 +30,6 @@ from autovibe.domains.metering.state import (
 )
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import ZERO, parse_amount, parse_decimal, to_text
 from autovibe.v1 import metering_pb2
 
@@ -195,8 +194,9 @@ async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) 
     used = await repository.used_so_far(tx, key, budget.unit, bounds)
     holds = await _holds_of_open_calls(tx, budget, start_of(bounds[0]))
     reserved = sum((hold.amount for hold in holds), ZERO)
-    await repository.insert_calls(tx, [], holds)
-    await repository.save_budgets(tx, [BudgetUpdate(budget.id, used, reserved)], now)
+    await repository.insert_holds(tx, holds)
+    added = BudgetUpdate(budget.id, used - budget.used_amount, reserved - budget.reserved_amount)
+    await repository.move_budgets(tx, [added], now)
     return replace(budget, used_amount=used, reserved_amount=reserved)
 
 
@@ -210,7 +210,7 @@ async def _holds_of_open_calls(
         if hold.resource_type == budget.resource_type:
             amounts[hold.reservation_id] = hold.amount
     return [
-        HoldState(new_id(), call_id, budget.id, budget.resource_type, amount, None)
+        HoldState(None, call_id, budget.id, budget.resource_type, amount, None)
         for call_id, amount in amounts.items()
     ]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import Message
 
+from autovibe.db.types import JsonText
 from autovibe.domains.metering.gateway import ParkedKey
 from autovibe.domains.metering.models import ExchangeRate
 from autovibe.domains.metering.periods import resets_at
@@ -129,3 +131,62 @@ def no_budget_text(project_name: str, task_id: uuid.UUID | None) -> str:
 def column_value(message: Message) -> dict[str, object]:
     """Return a message as the ProtoJSON that a JSON column holds."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def terms_text(terms: metering_pb2.CallTerms) -> JsonText:
+    """Return the ProtoJSON of terms."""
+    return JsonText(_encode(_plain(terms)))
+
+
+def usage_text(terms: JsonText, **members: object) -> JsonText:
+    """Return the ProtoJSON of a UsageMetadata from its terms and its other members."""
+    rest = json_text(members)
+    return JsonText(f'{{"terms": {terms}}}' if rest == "{}" else f'{{"terms": {terms}, {rest[1:]}')
+
+
+def json_text(members: Mapping[str, object]) -> JsonText:
+    """Return the ProtoJSON of members; those that have their default are left out, as always."""
+    return JsonText(_encode({name: value for name, value in members.items() if value}))
+
+
+def _plain(message: Message) -> dict[str, object]:
+    """Return what `column_value` does, in a fifth of the time where nothing is unusual."""
+    value: dict[str, object] = {}
+    for field, item in message.ListFields():
+        if isinstance(item, str | bool):
+            value[field.name] = item
+        elif isinstance(item, struct_pb2.Struct):
+            value[field.name] = struct_value(item)
+        elif field.type == field.TYPE_INT64:
+            value[field.name] = str(item)
+        elif field.name == _PRICES.name and field.containing_type is _PRICES.containing_type:
+            value[field.name] = dict(item)
+        else:
+            return column_value(message)
+    return value
+
+
+def struct_value(struct: struct_pb2.Struct) -> dict[str, object]:
+    """Return the JSON object of a Struct, with whole numbers as such."""
+    return {name: _json_value(value) for name, value in struct.fields.items()}
+
+
+def _json_value(value: struct_pb2.Value) -> object:
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return struct_value(value.struct_value)
+        case "list_value":
+            return [_json_value(item) for item in value.list_value.values]
+        case _:
+            return None
+
+
+_PRICES: Final = metering_pb2.CallTerms.DESCRIPTOR.fields_by_name["unit_prices"]
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -6,6 +6,7 @@ the log of its execution has what else its settlement said. Together they are th
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def _rebuilt(
         project_name=project_name,
         execution_id=id_text(lost.call.execution_id),
         recorded_at=timestamp(lost.call.reserved_at),
-        model=str(lost.call.terms.get("model", "")),
+        model=str(json.loads(lost.call.terms).get("model", "")),
         cost_cad=to_text(money[0]) if money else "",
         rows=len(rows),
         source="log" if lost.logged is not None else "ledger",

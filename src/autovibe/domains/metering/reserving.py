@@ -6,20 +6,22 @@ writes once. Budgets are locked in the order of their ids, so that batches canno
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from autovibe.db import WriteTx
 from autovibe.domains.metering import repository
 from autovibe.domains.metering.messages import (
-    column_value,
     no_budget_text,
     shortage_message,
     shortage_text,
+    terms_text,
 )
 from autovibe.domains.metering.periods import period_bounds, utc_day
 from autovibe.domains.metering.state import (
@@ -32,9 +34,7 @@ from autovibe.domains.metering.state import (
 from autovibe.domains.projects import get_project
 from autovibe.domains.projects.errors import ProjectNotFoundError
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import ZERO, parse_decimal, to_text
-from autovibe.kernel.protoconv import id_or_none
 from autovibe.v1 import metering_pb2
 
 MONEY: Final = "money"
@@ -43,20 +43,18 @@ _REMEMBERED_S: Final = 60
 _MOST_SCOPES: Final = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Wanted:
-    """A reservation as it was asked for, with its ids parsed."""
+    """A reservation as it was asked for, with its ids parsed.
+
+    `own_key` is its idempotency key, `None` when that is just the id.
+    """
 
     call: ReservationState
     order_id: uuid.UUID | None
     amounts: dict[str, Decimal]
     money_floor: Decimal | None
-
-    @property
-    def own_key(self) -> str | None:
-        """The idempotency key, `None` when it is just the id."""
-        key = self.call.idempotency_key
-        return None if key == str(self.call.id) else key
+    own_key: str | None
 
 
 @dataclass
@@ -70,7 +68,7 @@ class _Batch:
     known_holds: list[HoldState]
     admitted: list[ReservationState] = field(default_factory=list)
     holds: list[HoldState] = field(default_factory=list)
-    touched: dict[uuid.UUID, BudgetState] = field(default_factory=dict)
+    reserved: dict[uuid.UUID, Decimal] = field(default_factory=dict)
 
 
 class OpenedPeriods:
@@ -105,41 +103,48 @@ async def reserve_many(
     wanted = [_parse(reservation, now) for reservation in reservations]
     batch = await _read_and_lock(tx, ctx, wanted, opened)
     verdicts = [await _decide(tx, batch, one) for one in wanted]
-    await repository.insert_calls(tx, batch.admitted, batch.holds)
-    updates = [
-        BudgetUpdate(budget.id, budget.used_amount, budget.reserved_amount)
-        for budget in batch.touched.values()
-    ]
-    await repository.save_budgets(tx, updates, now)
+    updates = [BudgetUpdate(key, ZERO, reserved) for key, reserved in batch.reserved.items()]
+    await repository.admit_calls(tx, batch.admitted, batch.holds, updates, now)
     return verdicts
 
 
 def _parse(reservation: metering_pb2.Reservation, now: datetime) -> _Wanted:
     amounts: dict[str, Decimal] = {}
     for item in reservation.amounts:
-        amount = parse_decimal(item.amount, f"{item.resource_type} amount")
-        amounts[item.resource_type] = amounts.get(item.resource_type, ZERO) + amount
+        kind = item.resource_type
+        amount = parse_decimal(item.amount, f"{kind} amount")
+        amounts[kind] = amounts[kind] + amount if kind in amounts else amount
     floor = reservation.money_floor
+    call_id = uuid.UUID(reservation.id)
     call = ReservationState(
-        id=uuid.UUID(reservation.id),
-        project_id=uuid.UUID(reservation.project_id),
-        task_id=id_or_none(reservation.task_id),
-        machine_id=id_or_none(reservation.machine_id),
-        execution_id=id_or_none(reservation.execution_id),
+        id=call_id,
+        project_id=_shared_id(reservation.project_id),
+        task_id=_shared_id_or_none(reservation.task_id),
+        machine_id=_shared_id_or_none(reservation.machine_id),
+        execution_id=_shared_id_or_none(reservation.execution_id),
         lease_generation=reservation.lease_generation,
-        instance_id=uuid.UUID(reservation.instance_id),
+        instance_id=_shared_id(reservation.instance_id),
         state="forwarded",
-        idempotency_key=reservation.idempotency_key or str(uuid.UUID(reservation.id)),
+        idempotency_key=reservation.idempotency_key or str(call_id),
         reserved_at=now,
         expires_at=now + timedelta(seconds=reservation.ttl_s or _DEFAULT_TTL_S),
-        terms=column_value(reservation.terms),
+        terms=terms_text(reservation.terms),
     )
     return _Wanted(
         call=call,
-        order_id=id_or_none(reservation.work_order_id),
+        order_id=_shared_id_or_none(reservation.work_order_id),
         amounts=amounts,
         money_floor=parse_decimal(floor, "money_floor") if floor else None,
+        own_key=reservation.idempotency_key or None,
     )
+
+
+# The calls of a machine name the same project, task, execution and so on again and again.
+_shared_id: Final = lru_cache(4096)(uuid.UUID)
+
+
+def _shared_id_or_none(text: str) -> uuid.UUID | None:
+    return _shared_id(text) if text else None
 
 
 async def _read_and_lock(
@@ -225,7 +230,7 @@ def _repeated(batch: _Batch, one: _Wanted) -> metering_pb2.ReserveVerdict | None
     """Return the verdict of an id or key that was seen before."""
     call = one.call
     known = batch.known.get(call.id)
-    if known is None and call.execution_id is not None:
+    if known is None and call.execution_id is not None and one.own_key is not None:
         known = next(
             (
                 other
@@ -261,7 +266,7 @@ def _is_same_call(one: _Wanted, known: ReservationState) -> bool:
         and known.instance_id == call.instance_id
         and known.idempotency_key == call.idempotency_key
         and known.lease_generation == call.lease_generation
-        and known.terms == call.terms
+        and json.loads(known.terms) == json.loads(call.terms)
     )
 
 
@@ -321,15 +326,17 @@ def _admit(
     matching: dict[str, list[BudgetState]],
     money: Decimal | None,
 ) -> metering_pb2.ReserveVerdict:
+    holds: list[HoldState] = []
     for kind, amount in one.amounts.items():
         granted = money if kind == MONEY and money is not None else amount
         for budget in matching[kind]:
             budget.reserved_amount += granted
-            batch.touched[budget.id] = budget
-            batch.holds.append(HoldState(new_id(), one.call.id, budget.id, kind, granted, None))
+            batch.reserved[budget.id] = batch.reserved.get(budget.id, ZERO) + granted
+            holds.append(HoldState(None, one.call.id, budget.id, kind, granted, None))
+    batch.holds += holds
     batch.admitted.append(one.call)
     batch.known[one.call.id] = one.call
-    batch.known_holds += [hold for hold in batch.holds if hold.reservation_id == one.call.id]
+    batch.known_holds += holds
     return metering_pb2.ReserveVerdict(
         id=str(one.call.id), admitted=True, money_held=to_text(money or ZERO)
     )

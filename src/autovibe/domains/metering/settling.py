@@ -7,20 +7,21 @@ same, counted as an overrun, and blocks what follows.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from autovibe.db import WriteTx
+from autovibe.db.row_writes import Rows
 from autovibe.domains.metering import repository
-from autovibe.domains.metering.call_rows import call_row, settled_metadata
+from autovibe.domains.metering.call_rows import UNCERTAIN, UsageRow, usage_rows
 from autovibe.domains.metering.levels import warn_of_settled_budgets
 from autovibe.domains.metering.state import (
-    BudgetState,
     BudgetUpdate,
     HoldState,
+    OpenHold,
     ReservationState,
 )
 from autovibe.kernel.context import CallContext
@@ -36,12 +37,12 @@ class _Batch:
     """What a batch has locked, and what it is going to write."""
 
     calls: dict[uuid.UUID, ReservationState]
-    holds: dict[uuid.UUID, list[HoldState]]
-    budgets: dict[uuid.UUID, BudgetState]
-    used_before: dict[uuid.UUID, Decimal]
+    holds: dict[uuid.UUID, list[OpenHold]]
     ended: dict[uuid.UUID, str] = field(default_factory=dict)
-    changed: list[HoldState] = field(default_factory=list)
-    usage: list[dict[str, object]] = field(default_factory=list)
+    changed: list[OpenHold] = field(default_factory=list)
+    used: dict[uuid.UUID, Decimal] = field(default_factory=dict)
+    freed: dict[uuid.UUID, Decimal] = field(default_factory=dict)
+    usage: list[UsageRow] = field(default_factory=list)
 
 
 async def settle_many(
@@ -50,8 +51,10 @@ async def settle_many(
     """End calls; the verdicts hold once the transaction has committed."""
     await repository.lock_quickly(tx)
     ids = {uuid.UUID(settlement.id) for settlement in settlements}
-    batch = await _lock(tx, await repository.lock_reservations(tx, ids))
-    verdicts = [_settle(batch, settlement) for settlement in settlements]
+    calls = await repository.lock_open(tx, ids)
+    batch = _Batch(calls, await _holds(tx, calls))
+    before = await _ended_before(tx, ids - calls.keys())
+    verdicts = [_settle(batch, before, settlement) for settlement in settlements]
     await _write(tx, batch, ctx.clock.now())
     return verdicts
 
@@ -67,61 +70,74 @@ async def recover(
     now = ctx.clock.now()
     dead = {uuid.UUID(instance_id) for instance_id in instance_ids}
     left_over = await repository.lock_left_over(tx, dead, now)
-    batch = await _lock(tx, {call.id: call for call in left_over})
+    calls = {call.id: call for call in left_over}
+    batch = _Batch(calls, await _holds(tx, calls))
     response = metering_pb2.RecoverReservationsResponse()
     for call in left_over:
         if call.state == "reserved":
             _release(batch, call, "released" if call.instance_id in dead else "expired")
             response.released += 1
         else:
-            _settle_open(batch, call, metering_pb2.Settlement(id=str(call.id), outcome="uncertain"))
+            _settle_open(batch, call, metering_pb2.Settlement(id=str(call.id), outcome=UNCERTAIN))
             response.uncertain += 1
     await _write(tx, batch, now)
     return response
 
 
-async def _lock(tx: WriteTx, calls: dict[uuid.UUID, ReservationState]) -> _Batch:
-    holds: dict[uuid.UUID, list[HoldState]] = {call_id: [] for call_id in calls}
-    for hold in await repository.holds_of(tx, list(calls)):
+async def _holds(
+    tx: WriteTx, calls: Mapping[uuid.UUID, ReservationState]
+) -> dict[uuid.UUID, list[OpenHold]]:
+    holds: dict[uuid.UUID, list[OpenHold]] = {call_id: [] for call_id in calls}
+    for hold in await repository.open_holds_of(tx, list(calls)):
         holds[hold.reservation_id].append(hold)
-    still_open = {
-        hold.budget_id
-        for call in calls.values()
-        if call.state in repository.OPEN_STATES
-        for hold in holds[call.id]
-    }
-    budgets = await repository.lock_budgets_by_id(tx, still_open) if still_open else {}
-    used = {budget.id: budget.used_amount for budget in budgets.values()}
-    return _Batch(calls, holds, budgets, used)
+    return holds
+
+
+async def _ended_before(tx: WriteTx, ids: set[uuid.UUID]) -> dict[uuid.UUID, bool]:
+    """Return for those of some calls that exist whether they cost more than was held."""
+    if not ids:
+        return {}
+    calls = await repository.find_reservations(tx, ids)
+    overrun = dict.fromkeys(calls, False)
+    for hold in await repository.holds_of(tx, list(calls)):
+        overrun[hold.reservation_id] |= _is_overrun(hold)
+    return overrun
 
 
 async def _write(tx: WriteTx, batch: _Batch, now: datetime) -> None:
-    await repository.insert_usage(tx, batch.usage)
-    await repository.finish_calls(tx, batch.ended, batch.changed, now)
-    touched = {hold.budget_id for hold in batch.changed}
+    """Write rows first and the budgets, which every call waits for, last."""
+    columns = zip(*batch.usage, strict=True) if batch.usage else ()
+    usage = Rows(dict(zip(UsageRow._fields, columns, strict=False)), {"enforcement": "authorise"})
+    await repository.end_calls(tx, batch.ended, batch.changed, usage, now)
     updates = [
-        BudgetUpdate(budget.id, budget.used_amount, budget.reserved_amount)
-        for budget in batch.budgets.values()
-        if budget.id in touched
+        BudgetUpdate(budget_id, batch.used[budget_id], -freed)
+        for budget_id, freed in batch.freed.items()
     ]
-    await repository.save_budgets(tx, updates, now)
-    await warn_of_settled_budgets(tx, batch.budgets.values(), batch.used_before, now)
+    before = await repository.move_budgets(tx, updates, now)
+    after = [
+        replace(budget, used_amount=budget.used_amount + batch.used[budget.id]) for budget in before
+    ]
+    used_before = {budget.id: budget.used_amount for budget in before}
+    await warn_of_settled_budgets(tx, after, used_before, now)
 
 
-def _settle(batch: _Batch, settlement: metering_pb2.Settlement) -> metering_pb2.SettleVerdict:
-    call = batch.calls.get(uuid.UUID(settlement.id))
-    verdict = metering_pb2.SettleVerdict(id=settlement.id)
+def _settle(
+    batch: _Batch, before: Mapping[uuid.UUID, bool], settlement: metering_pb2.Settlement
+) -> metering_pb2.SettleVerdict:
+    call_id = uuid.UUID(settlement.id)
+    call = batch.calls.get(call_id)
     if call is None:
-        verdict.reason = "RESERVATION_NOT_FOUND"
-        return verdict
-    if call.state not in repository.OPEN_STATES:
-        verdict.duplicate = True
-    elif settlement.outcome == "released":
-        _release(batch, call, "released")
-    else:
-        _settle_open(batch, call, settlement)
-    verdict.overrun = any(_is_overrun(hold) for hold in batch.holds[call.id])
-    return verdict
+        if call_id not in before:
+            return metering_pb2.SettleVerdict(id=settlement.id, reason="RESERVATION_NOT_FOUND")
+        return metering_pb2.SettleVerdict(id=settlement.id, duplicate=True, overrun=before[call_id])
+    duplicate = call_id in batch.ended
+    if not duplicate:
+        if settlement.outcome == "released":
+            _release(batch, call, "released")
+        else:
+            _settle_open(batch, call, settlement)
+    overrun = any(_is_overrun(hold) for hold in batch.holds[call_id])
+    return metering_pb2.SettleVerdict(id=settlement.id, duplicate=duplicate, overrun=overrun)
 
 
 def _is_overrun(hold: HoldState) -> bool:
@@ -141,10 +157,7 @@ def _settle_open(
     amounts = _settled_amounts(holds, settlement)
     for hold in holds:
         _move(batch, hold, amounts[hold.resource_type])
-    metadata = _metadata(batch, call, settlement)
-    for kind, amount in amounts.items():
-        if amount > 0:
-            batch.usage.append(call_row(call, kind, amount, metadata))
+    batch.usage += usage_rows(call, amounts, settlement, over_budget=_is_over(batch, call))
     _end(batch, call, "settled")
 
 
@@ -167,25 +180,24 @@ def _settled_amounts(
     return amounts
 
 
-def _move(batch: _Batch, hold: HoldState, used: Decimal) -> None:
-    budget = batch.budgets[hold.budget_id]
-    budget.reserved_amount -= hold.amount
-    budget.used_amount += used
+def _move(batch: _Batch, hold: OpenHold, used: Decimal) -> None:
+    budget_id = hold.budget_id
+    batch.freed[budget_id] = batch.freed.get(budget_id, ZERO) + hold.amount
+    batch.used[budget_id] = batch.used.get(budget_id, ZERO) + used
     hold.settled_amount = used
     batch.changed.append(hold)
 
 
 def _end(batch: _Batch, call: ReservationState, state: str) -> None:
-    # A later settlement of the same batch sees the call as ended.
-    call.state = state
     batch.ended[call.id] = state
 
 
-def _metadata(
-    batch: _Batch, call: ReservationState, settlement: metering_pb2.Settlement
-) -> metering_pb2.UsageMetadata:
-    over = any(
-        batch.budgets[hold.budget_id].free_of_holds < 0 or _is_overrun(hold)
+def _is_over(batch: _Batch, call: ReservationState) -> bool:
+    """Return whether a budget is overdrawn now.
+
+    One that another process overdraws at this moment is seen by the next call only.
+    """
+    return any(
+        hold.free_of_holds < batch.used[hold.budget_id] or _is_overrun(hold)
         for hold in batch.holds[call.id]
     )
-    return settled_metadata(settlement, over_budget=over)

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from autovibe.db.types import JsonText
+
 
 @dataclass
 class BudgetState:
@@ -39,11 +41,11 @@ class BudgetState:
         return self.allocated_amount - self.used_amount
 
 
-@dataclass
+@dataclass(slots=True)
 class HoldState:
-    """What one call holds of one budget."""
+    """What one call holds of one budget. The database gives the `id`."""
 
-    id: uuid.UUID
+    id: uuid.UUID | None
     reservation_id: uuid.UUID
     budget_id: uuid.UUID
     resource_type: str
@@ -51,9 +53,19 @@ class HoldState:
     settled_amount: Decimal | None
 
 
-@dataclass
+@dataclass(slots=True)
+class OpenHold(HoldState):
+    """A hold that is about to be settled.
+
+    `free_of_holds` is what its budget had, before this batch, if every open hold were given back.
+    """
+
+    free_of_holds: Decimal
+
+
+@dataclass(slots=True)
 class ReservationState:
-    """One call."""
+    """One call. `terms` is the ProtoJSON of its CallTerms."""
 
     id: uuid.UUID
     project_id: uuid.UUID
@@ -66,7 +78,7 @@ class ReservationState:
     idempotency_key: str
     reserved_at: datetime
     expires_at: datetime
-    terms: dict[str, object]
+    terms: JsonText
 
 
 class BudgetKey(NamedTuple):
@@ -79,8 +91,8 @@ class BudgetKey(NamedTuple):
 
 
 class BudgetUpdate(NamedTuple):
-    """New amounts of a locked budget."""
+    """What is added to the amounts of a budget; may be negative."""
 
     id: uuid.UUID
-    used_amount: Decimal
-    reserved_amount: Decimal
+    used: Decimal
+    reserved: Decimal

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -30,21 +31,13 @@ from autovibe.domains.metering.models import (
 from autovibe.domains.metering.state import (
     BudgetKey,
     BudgetState,
-    BudgetUpdate,
 )
 
 _BUDGETS: Final = cast("Table", ResourceBudget.__table__)
-_SAVE_BUDGETS: Final = Prepared(
-    update(_BUDGETS)
-    .where(_BUDGETS.c.id == bindparam("key"))
-    .values(
-        used_amount=bindparam("used"),
-        reserved_amount=bindparam("reserved"),
-        updated_at=bindparam("now"),
-    )
-)
+# In the order of the fields of `BudgetState`.
+_STATE: Final = tuple(_BUDGETS.c[field.name] for field in fields(BudgetState))
 _DAY: Final = (
-    select(*_BUDGETS.columns)
+    select(*_STATE)
     .where(
         _BUDGETS.c.project_id.in_(bindparam("project_ids", type_=Uuid(), expanding=True)),
         or_(
@@ -58,13 +51,13 @@ _DAY: Final = (
     .order_by(_BUDGETS.c.id)
 )
 _OF_A_DAY: Final = Prepared(_DAY)
-_LOCK_OF_A_DAY: Final = Prepared(_DAY, locks=ResourceBudget)
 _BY_ID: Final = Prepared(
-    select(*_BUDGETS.columns)
+    select(*_STATE)
     .where(_BUDGETS.c.id.in_(bindparam("ids", type_=Uuid(), expanding=True)))
     .order_by(_BUDGETS.c.id),
     locks=ResourceBudget,
 )
+_LOCK_OF_A_DAY: Final = Prepared(_DAY, locks=ResourceBudget)
 
 
 async def lock_budgets(
@@ -76,7 +69,13 @@ async def lock_budgets(
 ) -> list[BudgetState]:
     """Lock the budgets of a day that these calls may touch, in the order of their ids."""
     values = _of_day(project_ids, task_ids, resource_types, day)
-    return [BudgetState(**row) for row in await _LOCK_OF_A_DAY.rows(tx, values)]
+    return [BudgetState(*row) for row in await _LOCK_OF_A_DAY.rows(tx, values)]
+
+
+async def lock_budgets_by_id(tx: WriteTx, budget_ids: Collection[uuid.UUID]) -> list[BudgetState]:
+    """Lock budgets, in the order of their ids."""
+    rows = await _BY_ID.rows(tx, {"ids": list(budget_ids)})
+    return [BudgetState(*row) for row in rows]
 
 
 async def budgets_of_day(
@@ -88,7 +87,7 @@ async def budgets_of_day(
 ) -> list[BudgetState]:
     """Return the budgets of a day of these projects and tasks, in the order of their ids."""
     values = _of_day(project_ids, task_ids, resource_types, day)
-    return [BudgetState(**row) for row in await _OF_A_DAY.rows(tx, values)]
+    return [BudgetState(*row) for row in await _OF_A_DAY.rows(tx, values)]
 
 
 def _of_day(
@@ -103,14 +102,6 @@ def _of_day(
         "resource_types": list(resource_types),
         "day": day,
     }
-
-
-async def lock_budgets_by_id(
-    tx: WriteTx, budget_ids: Collection[uuid.UUID]
-) -> dict[uuid.UUID, BudgetState]:
-    """Lock budgets, in the order of their ids."""
-    rows = await _BY_ID.rows(tx, {"ids": list(budget_ids)})
-    return {row["id"]: BudgetState(**row) for row in rows}
 
 
 async def ended_budgets(
@@ -179,16 +170,6 @@ async def current_budgets(
     if task_id is not None:
         query = query.where(ResourceBudget.task_id == task_id)
     return await _states(tx, query)
-
-
-async def save_budgets(tx: WriteTx, updates: Sequence[BudgetUpdate], now: datetime) -> None:
-    """Write the amounts of locked budgets."""
-    if updates:
-        rows = [
-            {"key": one.id, "used": one.used_amount, "reserved": one.reserved_amount, "now": now}
-            for one in sorted(updates)
-        ]
-        await _SAVE_BUDGETS.many(tx, rows)
 
 
 async def set_allocated(

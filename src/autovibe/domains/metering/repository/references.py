@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.db.prepared import Prepared
+from autovibe.db.prepared import Prepared, driver_of
 
 _TASKS: Final = table(
     "tasks", column("id", Uuid()), column("parent_task_id", Uuid()), column("project_id", Uuid())
@@ -51,7 +51,8 @@ _LINES: Final = Prepared(_lines())
 
 async def lock_quickly(tx: WriteTx) -> None:
     """Let this transaction wait two seconds for a lock, no more (decision D7)."""
-    if tx.dialect.name == "postgresql":
+    # Hot work has a short limit from its beginning.
+    if tx.dialect.name == "postgresql" and driver_of(tx) is None:
         await tx.session.execute(text("SET LOCAL lock_timeout = '2s'"))
 
 
@@ -60,7 +61,7 @@ async def lease_generations(tx: ReadTx, order_ids: Collection[uuid.UUID]) -> dic
     if not order_ids:
         return {}
     found = await _GENERATIONS.rows(tx, {"ids": list(order_ids)})
-    return {row["id"]: row["lease_generation"] for row in found}
+    return {row[0]: row[1] for row in found}
 
 
 async def task_lines(
@@ -70,8 +71,8 @@ async def task_lines(
     if not task_ids:
         return {}
     lines: dict[uuid.UUID, set[uuid.UUID]] = {}
-    for row in await _LINES.rows(tx, {"ids": list(task_ids)}):
-        lines.setdefault(row["leaf_id"], set()).add(row["id"])
+    for leaf_id, task_id in await _LINES.rows(tx, {"ids": list(task_ids)}):
+        lines.setdefault(leaf_id, set()).add(task_id)
     return {leaf: frozenset(members) for leaf, members in lines.items()}
 
 

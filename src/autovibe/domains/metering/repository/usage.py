@@ -14,13 +14,11 @@ from sqlalchemy import (
     Table,
     case,
     func,
-    insert,
     or_,
     select,
 )
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.db.prepared import Prepared
 from autovibe.domains.metering.models import (
     BudgetReservation,
     ExchangeRate,
@@ -34,13 +32,6 @@ from autovibe.domains.metering.state import (
 )
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
-_INSERT_USAGE: Final = Prepared(insert(_USAGE))
-
-
-async def insert_usage(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert usage rows."""
-    if rows:
-        await _INSERT_USAGE.many(tx, rows)
 
 
 async def insert_usage_bulk(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
