@@ -415,6 +415,8 @@ async def test_the_observer_is_told_of_the_call_before_the_agent_hears_the_answe
         status, headers, _ = await request
 
         [call] = bench.observer.arrivals
+        [(_, settlement)] = bench.observer.settlements
+        assert settlement.held_back_ms > 0
         assert status == 200
         assert call.request_id == headers["request-id"]
         assert (call.model, call.stream, call.max_tokens) == (MODEL, True, 1000)

@@ -51,6 +51,8 @@ async def test_checkpoints_form_a_chain_that_holds_every_file_and_is_verified(
     assert plane.store.read_ref(f"checkpoints/{last.id}") == last.manifest_root
     assert (cp.count, cp.position) == (3, Position(last.id, last.manifest_root))
     assert cp.error is None
+    assert all(c.timing.total_ms >= c.timing.frozen_ms for c in (first, second, last))
+    assert [c.timing.frozen_ms > 0 for c in (first, second, last)] == [True, True, False]
     # The final one is made of a machine that has ended: it is not frozen.
     assert desk.told == ["freeze", "read", "thaw"] * 2 + ["read"]
 

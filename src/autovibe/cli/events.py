@@ -108,6 +108,8 @@ def _call(entry: work_pb2.LogEntry, details: Details) -> Line:
         parts.append(tokens)
     if (duration := number_of(details, "duration_ms")) > 0:
         parts.append(duration_text(duration / 1000))
+    if (held := number_of(details, "held_back_ms")) > 0:
+        parts.append(f"{held:.0f} ms held back for the checkpoint")
     if clamped := number_of(details, "clamped_max_tokens"):
         parts.append(f"answer limited to {clamped:,.0f} tokens by the budget")
     if reason := text_of(details, "reason"):

@@ -64,6 +64,7 @@ class Forwarded:
         self.arrived = earlier.arrived if earlier is not None else None
         self.settlement: metering_pb2.Settlement | None = None
         self.drained = 0
+        self.held_back_s = 0.0
         self.response: aiohttp.ClientResponse | None = None
         self.cut_off: asyncio.TimerHandle | None = None
         self.task = asyncio.current_task()
@@ -226,6 +227,7 @@ class Forwarded:
         settlement.upstream_status = self.status
         elapsed = self.desk.clock.monotonic() - self.started_at
         settlement.duration_ms = round(elapsed * 1000)
+        settlement.held_back_ms = round(self.held_back_s * 1000)
         reach("before_settle")
         verdict = await self.desk.ledger.settle(settlement)
         reach("after_settle")
@@ -269,7 +271,9 @@ class Forwarded:
         if self.arrived is not None and not self.arrived.done():
             spent = self.desk.clock.monotonic() - self.started_at
             left = max(0.0, self.desk.limits.arrived_wait_s - spent)
+            ready_at = self.desk.clock.monotonic()
             await asyncio.wait({self.arrived}, timeout=left)
+            self.held_back_s = self.desk.clock.monotonic() - ready_at
 
     async def _keep(self, copy: Copy, settlement: metering_pb2.Settlement) -> None:
         """Keep what was asked and answered."""

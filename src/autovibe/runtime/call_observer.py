@@ -70,6 +70,7 @@ class CallReporter:
             budget_cad=cap,
             **token_counts(settlement.raw_usage),
             duration_ms=settlement.duration_ms,
+            held_back_ms=settlement.held_back_ms,
             upstream_status=settlement.upstream_status,
             clamped_max_tokens=call.clamped_max_tokens,
             settlement=_rest(settlement),
@@ -123,7 +124,7 @@ def _rest(settlement: metering_pb2.Settlement) -> dict[str, Any]:
     """Return what a usage row has of a settlement: `usage rebuild` reads it here."""
     kept = metering_pb2.Settlement()
     kept.CopyFrom(settlement)
-    for name in ("id", "upstream_status", "duration_ms"):
+    for name in ("id", "upstream_status", "duration_ms", "held_back_ms"):
         kept.ClearField(name)
     return json_format.MessageToDict(kept, preserving_proto_field_name=True)
 

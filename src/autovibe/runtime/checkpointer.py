@@ -58,6 +58,14 @@ class Scope:
 
 
 @dataclass
+class _Span:
+    """How long a checkpoint takes: since when, and how long the machine stood still for it."""
+
+    started: float
+    frozen_s: float = 0.0
+
+
+@dataclass
 class _Round:
     """One automatic checkpoint to be made, and the tool calls of those who wait for it.
 
@@ -120,13 +128,13 @@ class Checkpointer:
                 finally:
                     # From here on a further request starts the next checkpoint.
                     self._next = None
-                snapshot, fuzzy, started = await self._read_frozen(this, deadline)
+                snapshot, fuzzy, span = await self._read_frozen(this, deadline)
                 consistency: Consistency = "exact"
                 if behind:
                     consistency = "conversation_behind"
                 if fuzzy or snapshot.torn:
                     consistency = "fuzzy_tree"
-                await self._record(snapshot, "automatic", consistency, started)
+                await self._record(snapshot, "automatic", consistency, span)
             except Exception as error:  # noqa: BLE001 - whatever it is, work beyond is not safe
                 self._fail(error)
             finally:
@@ -149,15 +157,15 @@ class Checkpointer:
             await asyncio.sleep(_TRANSCRIPT_POLL_S)
         return True
 
-    async def _read_frozen(self, this: _Round, deadline: float) -> tuple[Snapshot, bool, float]:
+    async def _read_frozen(self, this: _Round, deadline: float) -> tuple[Snapshot, bool, _Span]:
         """Snapshot the machine while it stands still.
 
         Returns:
-            The snapshot, whether the machine had to be let go before it was read, and when the
-            freeze began.
+            The snapshot, whether the machine had to be let go before it was read, and how long it
+            stood still.
         """
         loop = asyncio.get_running_loop()
-        started = self.clock.monotonic()
+        span = _Span(self.clock.monotonic())
         read = asyncio.Event()
         fuzzy = False
 
@@ -179,9 +187,10 @@ class Checkpointer:
             try:
                 await self.machine.thaw()
             finally:
+                span.frozen_s = self.clock.monotonic() - span.started
                 this.over.set()
                 await asyncio.wait({work})  # the tree takes one snapshot at a time
-        return work.result(), fuzzy, started
+        return work.result(), fuzzy, span
 
     def _snapshot(self, on_read: Callable[[], None]) -> Snapshot:
         # Asked while they stand still: nobody begins to map a file meanwhile.
@@ -201,12 +210,12 @@ class Checkpointer:
         """
         await self.settled()  # those under way become ancestors, not children, of this one
         async with self._busy:
-            started = self.clock.monotonic()
+            span = _Span(self.clock.monotonic())
             snapshot = await asyncio.to_thread(self.tree.snapshot, audit=True)
-            return await self._record(snapshot, "final", consistency, started)
+            return await self._record(snapshot, "final", consistency, span)
 
     async def _record(
-        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, started: float
+        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, span: _Span
     ) -> checkpoints_pb2.Checkpoint:
         """Make the reference durable, verify what is new, and insert the row (decision E2)."""
         reach("snapshot_read")
@@ -237,6 +246,9 @@ class Checkpointer:
             consistency=consistency,
             metadata=_metadata(snapshot),
             detection=_detection(snapshot),
+            timing=checkpoints_pb2.CheckpointTiming(
+                frozen_ms=_ms(span.frozen_s), total_ms=_ms(self.clock.monotonic() - span.started)
+            ),
             verified=verified,
             work_order_id=self.scope.work_order_id,
             lease_generation=self.scope.lease_generation,
@@ -246,7 +258,7 @@ class Checkpointer:
         reach("checkpoint_recorded")
         self.position = Position(checkpoint_id, snapshot.root)
         self.count += 1
-        self._tell(recorded, changes, self.clock.monotonic() - started)
+        self._tell(recorded, changes, self.clock.monotonic() - span.started)
         return recorded
 
     def _make_durable(
@@ -316,6 +328,10 @@ def _detection(snapshot: Snapshot) -> checkpoints_pb2.Detection:
         audited=snapshot.audited,
         missed=[utf8(path) for path in snapshot.missed[:_KEPT_PATHS]],
     )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def new_session_id() -> str:

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Checkpoint(_message.Message):
-    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id", "detection", "damage", "damaged_at")
+    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "depth", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "compression_ratio", "verification_status", "created_at", "verified_at", "pruned_at", "metadata", "manifest_root", "manifest_file_count", "agent_session_id", "last_settled_call_id", "consistency", "proxmox_snapshot_id", "detection", "damage", "damaged_at", "timing")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class Checkpoint(_message.Message):
     DETECTION_FIELD_NUMBER: _ClassVar[int]
     DAMAGE_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_AT_FIELD_NUMBER: _ClassVar[int]
+    TIMING_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     parent_checkpoint_id: str
@@ -69,7 +70,16 @@ class Checkpoint(_message.Message):
     detection: Detection
     damage: str
     damaged_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ..., damage: _Optional[str] = ..., damaged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    timing: CheckpointTiming
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., depth: _Optional[int] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., compression_ratio: _Optional[str] = ..., verification_status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pruned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., proxmox_snapshot_id: _Optional[str] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ..., damage: _Optional[str] = ..., damaged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timing: _Optional[_Union[CheckpointTiming, _Mapping]] = ...) -> None: ...
+
+class CheckpointTiming(_message.Message):
+    __slots__ = ("frozen_ms", "total_ms")
+    FROZEN_MS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
+    frozen_ms: float
+    total_ms: float
+    def __init__(self, frozen_ms: _Optional[float] = ..., total_ms: _Optional[float] = ...) -> None: ...
 
 class Detection(_message.Message):
     __slots__ = ("method", "audited", "missed")
@@ -398,7 +408,7 @@ class RestoreCheckpointResponse(_message.Message):
     def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class RecordCheckpointRequest(_message.Message):
-    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "original_bytes", "manifest_root", "manifest_file_count", "file_manifest", "agent_session_id", "last_settled_call_id", "consistency", "metadata", "verified", "work_order_id", "lease_generation", "detection")
+    __slots__ = ("id", "project_id", "parent_checkpoint_id", "creating_machine_id", "checkpoint_type", "hypervisor", "vm_id", "description", "creation_context", "size_bytes", "stored_bytes", "original_bytes", "manifest_root", "manifest_file_count", "file_manifest", "agent_session_id", "last_settled_call_id", "consistency", "metadata", "verified", "work_order_id", "lease_generation", "detection", "timing")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -422,6 +432,7 @@ class RecordCheckpointRequest(_message.Message):
     WORK_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     DETECTION_FIELD_NUMBER: _ClassVar[int]
+    TIMING_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     parent_checkpoint_id: str
@@ -445,4 +456,5 @@ class RecordCheckpointRequest(_message.Message):
     work_order_id: str
     lease_generation: int
     detection: Detection
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., original_bytes: _Optional[int] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., file_manifest: _Optional[_Union[FileManifest, _Mapping]] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., verified: _Optional[bool] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ...) -> None: ...
+    timing: CheckpointTiming
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., parent_checkpoint_id: _Optional[str] = ..., creating_machine_id: _Optional[str] = ..., checkpoint_type: _Optional[str] = ..., hypervisor: _Optional[str] = ..., vm_id: _Optional[str] = ..., description: _Optional[str] = ..., creation_context: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., original_bytes: _Optional[int] = ..., manifest_root: _Optional[str] = ..., manifest_file_count: _Optional[int] = ..., file_manifest: _Optional[_Union[FileManifest, _Mapping]] = ..., agent_session_id: _Optional[str] = ..., last_settled_call_id: _Optional[str] = ..., consistency: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., verified: _Optional[bool] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., detection: _Optional[_Union[Detection, _Mapping]] = ..., timing: _Optional[_Union[CheckpointTiming, _Mapping]] = ...) -> None: ...

@@ -425,7 +425,7 @@ class BudgetShortage(_message.Message):
     def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ..., needed_amount: _Optional[str] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Settlement(_message.Message):
-    __slots__ = ("id", "outcome", "amounts", "native_cost", "raw_usage", "estimated", "served_model", "upstream_status", "duration_ms")
+    __slots__ = ("id", "outcome", "amounts", "native_cost", "raw_usage", "estimated", "served_model", "upstream_status", "duration_ms", "held_back_ms")
     ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     AMOUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -435,6 +435,7 @@ class Settlement(_message.Message):
     SERVED_MODEL_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_STATUS_FIELD_NUMBER: _ClassVar[int]
     DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    HELD_BACK_MS_FIELD_NUMBER: _ClassVar[int]
     id: str
     outcome: str
     amounts: _containers.RepeatedCompositeFieldContainer[ResourceAmount]
@@ -444,7 +445,8 @@ class Settlement(_message.Message):
     served_model: str
     upstream_status: int
     duration_ms: int
-    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., served_model: _Optional[str] = ..., upstream_status: _Optional[int] = ..., duration_ms: _Optional[int] = ...) -> None: ...
+    held_back_ms: int
+    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., served_model: _Optional[str] = ..., upstream_status: _Optional[int] = ..., duration_ms: _Optional[int] = ..., held_back_ms: _Optional[int] = ...) -> None: ...
 
 class SettleManyRequest(_message.Message):
     __slots__ = ("settlements",)

@@ -194,6 +194,7 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
             ("added to the store", size(found.stored_bytes)),
             ("consistency", found.consistency),
             ("changes found by", _detection(found.detection)),
+            ("took", _took(found)),
             ("status", found.verification_status),
             ("damaged", found.damage),
             ("found damaged", _found_at(found)),
@@ -203,6 +204,13 @@ def _details(found: checkpoints_pb2.Checkpoint) -> list[str]:
             ("tree", found.manifest_root),
         ]
     )
+
+
+def _took(found: checkpoints_pb2.Checkpoint) -> str:
+    if not found.HasField("timing"):
+        return ""
+    stood = f", {found.timing.frozen_ms:.1f} of them while the machine stood still"
+    return f"{found.timing.total_ms:.1f} ms{stood if found.timing.frozen_ms else ''}"
 
 
 def _found_at(found: checkpoints_pb2.Checkpoint) -> str:

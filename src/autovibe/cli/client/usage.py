@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 import click
@@ -13,6 +14,7 @@ from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.names import project_names
 from autovibe.cli.client.paging import PAGE, collect
+from autovibe.cli.client.usage_checkpoints import Times, checkpoint_times, checkpoints
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import cad, day, moment, plural, short, table
@@ -44,17 +46,20 @@ def usage(
         _show_days(project_name, as_json=as_json)
         return
 
-    async def body(connection: Connection) -> tuple[metering_pb2.UsageReport, dict[str, str]]:
+    async def body(
+        connection: Connection,
+    ) -> tuple[metering_pb2.UsageReport, Times | None, dict[str, str]]:
         report = await connection.services.metering.get_usage(
             metering_pb2.GetUsageRequest(
                 project=project_name, task_id=await whole_task_id(connection, task_id)
             )
         )
-        return report, {} if as_json else await project_names(connection)
+        times = await checkpoint_times(connection, project_name, task_id)
+        return report, times, {} if as_json else await project_names(connection)
 
-    report, names = with_connection(body)
+    report, times, names = with_connection(body)
     if as_json:
-        print_json(to_document(report))
+        print_json(to_document(report) | {"checkpoint_times": asdict(times) if times else None})
         return
     rows = [
         (
@@ -75,8 +80,13 @@ def usage(
     if report.uncertain_calls:
         uncertain = plural(report.uncertain_calls, "call")
         print_lines([f"{uncertain} counted at the full hold: the true cost is not known."])
+    if times is not None:
+        print_lines([times.text])
     if report.HasField("rate"):
         print_lines([rate_text(report.rate)])
+
+
+usage.add_command(checkpoints)
 
 
 @usage.command(epilog="Example: autovibe usage audit --project website")

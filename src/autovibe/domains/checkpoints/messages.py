@@ -15,6 +15,7 @@ from autovibe.store import Change, Entry
 from autovibe.v1 import checkpoints_pb2
 
 DETECTION: Final = "detection"
+TIMING: Final = "timing"
 
 
 def checkpoint_message(
@@ -54,6 +55,7 @@ def checkpoint_message(
         consistency=checkpoint.consistency,
         proxmox_snapshot_id=checkpoint.proxmox_snapshot_id or "",
         detection=_detection(checkpoint.metadata_),
+        timing=_timing(checkpoint.metadata_),
         damage=damage.text if damage else "",
         damaged_at=timestamp(damage.found_at if damage else None),
     )
@@ -62,6 +64,18 @@ def checkpoint_message(
 def _detection(metadata: Mapping[str, Any]) -> checkpoints_pb2.Detection | None:
     kept = metadata.get(DETECTION)
     return None if kept is None else checkpoints_pb2.Detection(**kept)
+
+
+def _timing(metadata: Mapping[str, Any]) -> checkpoints_pb2.CheckpointTiming | None:
+    kept = metadata.get(TIMING)
+    return None if kept is None else checkpoints_pb2.CheckpointTiming(**kept)
+
+
+def timing_metadata(timing: checkpoints_pb2.CheckpointTiming) -> dict[str, Any]:
+    """Return what a row keeps of how long a checkpoint took."""
+    if not timing.total_ms:
+        return {}
+    return {TIMING: {"frozen_ms": timing.frozen_ms, "total_ms": timing.total_ms}}
 
 
 def detection_metadata(detection: checkpoints_pb2.Detection) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from autovibe.domains.checkpoints.messages import (
     detection_metadata,
     node_message,
     running_message,
+    timing_metadata,
 )
 from autovibe.domains.checkpoints.purging import purge_machine
 from autovibe.domains.checkpoints.reading import (
@@ -215,7 +216,11 @@ class CheckpointService:
                 stored_bytes=request.stored_bytes,
                 original_bytes=request.original_bytes,
                 verified=request.verified,
-                metadata=from_struct(request.metadata) | detection_metadata(request.detection),
+                metadata={
+                    **from_struct(request.metadata),
+                    **detection_metadata(request.detection),
+                    **timing_metadata(request.timing),
+                },
                 machine_id=id_or_none(request.creating_machine_id),
                 hypervisor=request.hypervisor or None,
                 vm_id=request.vm_id or None,
