@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ledger_desk import HandClock
 
 from autovibe.domains.machines.driver import Exit, Machine, Usage
+from autovibe.domains.metering.gateway import OpenGateway
 from autovibe.kernel.errors import UnavailableError
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.runtime.sampling import SAMPLE_S, Meter, Reading, Sampled, UsageSampler
@@ -280,3 +281,50 @@ async def test_the_sampler_notices_by_itself_that_the_machine_has_ended() -> Non
     desk.machine.ended.set()
     await sampler.finish()
     assert desk.ledger.total("cpu") == 3
+
+
+async def test_the_network_is_capped_at_what_is_left_of_its_budget():
+    desk = Desk()
+    sampler = desk.sampler()
+    sampler.begin(cast("OpenGateway", desk.gateway))
+    desk.gateway.network_bytes = 2_500_700
+    desk.budget("network", "0.01", "0.0025")
+    desk.clock.advance(seconds=10)
+    await sampler.read()
+    await sampler.record()
+    # 2,500,000 are recorded, and 7,500,000 are left.
+    assert desk.gateway.cap_bytes == 10_000_000
+    desk.ledger.levels = []
+    await sampler.record()
+    assert desk.gateway.cap_bytes is None
+    desk.machine.ended.set()
+    await sampler.finish()
+
+
+async def test_at_the_cap_the_budgets_are_looked_at_at_once_and_the_machine_stops():
+    desk = Desk()
+    desk.budget("network", "0.01", "0.0025")
+    sampler = desk.sampler()
+    sampler.begin(cast("OpenGateway", desk.gateway))
+    async with asyncio.timeout(20):
+        while desk.gateway.cap_bytes is None:  # noqa: ASYNC110 - set by a call
+            await asyncio.sleep(0.001)
+    records = desk.ledger.records
+    desk.gateway.network_bytes = 7_500_000
+    desk.budget("network", "0.01", "0.01")
+    desk.gateway.network_cap_reached.set()
+    async with asyncio.timeout(20):
+        await sampler.exhausted.wait()
+    assert desk.ledger.records == records + 1
+    assert desk.ledger.total("network") == Decimal("0.0075")
+    desk.machine.ended.set()
+    await sampler.finish()
+
+
+async def test_money_that_is_used_up_warns_but_does_not_stop_the_machine():
+    desk = Desk()
+    desk.budget("money", "1", "1")
+    sampler = desk.sampler()
+    await sampler.record()
+    assert not sampler.exhausted.is_set()
+    assert [kind for kind, _ in desk.log.lines] == ["notice"]

@@ -128,13 +128,17 @@ class EgressReporter:
             count=1,
             ended_at=timestamp(self._clock.now()),
         )
+        self._add(message)
+
+    def _add(self, message: machines_pb2.MachineConnection) -> None:
+        """Keep a connection, or add it up with others to its host when there are too many."""
         same = self._by_host.get(_key(message))
         if len(self._pending) >= MOST_PENDING:
             if same is None:
                 message.host, message.port, message.address, message.reason = _OTHERS, 0, "", ""
                 same = self._by_host.get(_key(message))
             if same is not None:
-                same.count += 1
+                same.count += message.count
                 same.sent_bytes += message.sent_bytes
                 same.received_bytes += message.received_bytes
                 return
@@ -158,8 +162,10 @@ class EgressReporter:
             try:
                 await self._machines.record_connections(request)
             except AutovibeError:
-                self._pending = [*batch, *self._pending]
-                self._by_host = {_key(one): one for one in self._pending}
+                newer, self._pending = self._pending, batch
+                self._by_host = {_key(one): one for one in batch}
+                for one in newer:
+                    self._add(one)
                 return False
             return True
 
