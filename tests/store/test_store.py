@@ -36,7 +36,7 @@ def test_store_follows_its_protocol(store: Store):
 def test_store_of_a_newer_format_is_refused_and_untouched(store: Store):
     (store.path / "format").write_text("autovibe-store 4 some-id more\n")
     (store.path / "tmp" / "theirs").write_bytes(b"x")
-    with pytest.raises(StoreNewerFormatError, match="has format 3, this autovibe knows 2"):
+    with pytest.raises(StoreNewerFormatError, match="has format 4, this autovibe knows 3"):
         Store.open(store.path)
     assert (store.path / "tmp" / "theirs").exists()
 

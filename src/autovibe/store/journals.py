@@ -96,11 +96,13 @@ class Journals:
 
     def __del__(self) -> None:
         """Let go of our journals, so that whoever opens the store next can fold them."""
-        with contextlib.suppress(AttributeError, TypeError):  # the interpreter may be ending
+        try:
             for own in (*self._full, *filter(None, (self._own,))):
                 own.file.close()
             if self._next is not None:
                 self._next[1].close()
+        except TypeError:  # the interpreter is ending, and its modules are gone
+            return
 
     def _tell_full(self) -> None:
         hear = self.on_full()

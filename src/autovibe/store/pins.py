@@ -6,7 +6,6 @@ written the ref, too (docs/formats/store.md, Pins).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import threading
@@ -84,8 +83,10 @@ class Pins:
             self._fd = -1
 
     def __del__(self) -> None:
-        with contextlib.suppress(TypeError):  # the interpreter may be ending
+        try:
             self.close()
+        except TypeError:  # the interpreter is ending, and its modules are gone
+            return
 
     def _encode(self, pin: Pin) -> bytes:
         head = _HEAD.pack(pin.kind, pin.at_ns, pin.epoch)

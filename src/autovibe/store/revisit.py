@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from autovibe.store import tree
 from autovibe.store.opening import CHANGED, UNREADABLE, closing, lstat, open_dir, read_xattrs
 from autovibe.store.statcache import DIRECTORY, DirRecord, stat_key
+from autovibe.store.tree import TreeEntry
 from autovibe.store.walk import DirNode, TreeWalker, entry_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from autovibe.store.statcache import Known
 
 _LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOTHING: Final = TreeEntry(b"", tree.DIR, 0, 0, 0, 0)
 Place = tuple[bytes, bytes | None]
 
 
@@ -191,6 +193,9 @@ class Revisitor(TreeWalker):
         before = self._previous[path]
         record = node.record
         node.base = before
+        if path not in plan.listings and path not in plan.names:
+            self._pass_through(fd, node, before, depth)
+            return
         record.own = self._settled(st)
         record.listing, record.files = dict(before.listing), dict(before.files)
         record.unsettled, record.excluded = set(before.unsettled), before.excluded
@@ -208,6 +213,17 @@ class Revisitor(TreeWalker):
             if name in node.kept:
                 self._enter(fd, node, name, depth)
         record.summarise_since(before, node.touched)
+        self._note(node)
+
+    def _pass_through(self, fd: int, node: DirNode, before: DirRecord, depth: int) -> None:
+        """Go on to what is below a directory in which nothing has changed."""
+        record = node.record = replace(before, dirs={}, tree=b"", parts=())
+        node.kept = dict(before.dirs)
+        for name in self._plan.within.get(node.path, ()):
+            if name in node.kept:
+                self._enter(fd, node, name, depth)
+        if node.touched:
+            record.summarise_since(before, node.touched)
         self._note(node)
 
     def _look_at(self, fd: int, node: DirNode, names: Mapping[bytes, bool], depth: int) -> None:
@@ -271,8 +287,11 @@ class Revisitor(TreeWalker):
             with closing(below):
                 st = os.fstat(below)
                 if st.st_dev == self._device and (st.st_dev, st.st_ino) != self._own:
-                    entry = entry_of(name, tree.DIR, st)._replace(xattrs=read_xattrs(below))
-                    child = DirNode(entry, path, DirRecord())
+                    child = DirNode(_NOTHING, path, DirRecord(), encoded=node.kept[name])
+                    if path in self._plan.listings or path in self._plan.names:
+                        entry = entry_of(name, tree.DIR, st)
+                        child.entry = entry._replace(xattrs=read_xattrs(below))
+                        child.encoded = b""
                     self._touch(below, child, st, depth + 1)
                     del node.kept[name]
                     node.dirs[name] = child
@@ -282,6 +301,9 @@ class Revisitor(TreeWalker):
                 raise
         # It is not what it was: look at it as if it were new.
         seen = lstat(name, fd)
+        record = node.record
+        record.listing, record.files = dict(record.listing), dict(record.files)
+        record.unsettled = set(record.unsettled)
         self._vanish(node, name)
         if seen is not None:
             node.record.listing[name] = DIRECTORY if stat.S_ISDIR(seen.st_mode) else stat_key(seen)

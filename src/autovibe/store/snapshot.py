@@ -16,11 +16,11 @@ from autovibe.store.opening import closing
 from autovibe.store.packs import sha256
 from autovibe.store.parts import put_directory
 from autovibe.store.tree import (
-    TreeEntry,
+    TREE_MAGIC,
     decode_entry,
     encode_entry,
-    encode_tree,
     is_safe_name,
+    with_digest,
 )
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ class TreeBuilder:
         self._writer = writer
         self._labels = labels
 
-    def build(self, node: DirNode) -> TreeEntry:
-        """Store the tree of a directory and of all below it; return its complete entry."""
+    def build(self, node: DirNode) -> bytes:
+        """Store the tree of a directory and of all below it; return its encoded entry."""
         if node.entry.flags:  # it was not entered
-            return node.entry
+            return encode_entry(node.entry)
         record = node.record
         record.dirs = node.kept
         for name, child in node.dirs.items():
-            record.dirs[name] = encode_entry(self.build(child))
+            record.dirs[name] = self.build(child)
         same = node.same
         if same is not None and same.tree and not record.linked and same.dirs == record.dirs:
             record.tree, record.parts = same.tree, same.parts
@@ -84,7 +84,9 @@ class TreeBuilder:
         self.records[node.path] = record
         self.file_count += record.file_count
         self.total_bytes += record.file_bytes
-        return node.entry._replace(digest=record.tree)
+        if node.encoded:
+            return with_digest(node.encoded, record.tree)
+        return encode_entry(node.entry._replace(digest=record.tree))
 
     def _store(self, node: DirNode) -> Directory:
         record, base = node.record, node.base
@@ -135,7 +137,7 @@ def take_snapshot(
         faults.reach("tree_read")
         builders = [TreeBuilder(writer, link_labels(root.links)) for root in walked]
         top = [builder.build(root.node) for root, builder in zip(walked, builders, strict=True)]
-        data = encode_tree(top)
+        data = TREE_MAGIC + b"".join(top)
         digest = sha256(data)
         writer.put(digest, data)
         done = writer.commit(None if name is None else name(digest.hex()))

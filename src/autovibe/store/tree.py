@@ -132,6 +132,12 @@ def decode_entry(data: bytes) -> TreeEntry:
     return _decode_entry(_Cursor(data, 0), old=False)
 
 
+def with_digest(data: bytes, digest: bytes) -> bytes:
+    """Return an encoded entry of a directory with another id of its tree."""
+    at = _HEAD.size + _U16.unpack_from(data, _HEAD.size - _U16.size)[0]
+    return data[:at] + digest + data[at + HASH_BYTES :]
+
+
 def file_size(data: bytes) -> int:
     """Return the size in an encoded entry, 0 of anything but a file."""
     return _SIZE.unpack_from(data, _SIZE_AT)[0] if data[0] == FILE else 0

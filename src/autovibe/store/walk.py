@@ -65,7 +65,8 @@ class DirNode:
 
     `kept` are the entries of subdirectories that were not looked at, because nothing in them has
     changed. `base` is the record that this one was made from, with all names in `touched` that
-    were looked at since.
+    were looked at since. `encoded` is the entry as it was stored, when no attribute has changed;
+    `entry` is then without meaning.
     """
 
     entry: TreeEntry
@@ -76,6 +77,7 @@ class DirNode:
     same: DirRecord | None = None
     base: DirRecord | None = None
     touched: set[bytes] = field(default_factory=set[bytes])
+    encoded: bytes = b""
 
 
 def entry_of(name: bytes, kind: int, st: os.stat_result, *, size: int = 0) -> TreeEntry:
