@@ -35,7 +35,16 @@ _ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _SHORT_ID: Final = re.compile(r"\b[0-9a-f]{8}\b")
 _BRANCH: Final = re.compile(r"autovibe/[0-9a-f]{8}")
 # Hashes of trees hold times, so what the store keeps of them has not always the same size.
-_LEFT_OUT: Final = {"stored_bytes", "compression_ratio", "heartbeat_at", "pid", "bell"}
+_LEFT_OUT: Final = {
+    "stored_bytes",
+    "stored_bytes_before",
+    "stored_bytes_after",
+    "held_bytes",
+    "compression_ratio",
+    "heartbeat_at",
+    "pid",
+    "bell",
+}
 _OPAQUE: Final = {"next_page_token", "page_token"}
 
 
