@@ -105,7 +105,8 @@ class BodyKeeper:
 
     def redacted(self, body: bytes, key: str = "") -> str:
         """Return a body as text, without known secrets and without what looks like one."""
-        text = body.decode("utf-8", "replace")
+        # No text that is sent or stored here may hold NUL.
+        text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
         for secret in (*self._secrets, key):
             if secret:
                 text = text.replace(secret, _TAKEN_OUT)

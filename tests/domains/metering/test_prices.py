@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -256,3 +257,95 @@ def test_a_malformed_price_file_is_refused_by_name(tmp_path: Path, text: str) ->
 
     with pytest.raises(InvalidArgumentError, match=r"prices\.toml"):
         PriceBook(path)
+
+
+@pytest.fixture
+def own_book(tmp_path: Path) -> Callable[[str], PriceBook]:
+    """Give what makes a price book of a file's text."""
+
+    def make(text: str) -> PriceBook:
+        path = tmp_path / "prices.toml"
+        path.write_text(text)
+        return PriceBook(path)
+
+    return make
+
+
+def test_a_discount_lowers_every_price_of_the_catalogue(
+    own_book: Callable[[str], PriceBook],
+) -> None:
+    found = own_book('[anthropic."claude-opus-5-5"]\ndiscount = 0.15\n').find(
+        "anthropic", "claude-opus-5-5", NOW
+    )
+
+    assert found.unit_prices == {kind: price * Decimal("0.85") for kind, price in OPUS.items()}
+    assert "genai-prices" in found.source
+    assert "prices.toml" in found.source
+    assert found.context_window == BOOK.find("anthropic", "claude-opus-5-5", NOW).context_window
+
+
+def test_own_prices_take_a_discount_a_limit_of_output_and_other_tiers(
+    own_book: Callable[[str], PriceBook],
+) -> None:
+    book = own_book("""
+[openai."our-model"]
+input = 2
+output = 10
+"input>200000" = 4
+discount = 0.5
+max_output_tokens = 8192
+context_window = 100000
+variants."service_tier=priority" = { input = 3, output = 12 }
+""")
+
+    standard = book.find("openai", "our-model", NOW)
+    priority = book.find("openai", "our-model", NOW, {"service_tier": "priority"})
+
+    assert standard.unit_prices["input"] == 1
+    assert standard.unit_prices["input>200000"] == 2
+    assert (standard.most_output, standard.context_window) == (8192, 100_000)
+    assert (priority.unit_prices["input"], priority.unit_prices["output"]) == (Decimal("1.5"), 6)
+    with pytest.raises(NoPriceError):
+        book.find("openai", "our-model", NOW, {"service_tier": "flex"})
+
+
+def test_a_tier_that_the_catalogue_lacks_is_priced_beside_its_own(
+    own_book: Callable[[str], PriceBook],
+) -> None:
+    variants = 'variants."speed=warp,inference_geo=us" = { input = 90, output = 91 }\n'
+    book = own_book('[anthropic."claude-opus-5-5"]\n' + variants)
+    wanted = {"inference_geo": "us", "speed": "warp"}
+
+    assert book.find("anthropic", "claude-opus-5-5", NOW).unit_prices == OPUS
+    assert book.find("anthropic", "claude-opus-5-5", NOW, wanted).unit_prices["output"] == 91
+
+
+def test_any_model_of_a_server_of_ones_own_may_have_one_price(
+    own_book: Callable[[str], PriceBook],
+) -> None:
+    book = own_book('[ollama."*"]\ninput = 0\noutput = 0\n[ollama."big"]\ninput = 1\noutput = 2\n')
+
+    assert set(book.find("ollama", "llama-9", NOW).unit_prices.values()) == {0}
+    assert book.find("ollama", "llama-9", NOW).model == "llama-9"
+    assert book.find("ollama", "big", NOW).unit_prices["output"] == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("discount = 1", "from 0 to below 1"),
+        ("discount = -0.1", "from 0 to below 1"),
+        ("discount = true", "from 0 to below 1"),
+        ("max_output_tokens = 0", "must be a number"),
+        ('discount = 0.1\ncurrency = "CAD"', "leave currency out"),
+        ("variants.fast = { input = 1, output = 1 }", "service_tier=priority"),
+        ('variants."a=b" = { input = 1 }', "needs input and output"),
+        ('variants."a=b" = 1', "must be a table"),
+        ("", "needs input and output"),
+    ],
+)
+def test_own_prices_that_make_no_sense_are_refused(
+    own_book: Callable[[str], PriceBook], table: str, says: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=says):
+        own_book('[openai."m"]\n' + table)

@@ -31,7 +31,7 @@ async def keep_model_call(
     if await repository.find(tx, request.request_id) is not None:
         return work_pb2.KeepModelCallResponse(kept=False)
     result = agents_pb2.AgentResult(
-        output=_storable(request.response),
+        output=request.response,
         data=struct(
             {
                 "model": request.model,
@@ -47,7 +47,7 @@ async def keep_model_call(
             task_execution_id=id_or_none(request.execution_id),
             machine_id=id_or_none(request.machine_id),
             agent_name=request.model[:_MOST_NAME],
-            prompt=_storable(request.request),
+            prompt=request.request,
             status=AgentExecutionStatus(request.status),
             result=column_value(result),
             tokens_used=request.tokens_used,
@@ -106,8 +106,3 @@ class CleanModelCalls:
             return Slice(await repository.count(tx, before))
         deleted = await repository.delete(tx, before, _DELETED_AT_ONCE)
         return Slice(deleted, more=deleted == _DELETED_AT_ONCE)
-
-
-def _storable(text: str) -> str:
-    """Return a text without the one character that PostgreSQL takes nowhere."""
-    return text.replace("\0", "\ufffd")
