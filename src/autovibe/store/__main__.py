@@ -1,4 +1,4 @@
-"""The store as a process of its own: `python -m autovibe.store snapshot|verify|audit|prune|…`.
+"""The store as a process of its own: `python -m autovibe.store snapshot|serve|verify|prune|…`.
 
 Genesis import, verification and prune run here (decision A9), away from the threads of the control
 plane.
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Final
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.store.exclude import Exclude
+from autovibe.store.resident import Resident
 from autovibe.store.store import Store
+from autovibe.store.tracking import DETECTIONS
 
 if TYPE_CHECKING:
     from autovibe.kernel.clock import Clock
@@ -76,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--path", default="")
     restore.add_argument("--exact", action="store_true")
     restore.add_argument("--onto-same", action="store_true")
+    serve = commands.add_parser("serve", help="watch directories and wait to be asked")
+    serve.add_argument("--root", type=_named_root, action="append", required=True)
+    serve.add_argument("--detection", choices=DETECTIONS, default=DETECTIONS[0])
     verify = commands.add_parser("verify", help="read objects back and hash them again")
     verify.add_argument("root")
     verify.add_argument(
@@ -91,7 +96,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
-    store = Store.open(options.store, create=options.command == "snapshot")
+    serves = options.command == "serve"
+    store = Store.open(
+        options.store, create=serves or options.command == "snapshot", journal=serves
+    )
+    if serves:
+        resident = Resident(store, dict(options.root), detection=options.detection)
+        resident.serve(lambda: reporter.emit("ready", detection=resident.tree.detection))
     if options.command == "snapshot":
         roots = frozenset(options.exclude_in) if options.exclude_in else None
         taken = store.snapshot(

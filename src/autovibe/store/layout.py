@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 3
 _NAME: Final = "autovibe-store"
-_PARTS: Final = ("tmp", "packs", "refs", "pins", "journals")
+_PARTS: Final = ("tmp", "packs", "refs", "pins", "journals", "resident")
 _FILES: Final = ("lock", "maintenance", "recovery", "epoch")
 _PLAIN_WORDS: Final = 3
 _SEALED_WORDS: Final = 5

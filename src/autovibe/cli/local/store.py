@@ -21,6 +21,7 @@ from autovibe.cli.local.store_base import (
     store_options,
     work,
 )
+from autovibe.cli.local.store_serve import serve
 from autovibe.cli.local.store_upkeep import check, export, import_, prune, stats, verify
 from autovibe.cli.output import print_json, print_lines, print_notes, write_bytes
 from autovibe.cli.render import plural, size, table
@@ -50,7 +51,7 @@ def store() -> None:
     """
 
 
-for _command in (check, export, import_, prune, stats, verify):
+for _command in (check, export, import_, prune, serve, stats, verify):
     store.add_command(_command)
 
 
