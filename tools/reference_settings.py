@@ -16,6 +16,7 @@ from autovibe.kernel import (
     gateway_settings,
     maintenance_settings,
     settings,
+    worker_settings,
 )
 
 SOURCE: Final = ROOT / "src/autovibe/kernel/settings.py"
@@ -64,6 +65,13 @@ ROWS: Final = (
     ("host", "", "up.host", "Address that `autovibe up` listens on."),
     ("http_port", "", "up.http_port", "Its HTTP port."),
     ("grpc_port", "", "up.grpc_port", "Its gRPC port."),
+    (
+        "worker_host",
+        "",
+        "up.worker_host",
+        "Address on which workers of other hosts are served over TLS.",
+    ),
+    ("worker_port", "", "up.worker_port", "Port for them."),
     (
         "keys",
         "AUTOVIBE_KEYS",
@@ -137,6 +145,21 @@ CHECKPOINTS: Final = (
         (
             "How changes are found between: `inotify`, `fanotify` (needs root), `walk` (look at "
             "every file), or `auto`, the first of these that the kernel gives."
+        ),
+    ),
+)
+WORKER: Final = (
+    (
+        "min_free_memory_mb",
+        "min_free_memory_mb",
+        "Memory in MiB that must be free before a worker begins one more task.",
+    ),
+    (
+        "max_cpu_pressure",
+        "max_cpu_pressure",
+        (
+            "Percent of the time in which something waits for a processor (PSI) above which a "
+            "worker that does a task begins no other one; 100 never keeps one waiting."
         ),
     ),
 )
@@ -240,6 +263,7 @@ def page() -> str:
         ("database", DATABASE, database_settings.DatabaseSettings),
         ("cache", CACHE, database_settings.CacheSettings),
         ("checkpoints", CHECKPOINTS, checkpoint_settings.CheckpointSettings),
+        ("worker", WORKER, worker_settings.WorkerSettings),
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
     ):
@@ -292,7 +316,7 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
     missing = (
         fields
         - {name for name, *_ in ROWS}
-        - {"upstreams", "database", "cache", "checkpoints", "gateway", "maintenance"}
+        - {"upstreams", "database", "cache", "checkpoints", "gateway", "maintenance", "worker"}
     )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}

@@ -36,6 +36,8 @@ async def user(tmp_path: Path, model_server: ModelServer) -> AsyncGenerator[User
             "HOME": str(home),
             "PATH": os.environ["PATH"],
             "AUTOVIBE_HOME": str(home / ".autovibe"),
+            # However busy the host of the tests is: they are not about that.
+            "AUTOVIBE_WORKER_MAX_CPU_PRESSURE": "100",
             "AUTOVIBE_UPSTREAM_ANTHROPIC_URL": model_server.url,
             "AUTOVIBE_UPSTREAM_ANTHROPIC_KEY": model_server.api_key,
         },

@@ -50,7 +50,8 @@ from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.operations import Operations, Registry, local_twin
-from autovibe.runtime.control import LocalControl
+from autovibe.runtime.admission import Admission
+from autovibe.runtime.control import LocalControl, ReachingControl
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import host_name, registered_instance
 from autovibe.runtime.protection import protect_process
@@ -61,7 +62,8 @@ from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
 from autovibe.store import Store
-from autovibe.v1 import projects_pb2, work_pb2
+from autovibe.v1 import projects_pb2, queue_pb2
+from autovibe.v1 import services as protocols
 
 _CONNECT_TIMEOUT_S: Final = 30
 _READ_TIMEOUT_S: Final = 600
@@ -84,7 +86,13 @@ class ControlPlane:
 
     async def worker(self, slots: int) -> Worker:
         """Register the worker of this host and return it."""
-        return await registered_worker(self.surroundings, self.control, slots)
+        return await registered_worker(
+            self.surroundings,
+            self.services.queue,
+            self.control,
+            Offer(slots),
+            Admission(self.settings.worker),
+        )
 
 
 @contextlib.asynccontextmanager
@@ -109,6 +117,7 @@ async def open_control_plane(
         store_process = StoreProcess(settings.store_path)
         instance_id = new_id()
         control = LocalControl()
+        reaching = ReachingControl(control, clock)
         telemetry = stack.enter_context(
             gateway_telemetry(settings, clock, database.metrics.registry)
         )
@@ -131,13 +140,14 @@ async def open_control_plane(
                 "autovibe.v1.MaintenanceService": maintenance_service(
                     store, store_process, settings.maintenance
                 ),
-                "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
+                "autovibe.v1.WorkService": WorkService(store, reaching, fleet, _defaults(settings)),
                 "autovibe.v1.QueueService": QueueService(database.bells, __version__),
             }
         )
         operations = Operations(database, registry, instance_id=instance_id, clock=clock)
         owner = Actor("system", _user_name(), ALL_SCOPES)
         services = local_twin(operations, lambda: operations.context(owner))
+        reaching.services = services
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )
@@ -222,19 +232,58 @@ def surroundings_of(
     )
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What a worker offers: how much at once, of which kind, how well, and what it has.
+
+    No `machine_types` and no `isolations` mean any.
+    """
+
+    slots: int = 1
+    worker_type: str = "feature"
+    capabilities: tuple[str, ...] = ()
+    name: str = ""
+    machine_types: tuple[str, ...] = ()
+    isolations: tuple[str, ...] = ()
+    grace_s: float = 0.0
+
+
 async def registered_worker(
-    surroundings: Surroundings, control: LocalControl, slots: int
+    surroundings: Surroundings,
+    queue: protocols.QueueService,
+    control: LocalControl,
+    offer: Offer,
+    admission: Admission | None,
 ) -> Worker:
     """Register the worker of this process and return it.
 
     An instance has a worker of its own, so that each one's slots are its own.
+
+    Raises:
+        WorkerVersionMismatchError: the server is another version.
+        InvalidArgumentError: a capability is malformed.
     """
-    registered = await surroundings.work.ensure_worker(
-        work_pb2.EnsureWorkerRequest(
-            name=f"{host_name()}-{surroundings.instance_id[:8]}", max_concurrent_tasks=slots
+    registered = await queue.register_worker(
+        queue_pb2.RegisterWorkerRequest(
+            name=offer.name or f"{host_name()}-{surroundings.instance_id[:8]}",
+            worker_type=offer.worker_type,
+            max_concurrent_tasks=offer.slots,
+            capabilities=offer.capabilities,
+            version=__version__,
+            machine_types=offer.machine_types,
+            isolations=offer.isolations,
+            host=host_name(),
         )
     )
-    return Worker(surroundings, registered.id, control, slots)
+    return Worker(
+        surroundings,
+        queue,
+        registered.id,
+        control,
+        offer.slots,
+        admission,
+        offer.grace_s,
+    )
 
 
 def local_drivers(settings: Settings, clock: Clock) -> dict[str, MachineDriver]:

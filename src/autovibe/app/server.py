@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from autovibe.app.compose import ControlPlane, open_control_plane
+from autovibe.app.pinning import server_certificate
+from autovibe.db.listening import hearing_bells
 from autovibe.kernel.settings import Settings
 from autovibe.operations import token_authenticator
 from autovibe.skins.grpc import serve_grpc
@@ -44,13 +46,25 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
         grpc = await stack.enter_async_context(
             serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)
         )
+        if settings.worker_host:
+            shown = server_certificate(settings.tls_path)
+            await stack.enter_async_context(
+                serve_grpc(
+                    plane.operations,
+                    authenticate,
+                    settings.worker_host,
+                    settings.worker_port,
+                    credentials=(shown.key, shown.certificate),
+                )
+            )
         await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
         await stack.enter_async_context(plane.recovery.served())
         await stack.enter_async_context(plane.scheduler.served())
-        if not slots:
-            await asyncio.Event().wait()
-        worker = await plane.worker(slots)
-        await worker.serve()
+        await stack.enter_async_context(hearing_bells(plane.database))
+        if slots:
+            worker = await plane.worker(slots)
+            await worker.serve()
+        await asyncio.Event().wait()
 
 
 @contextlib.asynccontextmanager

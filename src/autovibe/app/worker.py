@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 
 from autovibe.agents import adapters
 from autovibe.app.compose import (
+    Offer,
     http_session,
     local_drivers,
     registered_worker,
@@ -20,6 +22,7 @@ from autovibe.app.telemetry import gateway_telemetry
 from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.settings import Settings, ensure_home
+from autovibe.runtime.admission import Admission
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import registered_instance
@@ -30,41 +33,60 @@ from autovibe.sdk.grpc_remote import connect_grpc
 from autovibe.store import Store
 
 
+@dataclass(frozen=True)
+class Server:
+    """How a server is reached: its gRPC address, a token, and over TLS its certificate (PEM).
+
+    Without a certificate nothing is encrypted: that is for addresses of this host alone.
+    """
+
+    target: str
+    token: str
+    certificate: bytes | None = None
+
+
 @contextlib.asynccontextmanager
 async def open_worker(
-    settings: Settings, target: str, token: str, slots: int, clock: Clock | None = None
+    settings: Settings,
+    server: Server,
+    offer: Offer,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[Worker]:
     """Register a worker with a server and give it; what dead processes left here is recovered.
 
     Args:
         settings: of the home that it shares with the server; their database is not used.
-        target: the server's gRPC address, as in `127.0.0.1:8421`.
-        token: one that may do internal operations.
-        slots: how many tasks it works on at once.
+        server: how it is reached.
+        offer: what the worker does, and how much of it at once.
         clock: the system's when not given.
 
     Raises:
         UnavailableError: the server cannot be reached.
         UnauthenticatedError: the token is not valid.
+        WorkerVersionMismatchError: the server is another version.
+        InvalidArgumentError: a capability is malformed.
     """
     clock = clock or SystemClock()
     protect_process()
     ensure_home(settings)
     instance_id = new_id()
     async with contextlib.AsyncExitStack() as stack:
-        services = await stack.enter_async_context(connect_grpc(target, token))
+        services = await stack.enter_async_context(
+            connect_grpc(server.target, server.token, certificate=server.certificate)
+        )
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )
         store = Store.open(settings.store_path, clock=clock)
         drivers = local_drivers(settings, clock)
+        fleet = LocalFleet(adapters(), drivers)
         http = await stack.enter_async_context(http_session())
         telemetry = stack.enter_context(gateway_telemetry(settings, clock))
         surroundings = surroundings_of(
             settings,
             services,
             store=store,
-            fleet=LocalFleet(adapters(), drivers),
+            fleet=fleet,
             http=http,
             clock=clock,
             instance_id=str(instance_id),
@@ -75,4 +97,17 @@ async def open_worker(
         )
         await recovery.at_start()
         await stack.enter_async_context(recovery.served())
-        yield await registered_worker(surroundings, LocalControl(), slots)
+        yield await registered_worker(
+            surroundings,
+            services.queue,
+            LocalControl(),
+            await _with_what_is_here(offer, fleet),
+            Admission(settings.worker),
+        )
+
+
+async def _with_what_is_here(offer: Offer, fleet: LocalFleet) -> Offer:
+    """Return the offer with the agents and the machine drivers that this host really has."""
+    agents = [name for name, adapter in fleet.adapters.items() if adapter.check() is None]
+    drivers = [name for name, driver in fleet.drivers.items() if (await driver.probe()).ok]
+    return replace(offer, machine_types=tuple(agents), isolations=tuple(drivers))

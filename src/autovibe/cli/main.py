@@ -33,7 +33,11 @@ COMMANDS: Final = {
     "run": ("autovibe.cli.client.run:run", "Give an agent a task and follow it to its result."),
     "demo": ("autovibe.cli.local.demo:demo", "See the whole job done, without account or key."),
     "up": ("autovibe.cli.local.up:up", "Serve the control plane on this host."),
-    "worker": ("autovibe.cli.local.worker:worker", "Do tasks for a server, without a database."),
+    "worker": (
+        "autovibe.cli.client.workers:worker",
+        "Do tasks for a server, without a database, and see who does.",
+    ),
+    "queue": ("autovibe.cli.client.queue:queue", "See what waits and what is dead."),
     "project": (
         "autovibe.cli.client.project:project",
         "Create, list and show projects, and say what they may call and reach.",

@@ -44,15 +44,18 @@ from autovibe.kernel.maintenance_settings import (
     read_maintenance_settings,
 )
 from autovibe.kernel.money import parse_decimal
+from autovibe.kernel.worker_settings import WORKER_KEYS, WorkerSettings, read_worker_settings
 
 HTTP_PORT: Final = 8420
 GRPC_PORT: Final = 8421
+WORKER_PORT: Final = 8422
 _LAST_PORT: Final = 65_535
 _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "token"},
     "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
     "checkpoints": CHECKPOINT_KEYS,
+    "worker": WORKER_KEYS,
     "database": KEYS,
     "egress": EGRESS_KEYS,
     "gateway": GATEWAY_KEYS,
@@ -60,7 +63,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "maintenance": MAINTENANCE_KEYS,
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
-    "up": {"host", "http_port", "grpc_port"},
+    "up": {"host", "http_port", "grpc_port", "worker_host", "worker_port"},
 }
 
 
@@ -91,10 +94,14 @@ class Settings:
     host: str = "127.0.0.1"
     http_port: int = HTTP_PORT
     grpc_port: int = GRPC_PORT
+    worker_host: str | None = None
+    """Address on which workers of other hosts are served over TLS; none are when it is not set."""
+    worker_port: int = WORKER_PORT
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
@@ -120,6 +127,16 @@ class Settings:
     def keys_file(self) -> Path:
         """Where the key ring of secret columns is, unless `keys` gives one."""
         return self.home / "keys.json"
+
+    @property
+    def tls_path(self) -> Path:
+        """Directory of the certificate that this server shows to workers on other hosts."""
+        return self.home / "tls"
+
+    @property
+    def pins_file(self) -> Path:
+        """Where a worker keeps the certificates of servers that it was told to trust."""
+        return self.home / "servers.json"
 
     @property
     def archive_path(self) -> Path:
@@ -167,10 +184,13 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         host=_text(up, "host") or "127.0.0.1",
         http_port=_port(up, "http_port", HTTP_PORT),
         grpc_port=_port(up, "grpc_port", GRPC_PORT),
+        worker_host=_text(up, "worker_host"),
+        worker_port=_port(up, "worker_port", WORKER_PORT),
         database=read_database_settings(env, _table(config, "database")),
         cache=read_cache_settings(env, _table(config, "cache")),
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
+        worker=read_worker_settings(env, _table(config, "worker")),
         egress=read_egress_settings(env, _table(config, "egress")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),
         gateway=read_gateway_settings(env, _table(config, "gateway")),

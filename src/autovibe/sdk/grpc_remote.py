@@ -16,6 +16,8 @@ from autovibe.sdk.contract import Method
 from autovibe.sdk.failures import remote_error, unreachable
 from autovibe.sdk.services import Call, Services, build_services
 
+TLS_NAME: Final = "autovibe"
+"""The name in the certificates of servers, which are known by their fingerprint."""
 _MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -27,7 +29,11 @@ _OPTIONS: Final = (
 
 @contextlib.asynccontextmanager
 async def connect_grpc(
-    target: str, token: str, *, timeout_s: float | None = None
+    target: str,
+    token: str,
+    *,
+    timeout_s: float | None = None,
+    certificate: bytes | None = None,
 ) -> AsyncGenerator[Services]:
     """Open the services of a server. Nothing is sent before the first call.
 
@@ -35,8 +41,10 @@ async def connect_grpc(
         target: such as `127.0.0.1:8421`.
         token: sent with every call.
         timeout_s: deadline of each call; the server ends the call when it passes.
+        certificate: the one certificate (PEM) that the server may show; without it nothing is
+            encrypted.
     """
-    async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
+    async with _channel(target, certificate) as channel:
         metadata = (("authorization", f"Bearer {token}"),)
 
         def call_of(method: Method) -> Call:
@@ -55,6 +63,16 @@ async def connect_grpc(
             return call
 
         yield build_services(call_of)
+
+
+def _channel(target: str, certificate: bytes | None) -> grpc.aio.Channel:
+    if certificate is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    # Whatever address it is reached by: the certificate itself says which server it is.
+    options = (*_OPTIONS, ("grpc.ssl_target_name_override", TLS_NAME))
+    return grpc.aio.secure_channel(
+        target, grpc.ssl_channel_credentials(certificate), options=options
+    )
 
 
 def _serialized(request: Message) -> bytes:

@@ -25,6 +25,12 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--http-port", type=_PORT, default=None, help="Port of REST (8420 when not set).")
 @click.option("--grpc-port", type=_PORT, default=None, help="Port of gRPC (8421 when not set).")
 @click.option(
+    "--worker-host",
+    default=None,
+    help="Address on which workers of other hosts are served over TLS (none when not set).",
+)
+@click.option("--worker-port", type=_PORT, default=None, help="Port for them (8422 when not set).")
+@click.option(
     "--slots",
     type=click.IntRange(0, 1000),
     default=4,
@@ -33,7 +39,14 @@ _PORT = click.IntRange(0, 65535)
 )
 @json_option
 def up(
-    host: str | None, http_port: int | None, grpc_port: int | None, slots: int, *, as_json: bool
+    *,
+    host: str | None,
+    http_port: int | None,
+    grpc_port: int | None,
+    worker_host: str | None,
+    worker_port: int | None,
+    slots: int,
+    as_json: bool,
 ) -> int:
     """Serve the control plane on this host until a signal ends it.
 
@@ -46,6 +59,8 @@ def up(
         host=settings.host if host is None else host,
         http_port=settings.http_port if http_port is None else http_port,
         grpc_port=settings.grpc_port if grpc_port is None else grpc_port,
+        worker_host=settings.worker_host if worker_host is None else worker_host,
+        worker_port=settings.worker_port if worker_port is None else worker_port,
     )
     ensure_home(settings)
     living = find_server(settings)

@@ -1,61 +1,60 @@
-"""`autovibe worker`."""
+"""What `autovibe worker` needs the server's code for: doing tasks, and inviting other hosts."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import signal
+from datetime import timedelta
 
-import click
-
-from autovibe.app.worker import open_worker
-from autovibe.cli.client.command import json_option
+from autovibe.app.compose import Offer, open_control_plane
+from autovibe.app.pinning import pinned_certificate, server_certificate
+from autovibe.app.worker import Server, open_worker
 from autovibe.cli.client.connection import find_server, token_of
 from autovibe.cli.errors import InterruptedByUserError
-from autovibe.cli.output import print_json_line, print_notes
+from autovibe.cli.output import print_json, print_json_line, print_lines, print_notes
 from autovibe.cli.signals import Interrupts, run_with_interrupts
 from autovibe.kernel.errors import EXIT_OK, InvalidArgumentError, UnavailableError
 from autovibe.kernel.settings import Settings, load_settings
+from autovibe.v1 import identity_pb2
 
-
-@click.group(epilog="Example: autovibe worker start --slots 2")
-def worker() -> None:
-    """Do tasks for a server, in a process of their own."""
-
-
-@worker.command(epilog="Example: autovibe worker start --slots 2 --server 127.0.0.1:8421")
-@click.option(
-    "--server",
-    "target",
-    default="",
-    help="The server's gRPC address, HOST:PORT; else the one that lives in this home.",
+_SCOPES = (
+    "internal",
+    "budgets.read",
+    "checkpoints.read",
+    "machines.read",
+    "projects.read",
+    "tasks.read",
+    "usage.read",
 )
-@click.option(
-    "--slots",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    help="How many tasks it works on at once.",
-)
-@json_option
-def start(target: str, slots: int, *, as_json: bool) -> int:
-    """Claim tasks and do them until a signal ends it; then pause what runs.
+"""What a worker needs, and no more: it cannot create or apply anything of its own accord."""
 
-    It shares the home, and so the checkpoint store, with the server, and needs no database.
-    """
+
+def start_worker(
+    *,
+    target: str,
+    fingerprint: str,
+    slots: int,
+    worker_type: str,
+    capabilities: tuple[str, ...],
+    name: str,
+    grace_s: int,
+    as_json: bool,
+) -> int:
+    """Do tasks until a signal ends it, or it is drained."""
     settings = load_settings()
-    target = _checked(target or _own_server(settings))
-    token = token_of(settings, target)
+    offer = Offer(slots, worker_type, capabilities, name, grace_s=grace_s)
     received: list[signal.Signals | None] = []
 
     async def body(interrupts: Interrupts) -> None:
         try:
-            async with open_worker(settings, target, token, slots) as opened:
+            server = await _server(settings, target or _own_server(settings), fingerprint)
+            async with open_worker(settings, server, offer) as opened:
                 if as_json:
-                    print_json_line({"worker_id": opened.worker_id, "server": target})
+                    print_json_line({"worker_id": opened.worker_id, "server": server.target})
                 else:
-                    print_notes(
-                        [f"Worker {opened.worker_id} does tasks of {target}. Ctrl-C stops it."]
-                    )
+                    told = f"Worker {opened.worker_id} does tasks of {server.target}."
+                    print_notes([f"{told} Ctrl-C stops it."])
                 await opened.serve()
         finally:
             received.append(interrupts.received)
@@ -68,6 +67,27 @@ def start(target: str, slots: int, *, as_json: bool) -> int:
             return EXIT_OK
         raise
     return EXIT_OK
+
+
+def invite_worker(*, name: str, days: int, as_json: bool) -> None:
+    """Make a token for workers and print it with what they know the server by."""
+    settings = load_settings()
+
+    async def body(_interrupts: Interrupts) -> identity_pb2.IssueTokenResponse:
+        async with open_control_plane(settings) as plane:
+            request = identity_pb2.IssueTokenRequest(name=name, scopes=_SCOPES)
+            request.expires_at.FromDatetime(plane.clock.now() + timedelta(days=days))
+            return await plane.services.identity.issue_token(request)
+
+    issued = run_with_interrupts(body)
+    fingerprint = server_certificate(settings.tls_path).fingerprint
+    if as_json:
+        print_json({"token_id": issued.token_id, "token": issued.token, "fingerprint": fingerprint})
+        return
+    start = f"autovibe worker start --server HOST:PORT --fingerprint {fingerprint}"
+    print_lines([f"AUTOVIBE_TOKEN={issued.token} {start}"])
+    where = "HOST:PORT is where `autovibe up --worker-host` listens."
+    print_notes([f"{where} The token is shown only once; it is valid for {days} days."])
 
 
 def _own_server(settings: Settings) -> str:
@@ -84,20 +104,26 @@ def _own_server(settings: Settings) -> str:
     return living.grpc
 
 
-def _checked(target: str) -> str:
-    """Return the address if it is on this host: nothing is encrypted yet between hosts."""
+async def _server(settings: Settings, target: str, fingerprint: str) -> Server:
+    """Return how a server is reached: plainly on this host, over pinned TLS elsewhere."""
     host, separator, port = target.rpartition(":")
-    if not separator or not port.isdecimal():
+    if not separator or not port.isdecimal() or not host:
         raise InvalidArgumentError(
             f"{target!r} is no address; write HOST:PORT, as in 127.0.0.1:8421.", field="server"
         )
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise InvalidArgumentError(
-            f"{target} is not on this host; workers reach servers on loopback addresses only.",
-            field="server",
+    host = host.strip("[]")
+    certificate = None
+    if fingerprint or not _is_local(host):
+        certificate = await asyncio.to_thread(
+            pinned_certificate, settings.pins_file, host, int(port), fingerprint
         )
-    return target
+    return Server(target, token_of(settings, target), certificate)
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -136,7 +136,7 @@ class CancelTask:
     """The long operation CancelTask."""
 
     def __init__(self, control: Control) -> None:
-        """Cancel tasks whose machines this process runs."""
+        """Cancel tasks, wherever their machines run."""
         self._control = control
 
     async def prepare(
@@ -156,12 +156,12 @@ class CancelTask:
         """Stop its machine, if it has one, after a last checkpoint.
 
         Raises:
-            TaskNotRunningError: the task runs elsewhere.
+            TaskNotRunningError: the process that ran the task is dead.
         """
         if not await self._control.pause(plan.task_id) and plan.running:
             raise TaskNotRunningError(
-                f"Task {plan.task_id} is not being worked on by this control plane; "
-                "cancel it where it runs.",
+                f"Nobody works on task {plan.task_id} any more, and its lease has not ended yet; "
+                "cancel it in a minute.",
                 task_id=plan.task_id,
             )
 

@@ -63,7 +63,7 @@ class GetTaskResult:
         """Gather everything but the changed files."""
         task = await get_task(tx, request.task_id)
         executions = await repository.executions_of(tx, task.id)
-        spend = await spend_of_task(tx, task.id, [execution.id for execution in executions])
+        spend = await spend_of_task(tx, task.id)
         machines = [e.machine_id for e in executions if e.machine_id is not None]
         result = _result_message(task, executions, spend)
         if task.project_id is not None:
@@ -163,8 +163,8 @@ class PauseTask:
         """
         if not await self._control.pause(plan.task_id) and plan.running:
             raise TaskNotRunningError(
-                f"Task {plan.task_id} is not being worked on by this control plane; "
-                "pause it where it runs.",
+                f"Nobody works on task {plan.task_id} any more, and its lease has not ended yet; "
+                "pause it in a minute.",
                 task_id=plan.task_id,
             )
 

@@ -50,13 +50,20 @@ class GrpcServer:
 
 @contextlib.asynccontextmanager
 async def serve_grpc(
-    operations: Operations, authenticate: Authenticate, host: str, port: int
+    operations: Operations,
+    authenticate: Authenticate,
+    host: str,
+    port: int,
+    *,
+    credentials: tuple[bytes, bytes] | None = None,
 ) -> AsyncGenerator[GrpcServer]:
     """Serve the operations for people and for our own processes until the block ends.
 
     The latter need the permission `internal`, which the contract names and `invoke()` checks.
     Beside them stand health (`grpc.health.v1`) and reflection, for whoever has any token.
     Calls under way get five seconds to end. A call whose deadline passes is cancelled.
+
+    With `credentials`, key and certificate in PEM, it speaks TLS, and nothing else.
 
     Raises:
         PortTakenError: another program listens there.
@@ -72,7 +79,11 @@ async def serve_grpc(
     health = Health()
     await health.begin(server, services)
     try:
-        bound = server.add_insecure_port(_address(host, port))
+        if credentials is None:
+            bound = server.add_insecure_port(_address(host, port))
+        else:
+            secured = grpc.ssl_server_credentials([credentials])
+            bound = server.add_secure_port(_address(host, port), secured)
     except RuntimeError as error:
         raise PortTakenError(
             f"Port {port} on {host} is taken by another program; stop it or choose another port.",
