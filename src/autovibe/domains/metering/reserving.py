@@ -101,7 +101,7 @@ async def reserve_many(
     """Decide on calls in the given order; the verdicts hold once the transaction has committed."""
     now = ctx.clock.now()
     wanted = [_parse(reservation, now) for reservation in reservations]
-    batch = await _read_and_lock(tx, ctx, wanted, opened)
+    batch = await _read_and_lock(tx, wanted, opened, now, ctx.clock.monotonic())
     verdicts = [await _decide(tx, batch, one) for one in wanted]
     updates = [BudgetUpdate(key, ZERO, reserved) for key, reserved in batch.reserved.items()]
     await repository.admit_calls(tx, batch.admitted, batch.holds, updates, now)
@@ -148,8 +148,17 @@ def _shared_id_or_none(text: str) -> uuid.UUID | None:
 
 
 async def _read_and_lock(
-    tx: WriteTx, ctx: CallContext, wanted: Sequence[_Wanted], opened: OpenedPeriods
+    tx: WriteTx, wanted: Sequence[_Wanted], opened: OpenedPeriods, now: datetime, seconds: float
 ) -> _Batch:
+    """Read and lock what these calls touch.
+
+    Args:
+        tx: the transaction.
+        wanted: the calls.
+        opened: remembers which periods have been opened.
+        now: the time of the holds; the clock may have passed midnight since.
+        seconds: the monotonic clock.
+    """
     await repository.lock_quickly(tx)
     keys = [
         (one.call.execution_id, one.own_key)
@@ -166,12 +175,12 @@ async def _read_and_lock(
     projects = {one.call.project_id for one in wanted}
     kinds = {MONEY} | {kind for one in wanted for kind in one.amounts}
     in_lines = {task_id for line in lines.values() for task_id in line}
-    today = utc_day(ctx.clock.now())
+    today = utc_day(now)
     scope = (today, frozenset(projects), frozenset(in_lines), frozenset(kinds))
-    if not opened.known(scope, ctx.clock.monotonic()) and not await open_periods(
-        tx, projects, in_lines, kinds, ctx.clock.now()
+    if not opened.known(scope, seconds) and not await open_periods(
+        tx, projects, in_lines, kinds, now
     ):
-        opened.remember(scope, ctx.clock.monotonic())
+        opened.remember(scope, seconds)
     budgets = await repository.lock_budgets(tx, projects, in_lines, kinds, today)
     return _Batch(lines, generations, budgets, known, known_holds)
 
