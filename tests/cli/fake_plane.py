@@ -65,6 +65,8 @@ class FakePlane:
         self.patch = b"--- a\n+++ b\n-x\r\n+\x00\xff\n"
         self.stale = False
         self.off: list[str] = []
+        self.budget_used = "1.5"
+        self.egress = projects_pb2.Egress(inherited=True)
         self.stop = asyncio.Event()
         self.background: set[asyncio.Task[None]] = set()
         self.settings: Any = None
@@ -361,6 +363,25 @@ class FakePlane:
             unit="CAD",
         )
 
+    async def list_running_machines(
+        self, request: Any
+    ) -> checkpoints_pb2.ListRunningMachinesResponse:
+        self._take(request)
+        return checkpoints_pb2.ListRunningMachinesResponse()
+
+    async def get_parked_calls(self, request: Any) -> metering_pb2.ParkedCalls:
+        self._take(request)
+        return metering_pb2.ParkedCalls()
+
+    async def get_egress(self, request: Any) -> projects_pb2.Egress:
+        self._take(request)
+        return self.egress
+
+    async def set_egress(self, request: Any) -> projects_pb2.Egress:
+        self._take(request)
+        self.egress = request.egress
+        return self.egress
+
     async def raise_budget(self, request: Any) -> metering_pb2.Budget:
         return await self.set_budget(request)
 
@@ -373,7 +394,7 @@ class FakePlane:
             resource_type="money",
             budget_period="total",
             allocated_amount="5.000000",
-            used_amount="1.5",
+            used_amount=self.budget_used,
             reserved_amount="0",
             available_amount="3.5",
             unit="CAD",

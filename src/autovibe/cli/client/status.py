@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple
 
 import click
 
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.low_budgets import low_budgets, low_line
+from autovibe.cli.client.names import project_names
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, short, table
 from autovibe.v1 import checkpoints_pb2, metering_pb2
 
-_Found: TypeAlias = (
-    "tuple[list[checkpoints_pb2.RunningMachine], str, list[metering_pb2.ParkedProviderKey]]"
-)
+
+class _Found(NamedTuple):
+    """What is shown; `names` are those of projects whose budgets are low."""
+
+    machines: list[checkpoints_pb2.RunningMachine]
+    token: str
+    parked: list[metering_pb2.ParkedProviderKey]
+    low: list[metering_pb2.Budget]
+    names: dict[str, str]
 
 
 @click.command(epilog="Example: autovibe status --project website")
@@ -27,8 +35,9 @@ _Found: TypeAlias = (
 def status(project_name: str, limit: int, *, as_json: bool) -> None:
     """Show the machines that run now, how old their newest checkpoints are, and parked calls.
 
-    Calls are parked while the quota of a provider's key is used up. Those of workers in other
-    processes stand in the logs of their tasks.
+    It tells of budgets of projects that are nearly used up, too. Calls are parked while the quota
+    of a provider's key is used up; those of workers in other processes stand in the logs of their
+    tasks.
     """
 
     async def body(connection: Connection) -> _Found:
@@ -46,19 +55,23 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
         parked = await connection.services.metering.get_parked_calls(
             metering_pb2.GetParkedCallsRequest()
         )
-        return machines, token, list(parked.keys)
+        low = await low_budgets(connection, project_name)
+        names = await project_names(connection) if low and not as_json else {}
+        return _Found(machines, token, list(parked.keys), low, names)
 
-    found, token, parked = with_connection(body)
+    found, token, parked, low, names = with_connection(body)
     if as_json:
         print_json(
             {
                 "machines": [to_document(one) for one in found],
                 "next_page_token": token,
                 "parked": [to_document(one) for one in parked],
+                "low_budgets": [to_document(one) for one in low],
             }
         )
         return
     print_notes([_parked_line(key) for key in parked])
+    print_notes([low_line(one, names) for one in low])
     if not found:
         print_notes(["No machine runs."])
         return

@@ -12,6 +12,7 @@ import click
 from autovibe.cli.client.budget import whole_task_id
 from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.low_budgets import low_budgets, low_line
 from autovibe.cli.client.names import project_names
 from autovibe.cli.client.paging import PAGE, collect
 from autovibe.cli.client.usage_checkpoints import Times, checkpoint_times, checkpoints
@@ -48,18 +49,22 @@ def usage(
 
     async def body(
         connection: Connection,
-    ) -> tuple[metering_pb2.UsageReport, Times | None, dict[str, str]]:
+    ) -> tuple[metering_pb2.UsageReport, Times | None, list[metering_pb2.Budget], dict[str, str]]:
+        whole_id = await whole_task_id(connection, task_id)
         report = await connection.services.metering.get_usage(
-            metering_pb2.GetUsageRequest(
-                project=project_name, task_id=await whole_task_id(connection, task_id)
-            )
+            metering_pb2.GetUsageRequest(project=project_name, task_id=whole_id)
         )
         times = await checkpoint_times(connection, project_name, task_id)
-        return report, times, {} if as_json else await project_names(connection)
+        low = await low_budgets(connection, project_name, whole_id)
+        return report, times, low, {} if as_json else await project_names(connection)
 
-    report, times, names = with_connection(body)
+    report, times, low, names = with_connection(body)
     if as_json:
-        print_json(to_document(report) | {"checkpoint_times": asdict(times) if times else None})
+        more = {
+            "checkpoint_times": asdict(times) if times else None,
+            "low_budgets": [to_document(one) for one in low],
+        }
+        print_json(to_document(report) | more)
         return
     rows = [
         (
@@ -84,6 +89,7 @@ def usage(
         print_lines([times.text])
     if report.HasField("rate"):
         print_lines([rate_text(report.rate)])
+    print_lines([low_line(one, names) for one in low])
 
 
 usage.add_command(checkpoints)
