@@ -11,8 +11,10 @@ from typing import Final
 from repository import ROOT
 
 from autovibe.kernel import (
+    breaker_settings,
     checkpoint_settings,
     database_settings,
+    egress_settings,
     gateway_settings,
     maintenance_settings,
     settings,
@@ -129,6 +131,44 @@ CACHE: Final = (
         ),
     ),
     ("max_entries", "max_entries", "Entries of the cache in memory."),
+)
+EGRESS: Final = (
+    (
+        "allow",
+        "allow",
+        (
+            "Hosts that machines may reach by HTTPS, for projects without a list of their own: "
+            '`["pypi.org", "*.example.org", "example.org:8443"]`; in the variable between commas.'
+        ),
+    ),
+    (
+        "private",
+        "private",
+        (
+            "Addresses or networks that are not public and that allowed hosts may lead to all the "
+            'same, as in `["10.1.0.0/16"]`; never loopback or metadata unless named here.'
+        ),
+    ),
+)
+BREAKER: Final = (
+    (
+        "attempts",
+        "attempts",
+        "Failed attempts in a row without a change of any file that pause a task; 0: never.",
+    ),
+    (
+        "spend_cad",
+        "spend_cad",
+        "Spend in CAD since a file was changed last that pauses a task; 0: never.",
+    ),
+    (
+        "same_errors",
+        "same_errors",
+        (
+            "How often the same error of a tool pauses a task: so often without a change of any "
+            "file, three times as often at all; 0: never."
+        ),
+    ),
 )
 CHECKPOINTS: Final = (
     (
@@ -263,6 +303,8 @@ def page() -> str:
         ("database", DATABASE, database_settings.DatabaseSettings),
         ("cache", CACHE, database_settings.CacheSettings),
         ("checkpoints", CHECKPOINTS, checkpoint_settings.CheckpointSettings),
+        ("egress", EGRESS, egress_settings.EgressSettings),
+        ("breaker", BREAKER, breaker_settings.BreakerSettings),
         ("worker", WORKER, worker_settings.WorkerSettings),
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
@@ -317,6 +359,7 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
         fields
         - {name for name, *_ in ROWS}
         - {"upstreams", "database", "cache", "checkpoints", "gateway", "maintenance", "worker"}
+        - {"breaker", "egress"}
     )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))
     missing |= {name for name in variables if name not in text}
