@@ -239,10 +239,21 @@ def test_budget_is_set_and_listed(cli, plane, task):
     assert item["allocated_amount"] == "5.000000"
 
 
+def test_budget_is_raised_and_set_to_its_share(cli, plane, task):
+    out = cli("budget", "raise", "calc", "money", "1USD", "--task", task.id[:8]).out
+    assert out == "calc may use 2.00 CAD of money (total): 3.00 used, -1.00 left.\n"
+    (request,) = of(plane, "RaiseBudgetRequest")
+    assert (request.amount, request.task_id, request.budget_period) == ("1USD", task.id, "total")
+    assert cli("budget", "set", "calc", "cpu", "--period", "daily", "--json").document()["unit"]
+    (request,) = of(plane, "SetBudgetRequest")
+    assert (request.amount, request.budget_period) == ("", "daily")
+
+
 @pytest.mark.parametrize("amount", ["much", "-1", "1e3", "2EUR", ""])
 def test_malformed_amounts_are_refused_before_anything_is_done(amount, cli, plane):
     assert cli("budget", "set", "calc", "money", "--", amount).status == 2
     assert cli("budget", "set", "calc", "api_calls", "--", amount).status == 2
+    assert cli("budget", "raise", "calc", "money", "--", amount).status == 2
     assert plane.requests == []
 
 

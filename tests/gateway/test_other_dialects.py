@@ -6,86 +6,40 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import pytest
 from gateway_bench import KEY, cad, open_bench
 from ledger_desk import LedgerDesk
+from other_dialects import (
+    CHAT,
+    COST,
+    GENERATE,
+    PATHS,
+    RESPONSES,
+    STREAM,
+    USAGE,
+    ask,
+    key_for,
+    limit_of,
+    limited,
+    message_of,
+    provider_of,
+)
 
 from autovibe.gateway import ProviderPolicy
 from autovibe.testing.model_server import ModelServer
 from autovibe.testing.scripts import (
-    Fault,
     Script,
     Text,
     ToolUse,
     Turn,
-    Usage,
     plain_text,
 )
-
-CHAT = "/llm/openai/v1/chat/completions"
-RESPONSES = "/llm/openai/v1/responses"
-GENERATE = "/llm/gemini/v1beta/models/gemini-2.5-flash:generateContent"
-STREAM = "/llm/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent"
-PATHS = (CHAT, RESPONSES, GENERATE, STREAM)
-USAGE = Usage(input_tokens=700, cache_read_input_tokens=300, output_tokens=100, reasoning_tokens=40)
-# 700 fresh, 300 cached, 100 out: 700 x 2 + 300 x 0.1 + 1,000 and 700 x 0.3 + 300 x 0.03 + 250
-COST = {"openai": Decimal("0.00243"), "gemini": Decimal("0.000469")}
 
 
 @pytest.fixture
 def desk(sqlite_desk: LedgerDesk) -> LedgerDesk:
     """Give a ledger on SQLite: what is tested here does not depend on the database."""
     return sqlite_desk
-
-
-def provider_of(path: str) -> str:
-    return path.split("/")[2]
-
-
-def ask(path: str, text: str = "Say something.", **more: Any) -> dict[str, Any]:
-    """Return a request body."""
-    if provider_of(path) == "gemini":
-        return {"contents": [{"role": "user", "parts": [{"text": text}]}]} | more
-    if path == RESPONSES:
-        return {"model": "gpt-6.1-sol", "input": text} | more
-    return {"model": "gpt-6.1-sol", "messages": [{"role": "user", "content": text}]} | more
-
-
-def limited(path: str, limit: int, *, snake: bool = False) -> dict[str, Any]:
-    """Return the field that limits the output."""
-    if provider_of(path) == "openai":
-        return {"max_tokens" if path == CHAT else "max_output_tokens": limit}
-    if snake:
-        return {"generation_config": {"temperature": 0.50, "max_output_tokens": limit}}
-    return {"generationConfig": {"temperature": 0.50, "maxOutputTokens": limit}}
-
-
-def limit_of(body: dict[str, Any]) -> object:
-    settings = body.get("generationConfig") or body.get("generation_config") or {}
-    names = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
-    return next((v[n] for v in (body, settings) for n in names if n in v), None)
-
-
-def key_for(path: str, key: str = KEY) -> dict[str, str]:
-    """Return the headers with a key, where a dialect has it."""
-    own = (
-        {"x_goog_api_key": key}
-        if provider_of(path) == "gemini"
-        else {"authorization": f"Bearer {key}"}
-    )
-    return {"x_api_key": ""} | own
-
-
-def message_of(path: str, answer: bytes, code: str) -> str:
-    """Return the message of an error, whose shape is checked."""
-    error = json.loads(answer)["error"]
-    if provider_of(path) == "gemini":
-        assert set(error) == {"code", "message", "status"}
-        assert error["status"] == code
-    else:
-        assert set(error) == {"message", "type", "param", "code"}
-    return error["message"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -435,73 +389,3 @@ async def test_the_observer_hears_of_the_tools_that_a_request_answers(
         assert b"Done." in last
         assert [call.tool_use_ids for call in bench.observer.arrivals] == [(), (call_id,)]
         assert bench.observer.arrivals[1].follows_tool_result
-
-
-@pytest.mark.parametrize("path", [CHAT, RESPONSES, f"{STREAM}?alt=sse"])
-async def test_a_client_that_leaves_pays_the_true_price(desk: LedgerDesk, path: str) -> None:
-    turn = Turn((Text("A text in many pieces. " * 20),), USAGE, Fault(event_delay_s=0.002))
-    async with ModelServer(Script((turn,))) as provider, open_bench(desk, provider) as bench:
-        body = ask(path) if "gemini" in path else ask(path, stream=True)
-        async with bench.open(body, url=bench.base + path, **key_for(path)) as response:
-            await response.content.readline()
-            response.close()
-
-        await bench.all_settled()
-        cost = cad(COST[provider_of(path)], await bench.rate())
-        assert (await bench.ledger())[0] == cost
-        assert not bench.observer.settlements[0][1].estimated
-
-
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("path", PATHS)
-async def test_an_error_of_the_provider_is_passed_on_and_costs_nothing(
-    desk: LedgerDesk, path: str, status: int
-) -> None:
-    fault = Fault(status=status, message="Not now.", headers={"retry-after": "7"})
-    script = Script((Turn((Text("x"),), USAGE, fault),))
-    async with ModelServer(script) as provider, open_bench(desk, provider) as bench:
-        got, headers, answer = await bench.send(ask(path), url=bench.base + path, **key_for(path))
-
-        assert (got, headers["retry-after"]) == (status, "7")
-        code = {429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}[status]
-        assert message_of(path, answer, code) == "Not now."
-        assert await bench.ledger() == (0, 0)
-
-
-@pytest.mark.parametrize("events", [1, 4])
-@pytest.mark.parametrize("path", [CHAT, RESPONSES, f"{STREAM}?alt=sse"])
-async def test_a_stream_that_breaks_off_is_never_settled_below_the_bill(
-    desk: LedgerDesk, path: str, events: int
-) -> None:
-    turn = Turn((Text("A text in many pieces. " * 20),), USAGE, Fault(cut_after_events=events))
-    async with ModelServer(Script((turn,))) as provider, open_bench(desk, provider) as bench:
-        body = ask(path) if "gemini" in path else ask(path, stream=True)
-        with pytest.raises(aiohttp.ClientError):
-            await bench.send(body, url=bench.base + path, **key_for(path))
-
-        await bench.all_settled()
-        [(call, settlement)] = bench.observer.settlements
-        used, rate = (await bench.ledger())[0], await bench.rate()
-        if "gemini" in path:
-            # Its input is known: 469 millionths with an output of 100, at 2.5 for each token more.
-            usd = COST["gemini"] + Decimal(32_768 - 100) * Decimal("2.5") / 1_000_000
-            assert (used, settlement.outcome) == (cad(usd, rate), "settled")
-        else:
-            assert (used, settlement.outcome) == (Decimal(call.hold_cad), "uncertain")
-
-
-@pytest.mark.parametrize("path", [CHAT, RESPONSES])
-async def test_the_books_are_right_before_the_end_of_the_answer_is_seen(
-    desk: LedgerDesk, path: str
-) -> None:
-    script = plain_text("Some text.", USAGE)
-    end = b"data: [DONE]" if path == CHAT else b"event: response.completed"
-    async with ModelServer(script) as provider, open_bench(desk, provider) as bench:
-        cost = cad(COST["openai"], await bench.rate())
-        body, seen = ask(path, stream=True), False
-        async with bench.open(body, url=bench.base + path, **key_for(path)) as response:
-            async for line in response.content:
-                if line.startswith(end):
-                    seen = True
-                    assert await bench.ledger() == (cost, 0)
-        assert seen

@@ -67,6 +67,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.WorkService/AttachMachine": _OWN,
     "autovibe.v1.WorkService/FinishExecution": _OWN,
     "autovibe.v1.WorkService/GetEarlierAttempts": _OWN,
+    "autovibe.v1.WorkService/KeepModelCall": _OWN,
     "autovibe.v1.WorkService/AbandonExecutions": _OWN,
     "autovibe.v1.WorkService/AppendExecutionLogs": _OWN,
 }

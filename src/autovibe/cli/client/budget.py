@@ -37,7 +37,7 @@ def budget() -> None:
 @budget.command("set", epilog="Example: autovibe budget set website money 20.00CAD --period daily")
 @click.argument("project_name", metavar="PROJECT")
 @click.argument("resource", metavar="RESOURCE", type=click.Choice(RESOURCES))
-@click.argument("amount", metavar="[AMOUNT]", default="")
+@click.argument("amount", metavar="[AMOUNT]", required=False)
 @_period_option
 @_task_option
 @click.option("--force", is_flag=True, help="Even below what is used and held already.")
@@ -45,7 +45,7 @@ def budget() -> None:
 def set_(
     project_name: str,
     resource: str,
-    amount: str,
+    amount: str | None,
     period: str,
     task_id: str,
     *,
@@ -58,7 +58,7 @@ def set_(
     money with CAD or USD behind it if you like, kept in CAD. Without AMOUNT the budget gets its
     share: the project's greediness times what is allocated above it.
     """
-    if amount:
+    if amount is not None:
         _check_amount(resource, amount)
 
     async def body(connection: Connection) -> metering_pb2.Budget:
@@ -67,7 +67,7 @@ def set_(
                 project=project_name,
                 task_id=await whole_task_id(connection, task_id),
                 resource_type=resource,
-                amount=amount,
+                amount=amount or "",
                 budget_period=period,
                 force=force,
             )
