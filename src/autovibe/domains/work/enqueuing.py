@@ -40,6 +40,7 @@ _WHY_STOPPED: Final = {
     "BUDGET_EXHAUSTED": "the budget was used up; there is more now",
     "BUDGET_HELD": "the budget was held by other calls",
     "NO_BUDGET": "there was no budget",
+    "BREAKER_OPEN": "nothing had come of your work for long; take another way than before",
     "INTERRUPTED": "a person interrupted you",
     "TASK_TIMED_OUT": "the time limit was reached; you have more time now",
     "CONTROL_PLANE_DIED": "the computer that ran you stopped",
