@@ -203,7 +203,7 @@ class CreateTask:
                 add_dependency(tx, task.id, blocker.id)
                 await tx.session.flush()  # the next one may be the same task
         if plan.request.start:
-            await start_or_wait(tx, ctx, task, first_payload(task))
+            await start_or_wait(tx, ctx, [(task, first_payload(task))])
         await tx.session.flush()  # the answer shows the task as it is now
         return task_message(task)
 

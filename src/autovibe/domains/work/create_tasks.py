@@ -132,8 +132,9 @@ class CreateTasks:
                 add_dependency(tx, ids[key], ids[other])
         await tx.session.flush()  # what each waits for is asked of the database
         if request.start:
-            for key in plan.specs:
-                await start_or_wait(tx, ctx, tasks[key], first_payload(tasks[key]))
+            await start_or_wait(
+                tx, ctx, [(tasks[key], first_payload(tasks[key])) for key in plan.specs]
+            )
         await tx.session.flush()  # the answer shows the tasks as they are now
         return tasks_pb2.CreateTasksResponse(
             tasks=[_created(key, tasks[key]) for key in plan.specs]

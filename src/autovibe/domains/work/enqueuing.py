@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import newest_consistent
@@ -13,6 +15,7 @@ from autovibe.domains.projects import get_project
 from autovibe.domains.work import repository
 from autovibe.domains.work.messages import column_message, column_value
 from autovibe.domains.work.models import (
+    QueueShare,
     Task,
     TaskPriority,
     TaskStatus,
@@ -86,7 +89,10 @@ async def enqueue_again(
     """
     order = await repository.newest_order(tx, task.id)
     if order is None or order.status in {WorkOrderStatus.COMPLETED, WorkOrderStatus.EXPIRED}:
-        return await enqueue(tx, ctx, task, payload)
+        await enqueue(tx, ctx, task, payload)
+        fresh = await repository.newest_order(tx, task.id)
+        assert fresh is not None
+        return fresh
     if task.status == TaskStatus.QUEUED:
         await repository.refresh_locked(tx, order)  # before the task, as a claim does
         await repository.refresh_locked(tx, task)
@@ -96,7 +102,8 @@ async def enqueue_again(
         check_transition("work order", order.status, WorkOrderStatus.PENDING)
     now = ctx.clock.now()
     order.status = WorkOrderStatus.PENDING
-    _direct(order, payload.context, now)
+    for name, value in _directions(payload.context, now).items():
+        setattr(order, name, value)
     order.payload = column_value(payload)
     order.timeout_seconds = payload.context.timeout_s
     order.available_at = now
@@ -112,33 +119,95 @@ async def enqueue_again(
 
 async def enqueue(
     tx: WriteTx, ctx: CallContext, task: Task, payload: work_pb2.WorkOrderPayload
-) -> WorkOrder:
+) -> None:
     """Queue a task: a fresh pending order, and the task becomes queued.
 
     Raises:
         InvalidTransitionError: the task cannot be queued now.
     """
-    check_transition("task", task.status, TaskStatus.QUEUED)
+    await enqueue_many(tx, ctx, [(task, payload)])
+
+
+async def enqueue_many(
+    tx: WriteTx,
+    ctx: CallContext,
+    entries: Sequence[tuple[Task, work_pb2.WorkOrderPayload]],
+) -> None:
+    """Queue tasks, in their order within each project; the bell rings once for all of them.
+
+    Raises:
+        InvalidTransitionError: a task cannot be queued now; none is then.
+    """
+    if not entries:
+        return
+    for task, _ in entries:
+        check_transition("task", task.status, TaskStatus.QUEUED)
     now = ctx.clock.now()
-    order = WorkOrder(
-        id=new_id(),
-        task_id=task.id,
-        queue_name=DEFAULT_QUEUE,
-        status=WorkOrderStatus.PENDING,
-        priority=_RANK[task.priority],
-        fair_key=await _place(tx, task, DEFAULT_QUEUE),
-        payload=column_value(payload),
-        timeout_seconds=payload.context.timeout_s,
-        enqueued_at=now,
-        available_at=now,
-    )
-    _direct(order, payload.context, now)
-    tx.session.add(order)
-    task.status = TaskStatus.QUEUED
-    task.block_reason = None
-    tx.ring(queue_topic(DEFAULT_QUEUE), str(order.id))
-    await tx.session.flush()  # the claim that may follow in this process sees it
-    return order
+    keys = await _places(tx, [task for task, _ in entries], DEFAULT_QUEUE)
+    rows = [
+        _order_row(task, payload, key, now)
+        for (task, payload), key in zip(entries, keys, strict=True)
+    ]
+    for task, _ in entries:
+        task.status = TaskStatus.QUEUED
+        task.block_reason = None
+    await tx.session.flush()  # an order refers to its task
+    await order_rows.insert_orders(tx, rows)
+    tx.ring(queue_topic(DEFAULT_QUEUE), *(str(row["id"]) for row in rows))
+
+
+def _order_row(
+    task: Task, payload: work_pb2.WorkOrderPayload, fair_key: float, now: datetime
+) -> dict[str, Any]:
+    """Return a pending order."""
+    context = payload.context
+    return {
+        "id": new_id(),
+        "task_id": task.id,
+        "queue_name": DEFAULT_QUEUE,
+        "status": WorkOrderStatus.PENDING,
+        "priority": _RANK[task.priority],
+        "fair_key": fair_key,
+        "payload": column_value(payload),
+        "timeout_seconds": context.timeout_s,
+        "enqueued_at": now,
+        "available_at": now,
+        "created_at": now,
+        "updated_at": now,
+        **_directions(context, now),
+    }
+
+
+def _directions(context: work_pb2.TaskContext, now: datetime) -> dict[str, Any]:
+    """Return who may do an order, how often it may fail, and how long it may wait."""
+    return {
+        "worker_type": TaskType(context.worker_type) if context.worker_type else None,
+        "required_capabilities": [str(need) for need in parse_needs(context.capabilities)],
+        "route": route_of(context),
+        # Without a word a person who watches decides what to do after a failure.
+        "max_retries": context.max_retries,
+        "expires_at": now + timedelta(seconds=context.expires_s) if context.expires_s else None,
+    }
+
+
+async def _places(tx: WriteTx, tasks: Sequence[Task], queue_name: str) -> list[float]:
+    """Return where new orders of tasks stand, each behind the newest of its project."""
+    lowest = await claiming.lowest_fair_key(tx, queue_name)
+    shares: dict[uuid.UUID, tuple[QueueShare, Decimal]] = {}
+    for project_id in sorted({task.project_id for task in tasks if task.project_id is not None}):
+        greediness = (await get_project(tx, str(project_id))).greediness
+        shares[project_id] = (await order_rows.lock_share(tx, project_id, queue_name), greediness)
+    keys: list[float] = []
+    for task in tasks:
+        if task.project_id is None:
+            keys.append(next_fair_key(None, lowest, _GREEDINESS))
+            continue
+        share, greediness = shares[task.project_id]
+        key = next_fair_key(share.last_fair_key or None, lowest, greediness)
+        if math.isfinite(key):
+            share.last_fair_key = key
+        keys.append(key)
+    return keys
 
 
 async def park(tx: WriteTx, task: Task) -> None:
@@ -151,29 +220,6 @@ async def park(tx: WriteTx, task: Task) -> None:
 def queue_topic(queue_name: str) -> str:
     """Return the bell that rings for new orders of a queue."""
     return f"queue:{queue_name}"
-
-
-def _direct(order: WorkOrder, context: work_pb2.TaskContext, now: datetime) -> None:
-    """Say who may do an order, how often it may fail, and how long it may wait."""
-    order.worker_type = TaskType(context.worker_type) if context.worker_type else None
-    order.required_capabilities = [str(need) for need in parse_needs(context.capabilities)]
-    order.route = route_of(context)
-    # Without a word a person who watches decides what to do after a failure.
-    order.max_retries = context.max_retries
-    order.expires_at = now + timedelta(seconds=context.expires_s) if context.expires_s else None
-
-
-async def _place(tx: WriteTx, task: Task, queue_name: str) -> float:
-    """Return where a new order of a task's project stands, and note that it does."""
-    lowest = await claiming.lowest_fair_key(tx, queue_name)
-    if task.project_id is None:
-        return next_fair_key(None, lowest, _GREEDINESS)
-    greediness = (await get_project(tx, str(task.project_id))).greediness
-    share = await order_rows.lock_share(tx, task.project_id, queue_name)
-    key = next_fair_key(share.last_fair_key or None, lowest, greediness)
-    if math.isfinite(key):
-        share.last_fair_key = key
-    return key
 
 
 def next_fair_key(last: float | None, lowest: float | None, greediness: Decimal) -> float:

@@ -19,6 +19,7 @@ from autovibe.domains.work import repository
 from autovibe.domains.work.enqueuing import (
     enqueue,
     enqueue_again,
+    enqueue_many,
     first_payload,
     resumed_payload,
 )
@@ -63,18 +64,23 @@ async def settle(tx: WriteTx, ctx: CallContext, tasks: Sequence[Task]) -> None:
 
 
 async def start_or_wait(
-    tx: WriteTx, ctx: CallContext, task: Task, payload: work_pb2.WorkOrderPayload
+    tx: WriteTx,
+    ctx: CallContext,
+    entries: Sequence[tuple[Task, work_pb2.WorkOrderPayload]],
 ) -> None:
-    """Queue a task; one with an open blocker is blocked until the blockers have completed.
+    """Queue tasks; one with an open blocker is blocked until the blockers have completed.
 
     Raises:
-        InvalidTransitionError: the task cannot be queued now.
+        InvalidTransitionError: a task cannot be queued now.
     """
-    blockers = await lock_blockers(tx, task)
-    if blockers:
-        block(task, blockers)
-    else:
-        await enqueue(tx, ctx, task, payload)
+    free: list[tuple[Task, work_pb2.WorkOrderPayload]] = []
+    for task, payload in entries:
+        blockers = await lock_blockers(tx, task)
+        if blockers:
+            block(task, blockers)
+        else:
+            free.append((task, payload))
+    await enqueue_many(tx, ctx, free)
 
 
 async def lock_blockers(tx: WriteTx, task: Task) -> list[Blocker]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, func, or_, select, text, update
 from sqlalchemy.types import Uuid
@@ -23,6 +23,7 @@ from autovibe.domains.work.models import (
 from autovibe.domains.work.repository.claiming import Taken
 from autovibe.kernel.ids import new_id
 
+_ORDERS: Final[Any] = WorkOrder.__table__
 _ACTIVATE: Final = text(
     "INSERT INTO worker_assignments (id, worker_id, work_order_id, status, lease_generation,"
     " assigned_at, created_at, updated_at)"
@@ -122,6 +123,12 @@ async def attempts_of(tx: WriteTx, task_ids: Sequence[uuid.UUID]) -> dict[uuid.U
         .group_by(Execution.task_id)
     )
     return {row[0]: row[1] for row in await tx.session.execute(query)}
+
+
+async def insert_orders(tx: WriteTx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert orders, all of them in one statement where the database can."""
+    await tx.dialect.insert_bulk(tx.session, _ORDERS, rows)
+    tx.stale("work_orders")
 
 
 async def lock_share(tx: WriteTx, project_id: uuid.UUID, queue_name: str) -> QueueShare:
