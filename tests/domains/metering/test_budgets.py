@@ -145,7 +145,7 @@ async def test_the_cap_of_a_task_is_its_new_total(desk: LedgerDesk) -> None:
     async with desk.db.write() as tx:
         await ensure_task_budget(tx, ctx, project, task, Decimal(3))
     async with desk.db.read() as tx:
-        spend = await spend_of_task(tx, task, [])
+        spend = await spend_of_task(tx, task)
 
     assert (spend.cost_cad, spend.api_calls, spend.cap_cad) == (Decimal("1.5"), 1, Decimal(3))
     assert await desk.amounts(task_id=str(task)) == [("3.00", "1.50", "0.00")]
@@ -158,7 +158,7 @@ async def test_no_limit_is_a_budget_that_never_refuses(desk: LedgerDesk) -> None
 
     assert (await desk.hold("1000000", task_id=task)).admitted
     async with desk.db.read() as tx:
-        assert (await spend_of_task(tx, uuid.UUID(task), [])).cap_cad is None
+        assert (await spend_of_task(tx, uuid.UUID(task))).cap_cad is None
     assert Decimal((await desk.budgets(task_id=task))[0].allocated_amount) == UNLIMITED
 
 

@@ -1492,6 +1492,8 @@ CREATE INDEX idx_resource_type_time ON ONLY public.resource_usage USING btree (r
 
 CREATE INDEX idx_resource_usage_daily_date ON public.resource_usage_daily USING btree (usage_date);
 
+CREATE INDEX idx_resource_usage_execution ON ONLY public.resource_usage USING btree (execution_id) WHERE (execution_id IS NOT NULL);
+
 CREATE INDEX idx_task_deps_depends_on ON public.task_dependencies USING btree (depends_on_task_id);
 
 CREATE INDEX idx_task_deps_task ON public.task_dependencies USING btree (task_id);
@@ -1558,6 +1560,8 @@ CREATE INDEX idx_workers_type ON public.workers USING btree (worker_type);
 
 CREATE INDEX idx_workers_type_status ON public.workers USING btree (worker_type, status);
 
+CREATE INDEX resource_usage_default_execution_id_idx ON public.resource_usage_default USING btree (execution_id) WHERE (execution_id IS NOT NULL);
+
 CREATE INDEX resource_usage_default_machine_id_idx ON public.resource_usage_default USING btree (machine_id) WHERE (machine_id IS NOT NULL);
 
 CREATE INDEX resource_usage_default_project_id_recorded_at_idx ON public.resource_usage_default USING btree (project_id, recorded_at);
@@ -1569,6 +1573,8 @@ CREATE UNIQUE INDEX uq_assignments_active_order ON public.worker_assignments USI
 CREATE UNIQUE INDEX uq_machines_live_vm ON public.intelligent_machines USING btree (hypervisor, vm_id) WHERE ((vm_id IS NOT NULL) AND (terminated_at IS NULL));
 
 CREATE UNIQUE INDEX uq_verification_queue_open ON public.checkpoint_verification_queue USING btree (checkpoint_id) WHERE ((status)::text = ANY ((ARRAY['queued'::character varying, 'processing'::character varying])::text[]));
+
+ALTER INDEX public.idx_resource_usage_execution ATTACH PARTITION public.resource_usage_default_execution_id_idx;
 
 ALTER INDEX public.idx_resource_machine ATTACH PARTITION public.resource_usage_default_machine_id_idx;
 

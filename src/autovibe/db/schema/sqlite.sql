@@ -1084,6 +1084,8 @@ CREATE INDEX idx_resource_type_time ON resource_usage (resource_type, recorded_a
 
 CREATE INDEX idx_resource_usage_daily_date ON resource_usage_daily (usage_date)
 
+CREATE INDEX idx_resource_usage_execution ON resource_usage (execution_id) WHERE execution_id IS NOT NULL
+
 CREATE INDEX idx_task_deps_depends_on ON task_dependencies (depends_on_task_id)
 
 CREATE INDEX idx_task_deps_task ON task_dependencies (task_id)

@@ -51,6 +51,7 @@ async def audit_usage(
     only = await resolve_project_id(tx, request.project) if request.project else None
     first = place.project_id if place else only
     projects = await auditing.projects_from(tx, first, 2)
+    await auditing.take_time(tx)
     response = usage_pb2.AuditUsageResponse()
     if not projects:
         return response

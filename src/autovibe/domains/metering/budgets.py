@@ -307,11 +307,9 @@ async def set_task_budget(
     await ensure_task_budget(tx, ctx, project_id, task_id, cap)
 
 
-async def spend_of_task(
-    tx: ReadTx, task_id: uuid.UUID, execution_ids: Collection[uuid.UUID]
-) -> TaskSpend:
-    """Return what a task and its executions have cost, and its cap."""
-    cost, calls = await repository.spent_on_task(tx, task_id, execution_ids)
+async def spend_of_task(tx: ReadTx, task_id: uuid.UUID) -> TaskSpend:
+    """Return what a task and those below it have cost, and its cap."""
+    cost, calls = await repository.spent_on_task(tx, task_id)
     # The task's cap is a total: its row is the same on every day.
     budgets = await repository.current_budgets(tx, utc_day(_END_OF_TIME), None, task_id)
     caps = [budget.allocated_amount for budget in budgets if budget.resource_type == MONEY]

@@ -104,6 +104,12 @@ class ResourceUsage(Identified, WithMetadata, Base):
             postgresql_where=text("machine_id IS NOT NULL"),
             sqlite_where=text("machine_id IS NOT NULL"),
         ),
+        Index(
+            "idx_resource_usage_execution",
+            "execution_id",
+            postgresql_where=text("execution_id IS NOT NULL"),
+            sqlite_where=text("execution_id IS NOT NULL"),
+        ),
         {"postgresql_partition_by": "RANGE (recorded_at)"},
     )
 

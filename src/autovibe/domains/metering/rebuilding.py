@@ -20,7 +20,7 @@ from autovibe.domains.metering import repository
 from autovibe.domains.metering.auditing import usage_scope
 from autovibe.domains.metering.call_rows import call_row, settled_metadata
 from autovibe.domains.metering.repository import rebuilding
-from autovibe.domains.metering.repository.auditing import projects_from
+from autovibe.domains.metering.repository.auditing import projects_from, take_time
 from autovibe.domains.metering.state import HoldState, ReservationState
 from autovibe.domains.projects import resolve_project_id
 from autovibe.kernel.context import CallContext
@@ -81,6 +81,7 @@ async def rebuild_usage(
     first, after = _place(request.page_token)
     only = await resolve_project_id(tx, request.project) if request.project else None
     projects = await projects_from(tx, first or only, 2)
+    await take_time(tx)
     response = usage_pb2.RebuildUsageResponse()
     if not projects:
         return response

@@ -1,3 +1,6 @@
+-- What a task has cost is asked with each of its results: without this index all usage is read for it.
+CREATE INDEX idx_resource_usage_execution ON resource_usage (execution_id) WHERE execution_id IS NOT NULL
+
 -- Usage per day: what dashboards and reports read (decision E11). Kept by a trigger, so that it is
 -- exact whoever writes. Amounts are integers, millionths, as everywhere on this backend.
 CREATE TABLE resource_usage_daily (

@@ -79,6 +79,7 @@ def downgrade() -> None:
         run("DROP VIEW task_lines")
     for table in ("idempotent_replies", "login_throttles", "resource_usage_daily"):
         run(f"DROP TABLE {table}")
+    run("DROP INDEX idx_resource_usage_execution")
     run("ALTER TABLE api_tokens DROP COLUMN kind")
     run("DROP TABLE queue_shares")
     run("DROP INDEX idx_work_orders_claim")

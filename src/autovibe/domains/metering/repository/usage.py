@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 
 from sqlalchemy import (
-    ColumnElement,
     Row,
+    Subquery,
     Table,
+    and_,
     case,
     func,
     or_,
     select,
+    union_all,
 )
 
 from autovibe.db import ReadTx, WriteTx
@@ -32,6 +34,7 @@ from autovibe.domains.metering.state import (
 )
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
+_CALLS: Final = cast("Table", BudgetReservation.__table__)
 
 
 async def insert_usage_bulk(tx: WriteTx, rows: Sequence[Mapping[str, object]]) -> None:
@@ -73,16 +76,16 @@ async def used_so_far(
             ResourceUsageDaily.usage_date.between(first, last),
         )
     else:
-        query = select(func.sum(ResourceUsage.amount)).where(
-            ResourceUsage.project_id == key.project_id,
-            ResourceUsage.resource_type == key.resource_type,
-            ResourceUsage.unit == unit,
-            ResourceUsage.recorded_at >= start_of(first),
-            _of_task(key.task_id),
+        rows = _rows_of_task(key.task_id)
+        query = select(func.sum(rows.c.amount)).where(
+            rows.c.project_id == key.project_id,
+            rows.c.resource_type == key.resource_type,
+            rows.c.unit == unit,
+            rows.c.recorded_at >= start_of(first),
         )
         end = resets_at(last)
         if end is not None:
-            query = query.where(ResourceUsage.recorded_at < end)
+            query = query.where(rows.c.recorded_at < end)
     return (await tx.session.execute(query)).scalar_one() or Decimal(0)
 
 
@@ -95,29 +98,29 @@ async def usage_lines(
     since: datetime | None = None,
 ) -> Sequence[Row[Any]]:
     """Return sums of usage by project, kind, unit and model."""
+    rows = _USAGE if task_id is None else _rows_of_task(task_id)
+    told = rows.c.metadata
     model = func.coalesce(
-        ResourceUsage.metadata_["served_model"].as_string(),
-        ResourceUsage.metadata_["terms"]["model"].as_string(),
-        "",
+        told["served_model"].as_string(), told["terms"]["model"].as_string(), ""
     ).label("model")
     keys = (
-        ResourceUsage.project_id,
-        ResourceUsage.resource_type,
-        ResourceUsage.resource_subtype,
-        ResourceUsage.unit,
+        rows.c.project_id,
+        rows.c.resource_type,
+        rows.c.resource_subtype,
+        rows.c.unit,
         model,
     )
-    uncertain = tx.dialect.json_contains(ResourceUsage.metadata_, {"uncertain": True})
-    inner = (
-        select(
-            *keys,
-            ResourceUsage.amount,
-            ResourceUsage.cost_cad,
-            case((uncertain, 1), else_=0).label("uncertain"),
-        )
-        .where(*_conditions(project_id, task_id, execution_id, since))
-        .subquery()
+    uncertain = tx.dialect.json_contains(told, {"uncertain": True})
+    inner = select(
+        *keys, rows.c.amount, rows.c.cost_cad, case((uncertain, 1), else_=0).label("uncertain")
     )
+    if project_id is not None:
+        inner = inner.where(rows.c.project_id == project_id)
+    if execution_id is not None:
+        inner = inner.where(rows.c.execution_id == execution_id)
+    if since is not None:
+        inner = inner.where(rows.c.recorded_at >= since)
+    inner = inner.subquery()
     # Grouped outside: PostgreSQL takes two parameters of equal value for two expressions.
     groups = [inner.c[key.key or ""] for key in keys]
     query = (
@@ -134,19 +137,14 @@ async def usage_lines(
     return (await tx.session.execute(query)).all()
 
 
-async def spent_on_task(
-    tx: ReadTx, task_id: uuid.UUID, execution_ids: Collection[uuid.UUID]
-) -> tuple[Decimal, int]:
-    """Return the cost in CAD and the number of model calls of a task and its executions."""
-    query = (
-        select(
-            ResourceUsage.resource_type,
-            func.sum(ResourceUsage.amount).label("amount"),
-            func.sum(ResourceUsage.cost_cad).label("cost_cad"),
-        )
-        .where(or_(_of_task(task_id), ResourceUsage.execution_id.in_(execution_ids)))
-        .group_by(ResourceUsage.resource_type)
-    )
+async def spent_on_task(tx: ReadTx, task_id: uuid.UUID) -> tuple[Decimal, int]:
+    """Return the cost in CAD and the number of model calls of a task and those below it."""
+    rows = _rows_of_task(task_id)
+    query = select(
+        rows.c.resource_type,
+        func.sum(rows.c.amount).label("amount"),
+        func.sum(rows.c.cost_cad).label("cost_cad"),
+    ).group_by(rows.c.resource_type)
     cost, calls = Decimal(0), 0
     for row in await tx.session.execute(query):
         cost += row.cost_cad or Decimal(0)
@@ -155,29 +153,30 @@ async def spent_on_task(
     return cost, calls
 
 
-def _conditions(
-    project_id: uuid.UUID | None,
-    task_id: uuid.UUID | None,
-    execution_id: uuid.UUID | None,
-    since: datetime | None,
-) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if project_id is not None:
-        conditions.append(ResourceUsage.project_id == project_id)
-    if task_id is not None:
-        conditions.append(_of_task(task_id))
-    if execution_id is not None:
-        conditions.append(ResourceUsage.execution_id == execution_id)
-    if since is not None:
-        conditions.append(ResourceUsage.recorded_at >= since)
-    return conditions
+def _rows_of_task(task_id: uuid.UUID) -> Subquery:
+    """Return the usage rows of a task and of those below it: of its executions, and of its calls.
 
-
-def _of_task(task_id: uuid.UUID) -> ColumnElement[bool]:
-    """Return the condition that a usage row belongs to a task or to one below it."""
-    calls = select(BudgetReservation.id).where(BudgetReservation.task_id.in_(subtree(task_id)))
+    In two parts, each of which an index answers: with one condition for both the whole table is
+    read. Executions may be archived, and a call need not belong to one.
+    """
     executions = select(EXECUTIONS.c.id).where(EXECUTIONS.c.task_id.in_(subtree(task_id)))
-    return or_(ResourceUsage.reservation_id.in_(calls), ResourceUsage.execution_id.in_(executions))
+    of_executions = select(_USAGE).where(_USAGE.c.execution_id.in_(executions))
+    of_calls = (
+        select(_USAGE)
+        .join(
+            _CALLS,
+            and_(
+                _CALLS.c.project_id == _USAGE.c.project_id,
+                _CALLS.c.reserved_at == _USAGE.c.recorded_at,
+                _CALLS.c.id == _USAGE.c.reservation_id,
+            ),
+        )
+        .where(
+            _CALLS.c.task_id.in_(subtree(task_id)),
+            or_(_USAGE.c.execution_id.is_(None), _USAGE.c.execution_id.not_in(executions)),
+        )
+    )
+    return union_all(of_executions, of_calls).subquery()
 
 
 async def newest_rate(tx: ReadTx, currency: str, now: datetime) -> ExchangeRate | None:
