@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select, text
@@ -171,6 +172,26 @@ async def test_a_task_cancelled_in_the_middle_leaves_nothing_and_blocks_nobody(
     async with db.write() as tx:
         await factories.add_project(tx)
     assert await count(db) == 1
+
+
+async def test_a_closed_connection_holds_no_lock_while_its_statements_live(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    first, second = open_database(url), open_database(url)
+    await ensure_schema(first.engine)
+    pooled = await first.engine.raw_connection()
+    connection = cast("Any", pooled.driver_connection)
+    await connection.execute("BEGIN IMMEDIATE")
+    cursor = await connection.execute("SELECT name FROM sqlite_schema")
+    await connection.close()
+    async with second.write() as tx:
+        await factories.add_project(tx)
+    assert await count(second) == 1
+    del cursor
+    pooled.invalidate()
+    await first.close()
+    await second.close()
 
 
 async def test_a_read_transaction_refuses_writes(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,23 @@ _DELETE: Final = re.compile(r"\s*DELETE FROM (?P<table>\w+)", re.IGNORECASE)
 _INDEX: Final = re.compile(r"index '(?P<name>[^']+)'")
 
 
+class _Connection(sqlite3.Connection):
+    """A connection whose transaction ends when it is closed.
+
+    SQLite keeps a closed connection, with its locks, as long as a statement of it lives; one that
+    was cancelled lives in the frames of the exception that is being handled.
+    """
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
+            if self.in_transaction:
+                self.rollback()
+        super().close()
+
+
+_CONNECT_ARGS: Final = {"factory": _Connection}
+
+
 class SqliteDialect:
     """The SQLite side of `Dialect`."""
 
@@ -92,8 +110,15 @@ class SqliteDialect:
             max_overflow=0,
             pool_timeout=settings.pool_timeout_s,
             json_serializer=json_text,
+            connect_args=_CONNECT_ARGS,
         )
-        writer = create_async_engine(url, pool_size=1, max_overflow=0, json_serializer=json_text)
+        writer = create_async_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            json_serializer=json_text,
+            connect_args=_CONNECT_ARGS,
+        )
         _prepare(reader, "BEGIN", (*_PRAGMAS, "PRAGMA query_only=ON"))
         _prepare(writer, "BEGIN IMMEDIATE", _PRAGMAS)
         return reader, writer
