@@ -376,7 +376,8 @@ class Tunnel:
 
     async def _within(self, event: asyncio.Event, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await event.wait()
         return event.is_set()
 
     def _take_early(self, data: bytes) -> None:

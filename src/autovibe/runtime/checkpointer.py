@@ -117,7 +117,8 @@ class Checkpointer:
         joined.tool_use_ids += tool_use_ids
         # The checkpoint goes on when the caller has waited long enough, or is gone.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(joined.over.wait(), READ_LIMIT_S)
+            async with asyncio.timeout(READ_LIMIT_S):
+                await joined.over.wait()
 
     async def _automatic(self, this: _Round) -> None:
         deadline = self.clock.monotonic() + READ_LIMIT_S
@@ -180,7 +181,8 @@ class Checkpointer:
         work = asyncio.create_task(asyncio.to_thread(self._snapshot, on_read))
         work.add_done_callback(lambda _: read.set())
         try:
-            await asyncio.wait_for(read.wait(), max(0.0, deadline - self.clock.monotonic()))
+            async with asyncio.timeout(max(0.0, deadline - self.clock.monotonic())):
+                await read.wait()
         except TimeoutError:
             fuzzy = True
         finally:

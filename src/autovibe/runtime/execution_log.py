@@ -155,7 +155,8 @@ class ExecutionLog:
 
     async def _closed_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     async def _write_batch(self) -> bool:
         """Write the oldest lines; return whether there is any use in going on."""

@@ -38,7 +38,8 @@ class Verifier:
             except AutovibeError as error:
                 _logger.warning("verification: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(rung.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await rung.wait()
 
     async def verify_all(self) -> int:
         """Verify until nothing waits; return how many were."""

@@ -102,6 +102,7 @@ async def _pause(seconds: float, done: asyncio.Event | None) -> None:
         await asyncio.sleep(seconds)
         return
     try:
-        await asyncio.wait_for(done.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await done.wait()
     except TimeoutError:
         return
