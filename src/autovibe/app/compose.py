@@ -118,7 +118,7 @@ async def open_control_plane(
         instance_id = new_id()
         control = LocalControl()
         reaching = ReachingControl(control, clock)
-        telemetry = stack.enter_context(
+        telemetry = await stack.enter_async_context(
             gateway_telemetry(settings, clock, database.metrics.registry)
         )
         drivers = local_drivers(settings, clock)

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
+from autovibe.app.budget_gauges import BudgetGauges
 from autovibe.app.compose import ControlPlane, open_control_plane
 from autovibe.app.pinning import server_certificate
 from autovibe.db.listening import hearing_bells
@@ -60,6 +61,8 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
         await stack.enter_async_context(_announced(plane, rest.url, grpc.target))
         await stack.enter_async_context(plane.recovery.served())
         await stack.enter_async_context(plane.scheduler.served())
+        gauges = BudgetGauges(plane.services, plane.database.metrics.registry)
+        await stack.enter_async_context(gauges.served())
         await stack.enter_async_context(hearing_bells(plane.database))
         if slots:
             worker = await plane.worker(slots)

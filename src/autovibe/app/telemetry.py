@@ -7,10 +7,11 @@ read by OpenTelemetry's own library.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
-@contextlib.contextmanager
-def gateway_telemetry(
+@contextlib.asynccontextmanager
+async def gateway_telemetry(
     settings: Settings,
     clock: Clock,
     registry: CollectorRegistry | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Generator[GatewayTelemetry]:
+) -> AsyncGenerator[GatewayTelemetry]:
     """Give what the gateways of a process tell and share; spans are sent off at the end.
 
     Args:
@@ -47,7 +48,8 @@ def gateway_telemetry(
         yield GatewayTelemetry(clock, registry, tracer, parked_calls=settings.gateway.parked_calls)
     finally:
         if provider is not None:
-            provider.shutdown()
+            # It sends what is left, and waits for the answer.
+            await asyncio.to_thread(provider.shutdown)
 
 
 def wants_traces(env: Mapping[str, str]) -> bool:

@@ -81,7 +81,7 @@ async def open_worker(
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
         http = await stack.enter_async_context(http_session())
-        telemetry = stack.enter_context(gateway_telemetry(settings, clock))
+        telemetry = await stack.enter_async_context(gateway_telemetry(settings, clock))
         surroundings = surroundings_of(
             settings,
             services,
