@@ -7,10 +7,10 @@ from collections.abc import Collection
 from datetime import date, datetime
 from typing import Final, NamedTuple, cast
 
-from sqlalchemy import Table, Uuid, column, delete, func, insert, select, table, text
+from sqlalchemy import ColumnElement, Table, Uuid, column, delete, func, insert, select, table, text
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.metering.models import ResourceUsage
+from autovibe.domains.metering.models import ResourceType, ResourceUsage
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
 _PROJECTS: Final = table("projects", column("id", Uuid()))
@@ -62,17 +62,21 @@ async def newest_samples(
 
 async def count_usage(tx: ReadTx, before: datetime) -> int:
     """Return how many rows are older than a time."""
-    query = select(func.count()).where(ResourceUsage.recorded_at < before)
-    return (await tx.session.scalar(query)) or 0
+    return (await tx.session.scalar(select(func.count()).where(*_older(before)))) or 0
+
+
+def _older(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a row that is older; naming every resource, an index finds it."""
+    return _USAGE.c.resource_type.in_(list(ResourceType)), _USAGE.c.recorded_at < before
 
 
 async def delete_usage(tx: WriteTx, before: datetime, limit: int) -> int:
-    """Delete rows that are older than a time, the oldest first; return how many.
+    """Delete some rows that are older than a time; return how many.
 
     A row of the log tells of each time, as the function of PostgreSQL that does this writes it.
     """
-    query = select(_USAGE.c.id).where(_USAGE.c.recorded_at < before)
-    ids = list(await tx.session.scalars(query.order_by(_USAGE.c.recorded_at).limit(limit)))
+    query = select(_USAGE.c.id).where(*_older(before)).limit(limit)
+    ids = list(await tx.session.scalars(query))
     if ids:
         await tx.session.execute(
             delete(_USAGE).where(_USAGE.c.id.in_(ids), _USAGE.c.recorded_at < before)

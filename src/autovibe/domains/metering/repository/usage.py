@@ -77,7 +77,8 @@ async def used_so_far(
         )
     else:
         rows = _rows_of_task(key.task_id)
-        query = select(func.sum(rows.c.amount)).where(
+        # Conditions would go down to the rows, and lead SQLite to all usage of this resource.
+        counts = and_(
             rows.c.project_id == key.project_id,
             rows.c.resource_type == key.resource_type,
             rows.c.unit == unit,
@@ -85,7 +86,8 @@ async def used_so_far(
         )
         end = resets_at(last)
         if end is not None:
-            query = query.where(rows.c.recorded_at < end)
+            counts = and_(counts, rows.c.recorded_at < end)
+        query = select(func.sum(case((counts, rows.c.amount))))
     return (await tx.session.execute(query)).scalar_one() or Decimal(0)
 
 
