@@ -75,6 +75,9 @@ async def completed(after: Aftermath, runs: Sequence[Ended]) -> None:
     await after.nothing_is_left()
 
 
+@pytest.mark.parametrize(
+    "after", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 async def test_two_first_runs_of_a_real_agent_at_once(after: Aftermath) -> None:
     user = after.user
     runs = list(await asyncio.gather(user.run(PROMPT), user.run(PROMPT)))

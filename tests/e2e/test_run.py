@@ -121,6 +121,7 @@ async def test_any_program_can_be_the_agent_without_isolation(user: User) -> Non
     assert not (user.repo / "hello.txt").exists()
 
 
+@pytest.mark.long
 async def test_claude_code_runs_without_isolation_only_when_it_is_trusted(user: User) -> None:
     # Without the trust its own permission prompts stay, and nobody is there to answer them.
     asked = await user.run(PROMPT, "--isolation", "process")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import sqlite3
 from decimal import Decimal
 
 import pytest
-from cli_user import User
+from cli_user import User, ended, processes_mentioning
 
 TWICE = "test -e begun.txt && { echo done > done.txt; exit; }; echo begun > begun.txt; sleep 60"
 BUSY = """
@@ -34,9 +36,10 @@ async def usage_of(user: User, task_id: str) -> dict[str, Decimal]:
     return {line["resource_type"]: Decimal(line["amount"]) for line in report["lines"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "database_url",
-    ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)],
+    ["sqlite", "postgresql"],
     indirect=True,
 )
 async def test_a_run_ends_with_its_time_and_goes_on_with_more(
@@ -91,3 +94,36 @@ async def test_a_run_ends_with_its_processor_time_and_tells_what_it_used(user: U
     assert totals["memory_peak_bytes"] >= 200_000_000
     # Told once, however many samples lay above 80 percent.
     assert [json.loads(payload)["resource_type"] for (payload,) in warnings] == ["cpu"]
+
+
+@pytest.mark.long
+async def test_a_run_ends_with_its_memory(user: User) -> None:
+    assert (await user.autovibe("project", "create", "limited")).status == 0
+    await limit(user, "memory", "0.0003")
+    held = "held = bytearray(b'x' * 300_000_000); import time; time.sleep(120)"
+    run = await user.run(
+        "compute", "--project", "limited", "--agent", "shell", "--", "python3", "-c", held
+    )
+    assert run.status == 3, run.err
+    assert run.json["verified"] is True
+    assert "total memory budget of project limited is used up" in run.json["error"]["message"]
+
+
+@pytest.mark.long
+async def test_a_run_ends_when_its_checkpoints_have_used_up_the_storage(user: User) -> None:
+    """What the job records while the machine runs stops it, too."""
+    (user.repo / "large.bin").write_bytes(random.Random(1).randbytes(40_000_000))
+    assert (await user.autovibe("project", "create", "limited")).status == 0
+    await limit(user, "storage", "0.000001")
+    running = await user.start(
+        *("run", "wait", "--repo", str(user.repo), "--json", "--project", "limited"),
+        *("--include-secrets", "--agent", "shell", "--", "sleep", "120"),
+    )
+    while "sleep 120" not in "\n".join(processes_mentioning("sleep 120")):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.2)
+    done = await user.autovibe("db", "maintain", "sample-storage")
+    assert done.status == 0, done.err
+    run = await ended(running)
+    assert run.status == 3, run.err
+    assert "total storage budget of project limited is used up" in run.json["error"]["message"]
+    assert run.json["verified"] is True

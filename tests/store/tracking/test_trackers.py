@@ -180,7 +180,9 @@ def test_detection_is_recorded_and_the_first_snapshot_is_a_walk(kind, top: Path,
     tree.close()
 
 
-@pytest.mark.parametrize("kind", [InotifyTracker, FanotifyTracker])
+@pytest.mark.parametrize(
+    "kind", [InotifyTracker, pytest.param(FanotifyTracker, marks=pytest.mark.long)]
+)
 def test_lost_events_lead_to_a_full_walk_and_tracking_goes_on(kind, top: Path, store: Store):
     build(top)
     tree = started(kind(), top, store)
