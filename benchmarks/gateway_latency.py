@@ -61,6 +61,10 @@ class Nobody:
     async def settled(self, call: ArrivedCall, settlement: metering_pb2.Settlement) -> None:
         """Do nothing."""
 
+    async def parked(self, call: ArrivedCall, upstream: str, wait_s: float) -> None:
+        """Fail: a call that waits would make the numbers meaningless."""
+        raise AssertionError(f"{call.model}: {upstream} is parked for {wait_s} seconds")
+
     async def refused(self, call: ArrivedCall, verdict: metering_pb2.ReserveVerdict) -> None:
         """Fail: a refused call would make the numbers meaningless."""
         raise AssertionError(f"{call.model}: {verdict.message}")
