@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -18,6 +18,7 @@ from autovibe.db.records import AuditOutcome, AuditRecord, OutboxEvent, text_id
 from autovibe.kernel.clock import Clock
 
 _CLOCK_KEY: Final = "autovibe.clock"
+_OUTBOX: Final[Any] = OutboxEvent.__table__
 _STALE_KEY: Final = "autovibe.stale"
 
 
@@ -77,6 +78,11 @@ class WriteTx(ReadTx):
         """
         event_row = {"topic": topic, "payload": dict(payload), "created_at": at}
         await self.session.execute(insert(OutboxEvent), [event_row])
+
+    async def emit_many(self, topic: str, payloads: Sequence[Mapping[str, Any]]) -> None:
+        """Add events of one topic, in one statement."""
+        rows = [{"topic": topic, "payload": dict(payload)} for payload in payloads]
+        await self.dialect.insert_bulk(self.session, _OUTBOX, rows)
 
     def audit(
         self,

@@ -167,8 +167,7 @@ async def _start(
         )
         for order in kept
     ]
-    tx.session.add_all(executions)
-    await tx.session.flush()  # the answer names the executions
+    await order_rows.insert_executions(tx, executions, now)
     until = now + timedelta(seconds=wanted.lease_s)
     return [
         _message(order, _started(queued[order.task_id], worker, now), execution, worker, until)

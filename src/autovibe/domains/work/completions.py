@@ -92,8 +92,7 @@ async def finish_many(
         ends.append(_End(execution, order, task, move, report))
         verdicts.append(task)
     await _record(tx, ends, now)
-    for end in ends:
-        await _follow(tx, ctx, end)
+    await _follow(tx, ctx, ends)
     await tx.session.flush()  # the answers show the tasks as they are now
     return verdicts
 
@@ -146,7 +145,7 @@ async def _record(tx: WriteTx, ends: Sequence[_End], now: datetime) -> None:
         check_transition("execution", end.execution.status, end.move.execution)
         check_transition("assignment", "active", end.move.assignment)
         check_transition("work order", end.order.status, end.move.order)
-        _end_task(end, now)
+    await completing.end_tasks(tx, [(end.task, _task_values(end, now)) for end in ends], now)
     await completing.end_executions(tx, [_execution_values(end, now) for end in ends])
     await completing.end_assignments(
         tx,
@@ -193,27 +192,34 @@ def _order_values(end: _End, now: datetime) -> dict[str, Any]:
     }
 
 
-def _end_task(end: _End, now: datetime) -> None:
-    task, metrics = end.task, end.report.metrics
-    task.status = TaskStatus(end.move.task)
-    task.assigned_to = None
-    if end.report.result_checkpoint_id:
-        task.result_checkpoint_id = uuid.UUID(end.report.result_checkpoint_id)
-    if task.status == TaskStatus.BLOCKED:
-        task.block_reason = metrics.stop_reason or None
-    if task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}:
-        task.completed_at = now
+def _task_values(end: _End, now: datetime) -> dict[str, Any]:
+    task, report, status = end.task, end.report, TaskStatus(end.move.task)
+    is_blocked = status == TaskStatus.BLOCKED
+    is_over = status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
+    return {
+        "status": status,
+        "assigned_to": None,
+        "result_checkpoint_id": id_or_none(report.result_checkpoint_id)
+        or task.result_checkpoint_id,
+        "block_reason": (report.metrics.stop_reason or None) if is_blocked else task.block_reason,
+        "completed_at": now if is_over else task.completed_at,
+    }
 
 
-async def _follow(tx: WriteTx, ctx: CallContext, end: _End) -> None:
-    """Do what follows from a task's new status."""
-    task = end.task
-    if task.status == TaskStatus.COMPLETED:
-        await _advance_project(tx, task)
-    if end.move.order == WorkOrderStatus.PENDING and task.status == TaskStatus.QUEUED:
-        tx.ring(queue_topic(end.order.queue_name))
-    tx.emit("tasks.ended", {"task_id": str(task.id), "status": task.status})
-    await settle_dependants(tx, ctx, task)
+async def _follow(tx: WriteTx, ctx: CallContext, ends: Sequence[_End]) -> None:
+    """Do what follows from the tasks' new statuses."""
+    if not ends:
+        return
+    for end in ends:
+        if end.task.status == TaskStatus.COMPLETED:
+            await _advance_project(tx, end.task)
+        if end.move.order == WorkOrderStatus.PENDING and end.task.status == TaskStatus.QUEUED:
+            tx.ring(queue_topic(end.order.queue_name))
+    await tx.emit_many(
+        "tasks.ended",
+        [{"task_id": str(end.task.id), "status": end.task.status} for end in ends],
+    )
+    await settle_dependants(tx, ctx, *(end.task for end in ends))
 
 
 async def _advance_project(tx: WriteTx, task: Task) -> None:

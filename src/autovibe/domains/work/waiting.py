@@ -43,10 +43,11 @@ def waits(task: Task) -> bool:
     return task.status == TaskStatus.BLOCKED and (reason == WAITING or reason.startswith(STUCK))
 
 
-async def settle_dependants(tx: WriteTx, ctx: CallContext, task: Task) -> None:
-    """Let go what waited for a task that has changed its status, or say anew why it waits."""
-    await tx.session.flush()  # what is read below is the task's new status, under its lock
-    await settle(tx, ctx, await graph_repository.lock_waiting_dependants(tx, task.id))
+async def settle_dependants(tx: WriteTx, ctx: CallContext, *tasks: Task) -> None:
+    """Let go what waited for tasks that have changed their status, or say anew why it waits."""
+    await tx.session.flush()  # what is read below is their new status, under their locks
+    ids = [task.id for task in tasks]
+    await settle(tx, ctx, await graph_repository.lock_waiting_dependants(tx, ids))
 
 
 async def settle(tx: WriteTx, ctx: CallContext, tasks: Sequence[Task]) -> None:

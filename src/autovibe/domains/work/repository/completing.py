@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Integer, String, Text, Update, bindparam, select, update
+from sqlalchemy import Integer, String, Text, Update, bindparam, select, text, update
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import Uuid
 
 from autovibe.db import WriteTx
@@ -16,6 +17,7 @@ from autovibe.domains.work.models import (
     AssignmentStatus,
     Execution,
     ExecutionStatus,
+    Task,
     Worker,
     WorkerAssignment,
     WorkerStatus,
@@ -85,9 +87,46 @@ async def lock_orders(tx: WriteTx, order_ids: Sequence[uuid.UUID]) -> dict[uuid.
     return {row.id: HeldOrder(*row) for row in await tx.session.execute(query)}
 
 
+async def complete_held(
+    tx: WriteTx, held: Mapping[uuid.UUID, int], now: datetime
+) -> set[uuid.UUID]:
+    """Complete orders that are held under these generations; return those that are not.
+
+    One statement for the batch. Whoever lost the lease changes nothing.
+    """
+    by_generation: dict[int, list[uuid.UUID]] = {}
+    for order_id, generation in held.items():
+        by_generation.setdefault(generation, []).append(order_id)
+    ended: set[uuid.UUID] = set()
+    for generation, ids in by_generation.items():
+        rows = await tx.session.execute(
+            _COMPLETE, {"ids": ids, "generation": generation, "now": now}
+        )
+        ended.update(row.id for row in rows)
+    tx.stale("work_orders")
+    return set(held) - ended
+
+
 async def end_executions(tx: WriteTx, ends: Sequence[dict[str, Any]]) -> None:
     """Write the ends of executions."""
     await _many(tx, _END_EXECUTION, ends)
+
+
+async def end_tasks(
+    tx: WriteTx, ends: Sequence[tuple[Task, dict[str, Any]]], now: datetime
+) -> None:
+    """Write what tasks become; the objects say so, too, and have nothing left to be flushed."""
+    await _many(
+        tx,
+        _END_TASK,
+        [
+            {"task": task.id, "now": now, **{f"new_{name}": value for name, value in new.items()}}
+            for task, new in ends
+        ],
+    )
+    for task, new in ends:
+        for name, value in {**new, "updated_at": now}.items():
+            set_committed_value(task, name, value)
 
 
 async def end_assignments(tx: WriteTx, ends: Sequence[dict[str, Any]]) -> None:
@@ -117,6 +156,19 @@ async def _many(tx: WriteTx, statement: Update, rows: Sequence[dict[str, Any]]) 
     tx.stale(str(statement.table.description))
 
 
+_COMPLETE: Final = (
+    text(
+        "UPDATE work_orders SET status = 'completed', completed_at = :now, lease_expires_at = NULL,"
+        " error_message = NULL, updated_at = :now"
+        " WHERE id IN :ids AND lease_generation = :generation AND status = 'claimed' RETURNING id"
+    )
+    .bindparams(
+        bindparam("ids", type_=Uuid(), expanding=True),
+        bindparam("generation", type_=Integer()),
+        bindparam("now", type_=UtcDateTime()),
+    )
+    .columns(id=Uuid())
+)
 _END_EXECUTION: Final = (
     update(Execution.__table__)  # pyright: ignore[reportArgumentType]  # the table of a model is a table
     .where(Execution.__table__.c.id == bindparam("execution", type_=Uuid()))
@@ -128,6 +180,18 @@ _END_EXECUTION: Final = (
         completed_at=bindparam("ended_at", type_=UtcDateTime()),
         duration_seconds=bindparam("lasted", type_=Integer()),
         updated_at=bindparam("ended_at", type_=UtcDateTime()),
+    )
+)
+_END_TASK: Final = (
+    update(Task.__table__)  # pyright: ignore[reportArgumentType]  # as above
+    .where(Task.__table__.c.id == bindparam("task", type_=Uuid()))
+    .values(
+        status=bindparam("new_status"),
+        assigned_to=bindparam("new_assigned_to", type_=Uuid()),
+        result_checkpoint_id=bindparam("new_result_checkpoint_id", type_=Uuid()),
+        block_reason=bindparam("new_block_reason", type_=Text()),
+        completed_at=bindparam("new_completed_at", type_=UtcDateTime()),
+        updated_at=bindparam("now", type_=UtcDateTime()),
     )
 )
 _END_ASSIGNMENT: Final = (

@@ -59,8 +59,8 @@ async def lock_tasks(tx: WriteTx, task_ids: Collection[uuid.UUID]) -> list[Task]
     return list((await tx.session.scalars(locked)).all())
 
 
-async def lock_waiting_dependants(tx: WriteTx, task_id: uuid.UUID) -> list[Task]:
-    """Return, locked and as they are now, the tasks that wait for this one and do nothing else.
+async def lock_waiting_dependants(tx: WriteTx, task_ids: Collection[uuid.UUID]) -> list[Task]:
+    """Return, locked and as they are now, the tasks that wait for these and do nothing else.
 
     PostgreSQL looks at a row again when it has waited for its lock: one that another blocker has
     let go meanwhile is not returned.
@@ -70,7 +70,7 @@ async def lock_waiting_dependants(tx: WriteTx, task_id: uuid.UUID) -> list[Task]
         .where(
             exists().where(
                 TaskDependency.task_id == Task.id,
-                TaskDependency.depends_on_task_id == task_id,
+                TaskDependency.depends_on_task_id.in_(task_ids),
                 TaskDependency.dependency_type == DependencyType.BLOCKS,
             ),
             Task.status == TaskStatus.BLOCKED,
@@ -81,6 +81,21 @@ async def lock_waiting_dependants(tx: WriteTx, task_id: uuid.UUID) -> list[Task]
     )
     locked = tx.dialect.for_update(query, Task).execution_options(populate_existing=True)
     return list((await tx.session.scalars(locked)).all())
+
+
+async def unfinished_below(tx: ReadTx, task_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
+    """Return some of the tasks directly below one that may go on."""
+    query = (
+        select(Task.id)
+        .where(
+            Task.parent_task_id == task_id,
+            Task.status.not_in((TaskStatus.COMPLETED, TaskStatus.CANCELLED)),
+            Task.deleted_at.is_(None),
+        )
+        .order_by(Task.id)
+        .limit(limit)
+    )
+    return list(await tx.session.scalars(query))
 
 
 async def open_blockers(

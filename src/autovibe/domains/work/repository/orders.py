@@ -24,6 +24,21 @@ from autovibe.domains.work.repository.claiming import Taken
 from autovibe.kernel.ids import new_id
 
 _ORDERS: Final[Any] = WorkOrder.__table__
+_EXECUTIONS: Final[Any] = Execution.__table__
+_EXECUTION: Final = (
+    "id",
+    "task_id",
+    "worker_id",
+    "work_order_id",
+    "lease_generation",
+    "attempt",
+    "correlation_id",
+    "status",
+    "metrics",
+    "started_at",
+    "created_at",
+    "updated_at",
+)
 _ACTIVATE: Final = text(
     "INSERT INTO worker_assignments (id, worker_id, work_order_id, status, lease_generation,"
     " assigned_at, created_at, updated_at)"
@@ -113,6 +128,16 @@ async def activate_assignments(
         ],
     )
     tx.stale("worker_assignments")
+
+
+async def insert_executions(tx: WriteTx, executions: Sequence[Execution], now: datetime) -> None:
+    """Insert executions; the objects are not the session's, and say what their rows do."""
+    rows: list[dict[str, Any]] = []
+    for execution in executions:
+        execution.created_at = execution.updated_at = now
+        rows.append({name: getattr(execution, name) for name in _EXECUTION})
+    await tx.dialect.insert_bulk(tx.session, _EXECUTIONS, rows)
+    tx.stale("executions")
 
 
 async def attempts_of(tx: WriteTx, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
