@@ -375,6 +375,7 @@ class StoreCore:
         exact: bool = False,
         onto_same: bool = False,
         cache: StatCache | None = None,
+        hint: Hint = NOTHING_KNOWN,
         progress: Callable[[Progress], None] | None = None,
     ) -> RestoreResult:
         """Write a snapshot, or a part of it, into a directory.
@@ -392,6 +393,7 @@ class StoreCore:
             exact: keep owners, setuid, setgid, devices and all extended attributes.
             onto_same: allow a target that holds something, and make it equal to the snapshot.
             cache: the cache of the tree that will live there; filled from what was written.
+            hint: in place, what has changed since the last snapshot with this cache.
             progress: called for each file written.
 
         Raises:
@@ -405,8 +407,6 @@ class StoreCore:
             StoreFullError: no space is left.
             StoreReadOnlyError: in place, and the store cannot be written.
         """
-        if cache is not None:  # what it will vouch for is no longer what one snapshot needs
-            self._known.pop(cache, None)
         restore = Restore(
             self._objects,
             reading.find(self._objects, parse_root(root), path),
@@ -415,8 +415,12 @@ class StoreCore:
             cache,
             self._cache_key(self._guard.epoch()),
             progress,
-            save=lambda name, top, known: self._capture({name: top}, cache=known),
+            save=lambda name, top, known: self._capture({name: top}, cache=known, hint=hint),
             name=self.write_ref,
             now_ns=self._now_ns,
         )
-        return restore.into(Path(dest), onto_same=onto_same)
+        try:
+            return restore.into(Path(dest), onto_same=onto_same)
+        finally:
+            if cache is not None:  # what it vouches for is no longer what one snapshot needs
+                self._known.pop(cache, None)

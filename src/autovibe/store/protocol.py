@@ -78,6 +78,7 @@ class CheckpointStore(Protocol):
         exact: bool = False,
         onto_same: bool = False,
         cache: StatCache | None = None,
+        hint: Hint = NOTHING_KNOWN,
         progress: Callable[[Progress], None] | None = None,
     ) -> RestoreResult:
         """Write a snapshot, or a part of it, into a directory."""

@@ -348,12 +348,21 @@ class TreeWriter:
         out.finish()
 
     def _attributes(self, fd: int, path: bytes, entry: TreeEntry) -> None:
-        """Set owner, attributes, mode and time, in the order in which none undoes another."""
+        """Set owner, attributes, mode and time, in the order in which none undoes another.
+
+        What is right already is left alone: each call is an event for whoever watches the tree.
+        """
         if self.exact:
-            self._own(path, lambda: os.fchown(fd, entry.uid, entry.gid))
+            st = os.fstat(fd)
+            if (st.st_uid, st.st_gid) != (entry.uid, entry.gid):
+                self._own(path, lambda: os.fchown(fd, entry.uid, entry.gid))
         self._set_xattrs(fd, path, entry)
-        os.fchmod(fd, entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS))
-        os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        st = os.fstat(fd)
+        mode = entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS)
+        if stat.S_IMODE(st.st_mode) != mode:
+            os.fchmod(fd, mode)
+        if st.st_mtime_ns != entry.mtime_ns:
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def _own(self, path: bytes, chown: Callable[[], None]) -> None:
         try:
@@ -363,7 +372,10 @@ class TreeWriter:
 
     def _set_xattrs(self, fd: int, path: bytes, entry: TreeEntry) -> None:
         wanted = {name for name, _ in entry.xattrs}
-        for name, _ in read_xattrs(fd):  # inherited from the directory, or there before
+        there = read_xattrs(fd)
+        if there == entry.xattrs:
+            return
+        for name, _ in there:  # inherited from the directory, or there before
             if name not in wanted:
                 with contextlib.suppress(OSError):
                     os.removexattr(fd, name)

@@ -62,7 +62,11 @@ class Restore:
                     msg = f"{dest} is not empty: restore into a new directory."
                     raise TargetNotEmptyError(msg, path=str(dest))
                 writer = TreeWriter(self.objects, fd, self.exact, self.progress)
-                result = self._fresh(writer) if fresh else self._in_place(writer, dest)
+                if not fresh:
+                    # The cache knows what was saved; of that the restored files differ, and are
+                    # read again.
+                    return self._in_place(writer, dest)
+                result = self._fresh(writer)
                 if self.cache is not None and self.paths is None:
                     self._prime(self.cache, writer)
         return result

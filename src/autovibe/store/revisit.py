@@ -50,7 +50,10 @@ class Plan:
         for path in paths:
             if path.startswith(prefix):
                 directory, _, name = path[len(prefix) :].rpartition(b"/")
-                plan.look(directory, name, surely=True)
+                if name:
+                    plan.look(directory, name, surely=True)
+                else:
+                    plan.listings.add(directory)
         return plan
 
     def look(self, directory: bytes, name: bytes, *, surely: bool) -> None:

@@ -63,6 +63,7 @@ _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _HOLE: Final = struct.Struct("<QQ")
 _MAX_MODE: Final = 0o7777
+_PLAIN: Final = frozenset({FILE, DIR})
 # Of the years 1677 to 2262; some file systems know others, which must not end a snapshot.
 _FIRST_NS: Final = -(1 << 63)
 _LAST_NS: Final = (1 << 63) - 1
@@ -188,7 +189,7 @@ def decode_tree(data: bytes) -> list[TreeEntry]:
     entries: list[TreeEntry] = []
     before = b""
     while cursor.at < len(data):
-        entry = _decode_entry(cursor, old=old)
+        entry = (None if old else _decode_plain(cursor)) or _decode_entry(cursor, old=old)
         if not is_safe_name(entry.name):
             _unsafe(f"the name {entry.name!r}")
         if entry.name <= before:
@@ -196,6 +197,22 @@ def decode_tree(data: bytes) -> list[TreeEntry]:
         before = entry.name
         entries.append(entry)
     return entries
+
+
+def _decode_plain(cursor: _Cursor) -> TreeEntry | None:
+    """Read a file or directory with nothing unusual about it; None of any other entry."""
+    data, at = cursor.data, cursor.at
+    begin = at + _HEAD.size
+    if begin > len(data):
+        return None
+    kind, flags, mode, uid, gid, mtime_ns, size, name_length = _HEAD.unpack_from(data, at)
+    middle = begin + name_length
+    end = middle + HASH_BYTES
+    if kind not in _PLAIN or flags & ~INCOMPLETE or mode > _MAX_MODE or end > len(data):
+        return None
+    cursor.at = end
+    name, digest = data[begin:middle], data[middle:end]
+    return TreeEntry(name, kind, mode, uid, gid, mtime_ns, size, flags, digest)
 
 
 def _decode_entry(cursor: _Cursor, *, old: bool) -> TreeEntry:

@@ -130,6 +130,27 @@ def test_write_to_a_nameless_file_that_got_a_name_is_not_missed(tracked, top: Pa
     assert b"".join(store.read(taken.root, "w/other/named")) == b"AFTERS"
 
 
+def test_tracked_restore_in_place_is_exact_and_what_comes_after_is_seen(
+    tracked, top: Path, store: Store
+):
+    tree = tracked()
+    settle(tree)
+    base = tree.snapshot().root
+    for turn in range(3):
+        target = next(path for path in sorted(top.rglob("*")) if path.is_file())
+        target.write_bytes(b"changed %d" % turn)
+        (top / "made").mkdir()
+        (top / "made" / "file").write_bytes(b"new")
+        done = tree.restore(base, "w")
+        assert done.saved_root is not None
+        assert b"".join(store.read(done.saved_root, "w/made/file")) == b"new"
+        assert store.snapshot({"w": top}).root == base
+    assert tree.snapshot().root == base
+    target.write_bytes(b"later")
+    target.parent.chmod(0o750)
+    assert tree.snapshot().root == store.snapshot({"w": top}).root != base
+
+
 def test_unchanged_tree_gives_the_same_root_and_no_objects(tracked, store: Store):
     tree = tracked()
     settle(tree)

@@ -23,8 +23,9 @@ class ChangeTracker(Protocol):
 
     A path is the name of its root and what lies below it, joined by `/`. One that is in the set
     stands for its name, its content and attributes and, when it is a directory, for everything
-    below. Naming too much is allowed, naming too little never: a tracker that cannot be sure says
-    None. Used by one thread at a time.
+    below; one that ends with `/` for a directory itself and its names alone. Naming too much is
+    allowed, naming too little never: a tracker that cannot be sure says None. Used by one thread at
+    a time.
     """
 
     @property

@@ -175,17 +175,16 @@ class DirectoryTracker(ABC):
             directory = self._paths.get(key)
             if directory is None:
                 continue
+            path = directory + b"/" + name
             if not name:
                 if directory in self._roots and mask & (DELETE_SELF | MOVE_SELF):
                     raise LostError
                 if mask & ATTRIB:
-                    changed.add(directory)
-                continue
-            path = directory + b"/" + name
-            if mask & IS_DIR:
-                self._directory(path, mask)
-                mask &= ~_CONTENT  # noqa: PLW2901 - below this is about what files hold
-            names[path] = names.get(path, 0) | mask
+                    changed.add(path)
+            elif mask & IS_DIR:
+                changed.add(self._directory(path, mask))
+            else:
+                names[path] = names.get(path, 0) | mask
         for path, mask in names.items():
             # Written, and not there under this name: the file may have got another name by a hard
             # link that we cannot tell, while the writer still uses the old one.
@@ -193,7 +192,10 @@ class DirectoryTracker(ABC):
                 raise LostError
         return changed.union(names)
 
-    def _directory(self, path: bytes, mask: int) -> None:
+    def _directory(self, path: bytes, mask: int) -> bytes:
+        """Watch what has appeared, forget what is gone; return what may have changed."""
+        if not mask & (_APPEARED | _GONE) and path in self._keys:
+            return path + b"/"  # its attributes; what is below has its own watches
         if mask & _GONE:
             self._drop(path)
         if mask & (_APPEARED | ATTRIB):
@@ -202,13 +204,14 @@ class DirectoryTracker(ABC):
             try:
                 fd = open_beneath(top, below)
             except OSError:  # gone, replaced or unreadable: other events tell
-                return
+                return path
             with closing(fd):
                 device = os.fstat(top).st_dev
                 if stat.S_ISDIR(os.fstat(fd).st_mode) and os.fstat(fd).st_dev == device:
                     parent, _, name = path.rpartition(b"/")
                     self._below.setdefault(parent, set()).add(name)
                     self._watch(fd, path, device, path.count(b"/"))
+        return path
 
     def _exists(self, path: bytes) -> bool:
         root, _, below = path.partition(b"/")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from autovibe.store.hint import Hint
 from autovibe.store.statcache import StatCache
 from autovibe.store.tracking.walking import WalkTracker
+from autovibe.store.tree import to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from autovibe.store.exclude import Exclude
-    from autovibe.store.model import Progress, Snapshot
+    from autovibe.store.model import Progress, RestoreResult, Snapshot
     from autovibe.store.protocol import CheckpointStore
     from autovibe.store.refs import NewRef
     from autovibe.store.tracking.contract import ChangeTracker
@@ -98,6 +99,38 @@ class TrackedTree:
         if taken.missed:
             self._distrust(taken.missed)
         return taken
+
+    def restore(
+        self,
+        root: str,
+        name: str,
+        *,
+        mapped: frozenset[int] = frozenset(),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> RestoreResult:
+        """Make one root in place what it is in a snapshot (see `Store.restore`).
+
+        Args:
+            root: the snapshot, which has a root of this name, too.
+            name: the root.
+            mapped: as for `snapshot`.
+            progress: called for each file written.
+        """
+        self._hear(self._pending)
+        hint = Hint(self.tracker.detection, self._pending, mapped | self._mapped)
+        done = self.store.restore(
+            root,
+            self.roots[name],
+            path=name,
+            onto_same=True,
+            cache=self.cache,
+            hint=hint,
+            progress=progress,
+        )
+        if self._pending is not None:  # what was saved before has been looked at
+            own, below = to_bytes(name), to_bytes(f"{name}/")
+            self._pending = {p for p in self._pending if p != own and not p.startswith(below)}
+        return done
 
     def _hear(self, before: set[bytes] | None) -> None:
         told = self.tracker.changed()
