@@ -255,8 +255,10 @@ MAINTENANCE: Final = (
     (
         "grace_days",
         "grace_days",
-        "Days for which the store keeps what no checkpoint needs; not less than backups of the "
-        "database are kept. 0 gives no space back.",
+        (
+            "Days for which the store keeps what no checkpoint needs; not less than backups of the "
+            "database are kept. 0 gives no space back."
+        ),
     ),
     (
         "audit_store",

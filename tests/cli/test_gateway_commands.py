@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, work_pb2
+from autovibe.v1 import checkpoints_pb2, metering_pb2, model_calls_pb2, projects_pb2
 
 CSV = "currency,rate_to_cad,valid_from,source\nUSD,1.4012,2026-11-01,bank\nEUR, 1.5 ,2026-11-02,\n"
 
@@ -47,7 +47,7 @@ def asked(plane: Any) -> list[Any]:
     answers("set_model_policy", projects_pb2.ModelPolicy(allowed=["b"], keep_bodies=True))
     answers(
         "get_model_call",
-        work_pb2.ModelCall(
+        model_calls_pb2.ModelCall(
             request_id="r",
             model="a-1",
             status="completed",

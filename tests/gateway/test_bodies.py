@@ -13,7 +13,7 @@ from autovibe.gateway import BodyKeeper, ProviderPolicy
 from autovibe.kernel.errors import UnavailableError
 from autovibe.testing.model_server import ModelServer
 from autovibe.testing.scripts import plain_text
-from autovibe.v1 import work_pb2
+from autovibe.v1 import model_calls_pb2
 
 KEEPING = ProviderPolicy(keep_bodies=True)
 
@@ -22,14 +22,14 @@ class Kept:
     """Takes what is to be kept."""
 
     def __init__(self, *, fails: bool = False) -> None:
-        self.calls: list[work_pb2.KeepModelCallRequest] = []
+        self.calls: list[model_calls_pb2.KeepModelCallRequest] = []
         self.fails = fails
 
-    async def keep_model_call(self, request: Any) -> work_pb2.KeepModelCallResponse:
+    async def keep_model_call(self, request: Any) -> model_calls_pb2.KeepModelCallResponse:
         if self.fails:
             raise UnavailableError("The server cannot be reached.")
         self.calls.append(request)
-        return work_pb2.KeepModelCallResponse(kept=True)
+        return model_calls_pb2.KeepModelCallResponse(kept=True)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from autovibe.v1 import (
     identity_pb2,
     machines_pb2,
     metering_pb2,
+    model_calls_pb2,
     projects_pb2,
     tasks_pb2,
     usage_pb2,
@@ -407,7 +408,7 @@ async def _look(services: Services, found: Found) -> None:
     )
     call_id = "019ae0c0-1111-7000-8000-000000000001"
     await services.work.keep_model_call(
-        work_pb2.KeepModelCallRequest(
+        model_calls_pb2.KeepModelCallRequest(
             request_id=call_id,
             model="claude-haiku-4-5",
             status="completed",
@@ -419,7 +420,7 @@ async def _look(services: Services, found: Found) -> None:
             duration_ms=340,
         )
     )
-    await services.work.get_model_call(work_pb2.GetModelCallRequest(request_id=call_id))
+    await services.work.get_model_call(model_calls_pb2.GetModelCallRequest(request_id=call_id))
     await services.metering.list_daily_usage(metering_pb2.ListDailyUsageRequest(project="website"))
     await services.metering.list_path_history(
         metering_pb2.ListPathHistoryRequest(project="website", path="README.md")
@@ -607,7 +608,7 @@ async def _refused(services: Services, found: Found) -> None:
                 ),
             )
         ),
-        services.work.get_model_call(work_pb2.GetModelCallRequest(request_id=ghost)),
+        services.work.get_model_call(model_calls_pb2.GetModelCallRequest(request_id=ghost)),
         services.projects.set_egress(
             projects_pb2.SetEgressRequest(
                 project="website", egress=projects_pb2.Egress(allow=["*"])

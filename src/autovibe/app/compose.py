@@ -114,7 +114,6 @@ async def open_control_plane(
         stack.push_async_callback(database.close)
         await ensure_schema(database.engine)
         store = Store.open(settings.store_path, clock=clock)
-        store_process = StoreProcess(settings.store_path)
         instance_id = new_id()
         control = LocalControl()
         reaching = ReachingControl(control, clock)
@@ -123,26 +122,13 @@ async def open_control_plane(
         )
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
-        registry = Registry(
-            {
-                "autovibe.v1.IdentityService": IdentityService(),
-                "autovibe.v1.ProjectService": ProjectService(
-                    {name: upstream.api for name, upstream in settings.upstreams.items()},
-                    settings.egress.allow,
-                ),
-                "autovibe.v1.MachineService": MachineService(),
-                "autovibe.v1.CheckpointService": CheckpointService(
-                    store, store_process, check_lease
-                ),
-                "autovibe.v1.MeteringService": MeteringService(
-                    max_rate_age_days=settings.rates_max_age_days, parked=telemetry.brake.parked
-                ),
-                "autovibe.v1.MaintenanceService": maintenance_service(
-                    store, store_process, settings.maintenance
-                ),
-                "autovibe.v1.WorkService": WorkService(store, reaching, fleet, _defaults(settings)),
-                "autovibe.v1.QueueService": QueueService(database.bells, __version__),
-            }
+        registry = _registry(
+            settings,
+            database=database,
+            store=store,
+            control=reaching,
+            fleet=fleet,
+            telemetry=telemetry,
         )
         operations = Operations(database, registry, instance_id=instance_id, clock=clock)
         owner = Actor("system", _user_name(), ALL_SCOPES)
@@ -179,6 +165,38 @@ async def open_control_plane(
             recovery,
             make_scheduler(settings, services, database, instance_id, clock),
         )
+
+
+def _registry(
+    settings: Settings,
+    *,
+    database: Database,
+    store: Store,
+    control: ReachingControl,
+    fleet: LocalFleet,
+    telemetry: GatewayTelemetry,
+) -> Registry:
+    """Return every service, joined with what it works with."""
+    keeper = StoreProcess(settings.store_path)
+    return Registry(
+        {
+            "autovibe.v1.IdentityService": IdentityService(),
+            "autovibe.v1.ProjectService": ProjectService(
+                {name: upstream.api for name, upstream in settings.upstreams.items()},
+                settings.egress.allow,
+            ),
+            "autovibe.v1.MachineService": MachineService(),
+            "autovibe.v1.CheckpointService": CheckpointService(store, keeper, check_lease),
+            "autovibe.v1.MeteringService": MeteringService(
+                max_rate_age_days=settings.rates_max_age_days, parked=telemetry.brake.parked
+            ),
+            "autovibe.v1.MaintenanceService": maintenance_service(
+                store, keeper, settings.maintenance
+            ),
+            "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
+            "autovibe.v1.QueueService": QueueService(database.bells, __version__),
+        }
+    )
 
 
 def surroundings_of(

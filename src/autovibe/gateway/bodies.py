@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from autovibe.kernel.errors import AutovibeError
-from autovibe.v1 import services, work_pb2
+from autovibe.v1 import model_calls_pb2, services
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class BodyKeeper:
         return Copy(self.limit)
 
     async def keep(
-        self, kept: work_pb2.KeepModelCallRequest, request: bytes, answer: Copy, key: str
+        self, kept: model_calls_pb2.KeepModelCallRequest, request: bytes, answer: Copy, key: str
     ) -> None:
         """Keep a call; that it could not be kept is logged and changes nothing else.
 

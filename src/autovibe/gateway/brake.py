@@ -202,7 +202,7 @@ class Lane:
             # Several calls under way may be refused at once; together they say it once.
             if not self.opens_in_s():
                 self._guesses += 1
-            pause_s = min(_FIRST_PAUSE_S * 2 ** (self._guesses - 1), _LONGEST_GUESS_S)
+            pause_s = min(math.ldexp(_FIRST_PAUSE_S, self._guesses - 1), _LONGEST_GUESS_S)
         self.free = False
         self._window = 1
         self._opens_at = max(self._opens_at, self.clock.monotonic() + pause_s)

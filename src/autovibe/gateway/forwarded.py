@@ -27,7 +27,7 @@ from autovibe.gateway.forwarding import (
 )
 from autovibe.gateway.quota import is_spent, pause_s
 from autovibe.kernel.faults import reach
-from autovibe.v1 import metering_pb2, work_pb2
+from autovibe.v1 import metering_pb2, model_calls_pb2
 
 _logger = logging.getLogger(__name__)
 
@@ -281,7 +281,7 @@ class Forwarded:
         if keeper is None:
             return
         cost = next((one.amount for one in settlement.amounts if one.resource_type == "money"), "")
-        kept = work_pb2.KeepModelCallRequest(
+        kept = model_calls_pb2.KeepModelCallRequest(
             request_id=plan.call.request_id,
             execution_id=binding.execution_id,
             machine_id=binding.machine_id,

@@ -10,6 +10,7 @@ from autovibe.v1 import identity_pb2
 from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
+from autovibe.v1 import model_calls_pb2
 from autovibe.v1 import projects_pb2
 from autovibe.v1 import queue_pb2
 from autovibe.v1 import tasks_pb2
@@ -506,6 +507,12 @@ class WorkService(Protocol):
         """Stop a task for good; its checkpoints stay."""
         ...
 
+    async def delete_task(
+        self, request: tasks_pb2.DeleteTaskRequest, /
+    ) -> work_pb2.Task:
+        """Let a finished task be shown nowhere any more. What it has cost, done and logged stays."""
+        ...
+
     async def fork_checkpoint(
         self, request: work_pb2.ForkCheckpointRequest, /
     ) -> work_pb2.Task:
@@ -579,14 +586,14 @@ class WorkService(Protocol):
         ...
 
     async def keep_model_call(
-        self, request: work_pb2.KeepModelCallRequest, /
-    ) -> work_pb2.KeepModelCallResponse:
+        self, request: model_calls_pb2.KeepModelCallRequest, /
+    ) -> model_calls_pb2.KeepModelCallResponse:
         """Keep what was asked of a model and what it answered."""
         ...
 
     async def get_model_call(
-        self, request: work_pb2.GetModelCallRequest, /
-    ) -> work_pb2.ModelCall:
+        self, request: model_calls_pb2.GetModelCallRequest, /
+    ) -> model_calls_pb2.ModelCall:
         """Get what was asked of a model and what it answered, by the id that its answer had."""
         ...
 

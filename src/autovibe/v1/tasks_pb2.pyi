@@ -174,3 +174,9 @@ class CreatedTask(_message.Message):
     status: str
     block_reason: str
     def __init__(self, key: _Optional[str] = ..., task_id: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ...) -> None: ...
+
+class DeleteTaskRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...

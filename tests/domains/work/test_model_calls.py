@@ -11,7 +11,7 @@ from maintaining import run_job, scheduler_of
 from plane import Plane
 
 from autovibe.domains.work.errors import ModelCallNotFoundError
-from autovibe.v1 import work_pb2
+from autovibe.v1 import model_calls_pb2
 
 
 async def keep(plane: Plane, **more: Any) -> tuple[str, bool]:
@@ -26,13 +26,15 @@ async def keep(plane: Plane, **more: Any) -> tuple[str, bool]:
         "tokens_used": 17,
         "duration_ms": 250,
     } | more
-    answer = await plane.services.work.keep_model_call(work_pb2.KeepModelCallRequest(**fields))
+    answer = await plane.services.work.keep_model_call(
+        model_calls_pb2.KeepModelCallRequest(**fields)
+    )
     return str(fields["request_id"]), answer.kept
 
 
-async def find(plane: Plane, request_id: str) -> work_pb2.ModelCall:
+async def find(plane: Plane, request_id: str) -> model_calls_pb2.ModelCall:
     return await plane.services.work.get_model_call(
-        work_pb2.GetModelCallRequest(request_id=request_id)
+        model_calls_pb2.GetModelCallRequest(request_id=request_id)
     )
 
 

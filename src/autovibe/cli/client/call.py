@@ -12,7 +12,7 @@ from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines
 from autovibe.cli.render import moment, pairs, short
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.v1 import work_pb2
+from autovibe.v1 import model_calls_pb2
 
 
 @click.command(epilog="Example: autovibe call 019ae0c0-1111-7000-8000-000000000000")
@@ -31,9 +31,9 @@ def call(request_id: str, *, as_json: bool) -> None:
             f"{request_id!r} is no id of a call; take the whole request-id from the task's log."
         ) from None
 
-    async def body(connection: Connection) -> work_pb2.ModelCall:
+    async def body(connection: Connection) -> model_calls_pb2.ModelCall:
         return await connection.services.work.get_model_call(
-            work_pb2.GetModelCallRequest(request_id=whole)
+            model_calls_pb2.GetModelCallRequest(request_id=whole)
         )
 
     found = with_connection(body)

@@ -13,7 +13,7 @@ _BUDGET: Final = re.compile(
     r"current=(?P<current>[\d.]+), adding=(?P<attempted>[\d.]+), budget=(?P<limit>[\d.]+)"
 )
 _SENTENCES: Final = {
-    "BUDGET_EXCEEDED": "A budget has no room for this usage; raise it with `autovibe budget raise`.",
+    "BUDGET_EXCEEDED": "No budget has room for this usage; raise one with `autovibe budget raise`.",
     "BUDGET_UNIT_MISMATCH": "A budget counts this resource in another unit; use that one.",
     "CHECKPOINT_IMMUTABLE": "A verified checkpoint cannot be changed; make a new one instead.",
 }

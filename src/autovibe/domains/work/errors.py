@@ -68,6 +68,20 @@ class TaskNotRunningError(AutovibeError):
     reason = "TASK_NOT_RUNNING"
 
 
+class TaskNotFinishedError(AutovibeError):
+    """The task has neither completed nor been cancelled."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_NOT_FINISHED"
+
+
+class TaskNeededError(AutovibeError):
+    """Another task that may go on needs this one."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TASK_NEEDED"
+
+
 class TaskNotResumableError(AutovibeError):
     """The task runs, has completed, or was cancelled."""
 

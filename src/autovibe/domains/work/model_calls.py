@@ -18,18 +18,18 @@ from autovibe.domains.work.models import AgentExecution, AgentExecutionStatus
 from autovibe.domains.work.repository import model_calls as repository
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.protoconv import from_struct, id_or_none, id_text, struct, timestamp
-from autovibe.v1 import agents_pb2, work_pb2
+from autovibe.v1 import agents_pb2, model_calls_pb2
 
 _DELETED_AT_ONCE: Final = 200
 _MOST_NAME: Final = 100
 
 
 async def keep_model_call(
-    tx: WriteTx, ctx: CallContext, request: work_pb2.KeepModelCallRequest
-) -> work_pb2.KeepModelCallResponse:
+    tx: WriteTx, ctx: CallContext, request: model_calls_pb2.KeepModelCallRequest
+) -> model_calls_pb2.KeepModelCallResponse:
     """Keep what was asked and answered; a second time changes nothing."""
     if await repository.find(tx, request.request_id) is not None:
-        return work_pb2.KeepModelCallResponse(kept=False)
+        return model_calls_pb2.KeepModelCallResponse(kept=False)
     result = agents_pb2.AgentResult(
         output=request.response,
         data=struct(
@@ -56,10 +56,10 @@ async def keep_model_call(
             metadata={"kind": repository.KIND},
         )
     )
-    return work_pb2.KeepModelCallResponse(kept=True)
+    return model_calls_pb2.KeepModelCallResponse(kept=True)
 
 
-async def get_model_call(tx: ReadTx, request_id: str) -> work_pb2.ModelCall:
+async def get_model_call(tx: ReadTx, request_id: str) -> model_calls_pb2.ModelCall:
     """Return what was asked and answered, by the id that the answer had.
 
     Raises:
@@ -75,7 +75,7 @@ async def get_model_call(tx: ReadTx, request_id: str) -> work_pb2.ModelCall:
     result = agents_pb2.AgentResult()
     result.output = str((row.result or {}).get("output", ""))
     data = from_struct(struct((row.result or {}).get("data", {})))
-    return work_pb2.ModelCall(
+    return model_calls_pb2.ModelCall(
         request_id=row.execution_id,
         execution_id=id_text(row.task_execution_id),
         machine_id=id_text(row.machine_id),

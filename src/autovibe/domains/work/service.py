@@ -23,6 +23,7 @@ from autovibe.domains.work.continuing import (
 )
 from autovibe.domains.work.create_task import CheckTaskContext, CreateTask
 from autovibe.domains.work.create_tasks import CreateTasks
+from autovibe.domains.work.deleting import delete_task
 from autovibe.domains.work.errors import LeaseLostError
 from autovibe.domains.work.labels import wanted_labels
 from autovibe.domains.work.messages import (
@@ -53,7 +54,7 @@ from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.protoconv import from_timestamp, id_or_none, timestamp
 from autovibe.store import CheckpointStore
-from autovibe.v1 import tasks_pb2, work_pb2
+from autovibe.v1 import model_calls_pb2, tasks_pb2, work_pb2
 
 _OPEN: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
 _GRAPH_NODES: Final = 2_000
@@ -80,14 +81,14 @@ class WorkService:
         self.get_task_patch = GetTaskPatch(store, fleet)
 
     async def keep_model_call(
-        self, tx: WriteTx, ctx: CallContext, request: work_pb2.KeepModelCallRequest
-    ) -> work_pb2.KeepModelCallResponse:
+        self, tx: WriteTx, ctx: CallContext, request: model_calls_pb2.KeepModelCallRequest
+    ) -> model_calls_pb2.KeepModelCallResponse:
         """Keep what was asked of a model and what it answered."""
         return await keep_model_call(tx, ctx, request)
 
     async def get_model_call(
-        self, tx: ReadTx, ctx: CallContext, request: work_pb2.GetModelCallRequest
-    ) -> work_pb2.ModelCall:
+        self, tx: ReadTx, ctx: CallContext, request: model_calls_pb2.GetModelCallRequest
+    ) -> model_calls_pb2.ModelCall:
         """Return what was asked of a model and what it answered.
 
         Raises:
@@ -104,6 +105,18 @@ class WorkService:
             TaskNotFoundError: there is none.
         """
         return task_message(await get_task(tx, request.task_id))
+
+    async def delete_task(
+        self, tx: WriteTx, ctx: CallContext, request: tasks_pb2.DeleteTaskRequest
+    ) -> work_pb2.Task:
+        """Let a finished task be shown nowhere any more.
+
+        Raises:
+            TaskNotFoundError: there is none.
+            TaskNotFinishedError: it has neither completed nor been cancelled.
+            TaskNeededError: a task below it has not finished, or another waits for it.
+        """
+        return await delete_task(tx, ctx, request)
 
     async def list_tasks(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.ListTasksRequest
