@@ -6,10 +6,12 @@ import os
 import resource
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plane import write_files
+from spoiling import spoil
 
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.progress import Step, listening
@@ -184,3 +186,29 @@ async def test_a_process_that_ends_without_a_result_is_an_error_that_says_so(
     with pytest.raises(StoreProcessError) as failed:
         await StoreProcess(tmp_path / "store").verify_tree("0" * 64)
     assert "nothing was changed" in failed.value.message
+
+
+async def test_the_whole_store_is_read_and_pruned_in_a_process_of_its_own(
+    directory: Path, tmp_path: Path
+):
+    work = StoreProcess(tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    for name in ("a", "b"):
+        (directory / "a.txt").write_text(f"{name}\n")
+        snapshot, _ = await work.import_tree({"workspace": directory}, [])
+        store.write_ref(f"checkpoints/{name}", snapshot.root)
+    fine = await work.audit()
+    assert (fine.ok, fine.refs, fine.damaged) == (True, 2, ())
+    spoil(Store.open(tmp_path / "store"), b"a\n")
+    found = await work.audit()
+    assert [(one.name, one.paths) for one in found.damaged] == [
+        ("checkpoints/a", ("workspace/a.txt",))
+    ]
+
+    store.delete_ref("checkpoints/a")
+    held = await work.prune(timedelta(days=1), dry_run=False)
+    assert (held.objects_removed, held.held_bytes > 0) == (0, True)
+    (tmp_path / "store" / "refs" / "checkpoints" / "b").write_text("nonsense\n")
+    with pytest.raises(AutovibeError) as caught:
+        await work.prune(timedelta(days=1), dry_run=True)
+    assert caught.value.reason == "STORE_OBJECT_CORRUPT"
