@@ -77,6 +77,20 @@ def ended(kind: str, usage: dict[str, Any] | None, **more: Any) -> bytes:
 
 
 FAILED = {"code": "server_error", "message": "The model failed."}
+TOOL_CALL = {
+    "index": 0,
+    "id": "call_DdmO9pD3xa9XTPNJ32zg2hcA",
+    "type": "function",
+    "function": {"name": "run", "arguments": ""},
+}
+FUNCTION_CALL = {
+    "type": "function_call",
+    "id": "fc_1",
+    "call_id": "call_1",
+    "name": "run",
+    "arguments": '{"a":1}',
+    "status": "completed",
+}
 CASES = {
     # 1,000 in, 100 cached, 500 written: 400 x 2 + 100 x 0.1 + 500 x 2.5 + 2,000 x 10 = 22,060
     "chat": Case(
@@ -146,6 +160,45 @@ CASES = {
         CHAT, json.dumps({"error": FAILED}).encode(), "0", JSON, 500, outcome="released"
     ),
     "chat 502": Case(CHAT, b"<html>", None, "text/html", 502, outcome="uncertain"),
+    # What a tool is called with is output: 1,000 x 2 + 60 x 10 = 2,600
+    "chat stream tool use": Case(
+        CHAT,
+        sse(
+            chat_chunk({"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}),
+            chat_chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a":1}'}}]}),
+            chat_chunk({}, choices=[{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]),
+            chat_chunk(usage=chat_usage(1000, 60)),
+            DONE,
+        ),
+        "0.0026",
+    ),
+    # Reasoning is in the output already: 1,000 x 2 + 900 x 10 = 11,000
+    "chat reasoning": Case(
+        CHAT,
+        completion(
+            chat_usage(1000, 900) | {"completion_tokens_details": {"reasoning_tokens": 832}}
+        ),
+        "0.011",
+        JSON,
+    ),
+    # 1,000 x 2 + 60 x 10, half of them reasoning
+    "responses tool use": Case(
+        RESPONSES,
+        responses_stream(
+            {"type": "response.output_item.done", "output_index": 0, "item": FUNCTION_CALL},
+            {
+                "type": "response.completed",
+                "response": response(
+                    "completed", responses_usage(1000, 60), output=[FUNCTION_CALL]
+                ),
+            },
+            deltas=0,
+        ),
+        "0.0026",
+    ),
+    "responses 500": Case(
+        RESPONSES, json.dumps({"error": FAILED}).encode(), "0", JSON, 500, outcome="released"
+    ),
     "responses": Case(
         RESPONSES,
         json.dumps(
@@ -295,6 +348,22 @@ CASES = {
         "0.00625",
         estimated=True,
         cut=True,
+    ),
+    # Calls of tools are output, what they answered is input: 1,200 x 1.25 + 80 x 10 = 2,300
+    "gemini tool use": Case(
+        STREAM,
+        sse(
+            gemini_answer({"promptTokenCount": 1000, "toolUsePromptTokenCount": 200}, None),
+            gemini_answer(
+                {
+                    "promptTokenCount": 1000,
+                    "toolUsePromptTokenCount": 200,
+                    "candidatesTokenCount": 20,
+                    "thoughtsTokenCount": 60,
+                }
+            ),
+        ),
+        "0.0023",
     ),
     "gemini no usage": Case(STREAM, sse(gemini_answer(None)), None, outcome="uncertain"),
     "gemini sound": Case(

@@ -22,9 +22,9 @@ from autovibe.domains.metering import (
 from autovibe.gateway.binding import MachineBinding
 from autovibe.gateway.bounds import Conversations, UnboundedRequestError
 from autovibe.gateway.dialect import Asked, Dialect
+from autovibe.gateway.raw_usage import kept_text, kept_usage
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.money import ZERO, round_up, to_text
-from autovibe.kernel.protoconv import struct
 from autovibe.v1 import metering_pb2
 
 _NATIVE: Final = Decimal("0.000000000001")
@@ -214,9 +214,11 @@ def settled_as(
         # Six decimals, rounded up: the usage row keeps prices and raw usage, from which it follows.
         native_cost=_plain(round_up(native)),
         estimated=estimated,
-        served_model=served_model if served_model and served_model != plan.call.model else "",
+        served_model=kept_text(served_model)
+        if served_model and served_model != plan.call.model
+        else "",
     )
-    settlement.raw_usage.CopyFrom(struct(usage))
+    settlement.raw_usage.CopyFrom(kept_usage(usage))
     return settlement
 
 
@@ -229,7 +231,7 @@ def uncertain(plan: Plan, usage: Mapping[str, Any] | None = None) -> metering_pb
         estimated=True,
     )
     if usage:
-        settlement.raw_usage.CopyFrom(struct(usage))
+        settlement.raw_usage.CopyFrom(kept_usage(usage))
     return settlement
 
 

@@ -86,7 +86,7 @@ class Forwarded:
         except CutError:
             raise
         except Exception:
-            await self._settle(self._by_what_is_known())
+            await self._settle(self._surely())
             raise
         finally:
             if self.cut_off is not None:
@@ -196,6 +196,14 @@ class Forwarded:
         told = pause_s(response.headers, content, clock.now())
         self.again = visit.limited(told) and not self.exchange.gone
         return visit.lane.opens_in_s()
+
+    def _surely(self) -> metering_pb2.Settlement:
+        """Return what is known; all that was held if that is what went wrong."""
+        try:
+            return self._by_what_is_known()
+        except Exception:
+            _logger.exception("call %s: its usage cannot be read", self.plan.call.request_id)
+            return uncertain(self.plan)
 
     def _by_what_is_known(self) -> metering_pb2.Settlement:
         """Return the true cost; else the most it can be; else all that was held."""
