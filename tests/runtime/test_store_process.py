@@ -212,3 +212,17 @@ async def test_the_whole_store_is_read_and_pruned_in_a_process_of_its_own(
     with pytest.raises(AutovibeError) as caught:
         await work.prune(timedelta(days=1), dry_run=True)
     assert caught.value.reason == "STORE_OBJECT_CORRUPT"
+
+
+async def test_what_is_damaged_is_stored_again_when_the_whole_is_asked_for(
+    directory: Path, tmp_path: Path
+):
+    work = StoreProcess(tmp_path / "store")
+    first, _ = await work.import_tree({"workspace": directory}, [])
+    spoil(Store.open(tmp_path / "store"), b"one\n")
+    again, verified = await work.import_tree({"workspace": directory}, [])
+    assert (again.root, again.new_objects, verified) == (first.root, (), True)  # nothing was read
+    assert not (await work.verify_tree(first.root)).ok
+    healed, verified = await work.import_tree({"workspace": directory}, [], whole=True)
+    assert (healed.root, verified) == (first.root, True)
+    assert (await work.verify_tree(first.root)).ok

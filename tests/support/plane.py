@@ -61,10 +61,14 @@ class InlineStoreWork:
     store: Store
 
     async def import_tree(
-        self, roots: Mapping[str, Path], exclude: Sequence[str]
+        self, roots: Mapping[str, Path], exclude: Sequence[str], *, whole: bool = False
     ) -> tuple[Snapshot, bool]:
         left_out = Exclude(tuple(exclude), frozenset({"workspace"})) if exclude else None
         snapshot = await asyncio.to_thread(self.store.snapshot, roots, exclude=left_out)
+        if whole:
+            if not self.store.verify(snapshot.root).ok:
+                snapshot = self.store.snapshot(roots, exclude=left_out)
+            return snapshot, self.store.verify(snapshot.root).ok
         return snapshot, self.store.verify(snapshot.root, objects=snapshot.new_objects).ok
 
     async def verify_tree(self, root: str) -> VerifyResult:

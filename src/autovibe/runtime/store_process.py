@@ -37,9 +37,14 @@ class StoreProcess:
     path: Path
 
     async def import_tree(
-        self, roots: Mapping[str, Path], exclude: Sequence[str]
+        self, roots: Mapping[str, Path], exclude: Sequence[str], *, whole: bool = False
     ) -> tuple[Snapshot, bool]:
         """Snapshot directories, and read back every new object.
+
+        Args:
+            roots: name to directory.
+            exclude: patterns of the workspace.
+            whole: read back all objects, and store again what is damaged.
 
         Raises:
             AutovibeError: as the store says.
@@ -48,9 +53,13 @@ class StoreProcess:
         arguments = [f"--root={name}={path}" for name, path in roots.items()]
         arguments += [f"--exclude={pattern}" for pattern in exclude]
         arguments += ["--exclude-in=workspace"]
+        if whole:
+            arguments.append("--whole")
         told = await self._run("snapshot", *arguments)
         told.update({name: tuple(told[name]) for name in _LISTS})
         snapshot = Snapshot(**told)
+        if whole:
+            return snapshot, (await self.verify_tree(snapshot.root)).ok
         if not snapshot.new_objects:
             return snapshot, True
         checked = await self._run(

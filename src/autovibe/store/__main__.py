@@ -27,7 +27,7 @@ from autovibe.store.tracking import DETECTIONS
 
 if TYPE_CHECKING:
     from autovibe.kernel.clock import Clock
-    from autovibe.store.model import Progress
+    from autovibe.store.model import Progress, Snapshot
 
 _PROGRESS_EVERY_S: Final = 0.1
 _NICE: Final = 10
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "--exclude-in", action="append", metavar="NAME", help="roots that --exclude is for"
     )
+    snapshot.add_argument(
+        "--whole", action="store_true", help="read all of it back, and store again what is damaged"
+    )
     snapshot.add_argument("--ref", help="name the snapshot, such as checkpoints/ID")
     restore = commands.add_parser("restore", help="write a snapshot into a directory")
     restore.add_argument("root")
@@ -104,13 +107,10 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
         resident = Resident(store, dict(options.root), detection=options.detection)
         resident.serve(lambda: reporter.emit("ready", detection=resident.tree.detection))
     if options.command == "snapshot":
-        roots = frozenset(options.exclude_in) if options.exclude_in else None
-        taken = store.snapshot(
-            dict(options.root),
-            exclude=Exclude(tuple(options.exclude), roots) if options.exclude else None,
-            on_read=lambda: reporter.emit("read"),
-            progress=reporter.progress,
-        )
+        taken = _snapshot(store, options, reporter)
+        if options.whole and not store.verify(taken.root, progress=reporter.progress).ok:
+            # What this process has found damaged it does not rely on again.
+            taken = _snapshot(store, options, reporter)
         if options.ref:
             store.write_ref(options.ref, taken.root)
         reporter.emit("result", **dataclasses.asdict(taken))
@@ -132,6 +132,16 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
     verified = store.verify(options.root, objects=chosen, progress=reporter.progress)
     reporter.emit("result", **dataclasses.asdict(verified))
     return 0 if verified.ok else 1
+
+
+def _snapshot(store: Store, options: argparse.Namespace, reporter: _Reporter) -> Snapshot:
+    roots = frozenset(options.exclude_in) if options.exclude_in else None
+    return store.snapshot(
+        dict(options.root),
+        exclude=Exclude(tuple(options.exclude), roots) if options.exclude else None,
+        on_read=lambda: reporter.emit("read"),
+        progress=reporter.progress,
+    )
 
 
 def _upkeep(store: Store, options: argparse.Namespace, reporter: _Reporter) -> int:

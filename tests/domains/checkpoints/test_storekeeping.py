@@ -293,3 +293,20 @@ async def test_work_on_the_store_can_be_turned_off(plane: Plane) -> None:
         jobs = await service.get_jobs(tx, plane.context, maintenance_pb2.GetJobsRequest())
     off = {job.name for job in jobs.jobs if job.disabled}
     assert off == {"archive-chat", "prune-store", "audit-store"}
+
+
+async def test_importing_a_directory_again_heals_what_is_known_to_be_damaged(
+    plane: Plane, directory: Path, tmp_path: Path
+) -> None:
+    first, second = await imported(plane, directory)
+    spoil(plane.store, b"three\n")
+    spoil(plane.store, b"one\n")
+    runner = scheduler_of(plane, tmp_path).runner
+    assert (await run_job(runner, "audit-store")).details["damaged"] == 2
+    again = await plane.load(directory)
+    assert (again.reused, again.checkpoint.id) == (True, second)
+    assert again.checkpoint.verification_status == "verified"
+    assert plane.store.verify(again.checkpoint.manifest_root).ok
+    # What is in no directory any more stays damaged.
+    assert (await see(plane, first)).damage == "workspace/a.txt cannot be read"
+    assert (await run_job(runner, "audit-store")).details["damaged"] == 1

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.checkpoints import repository
+from autovibe.domains.checkpoints.damage import note_whole
 from autovibe.domains.checkpoints.errors import NotADirectoryGivenError
 from autovibe.domains.checkpoints.git import (
     GitFailedError,
@@ -50,9 +51,14 @@ class Importer(Protocol):
     """Takes a snapshot of directories in a process of its own (decision A9)."""
 
     async def import_tree(
-        self, roots: Mapping[str, Path], exclude: Sequence[str]
+        self, roots: Mapping[str, Path], exclude: Sequence[str], *, whole: bool = False
     ) -> tuple[Snapshot, bool]:
         """Return the snapshot and whether every new object could be read back.
+
+        Args:
+            roots: name to directory.
+            exclude: patterns of the workspace.
+            whole: read back all objects, and store again what is damaged.
 
         Raises:
             AutovibeError: the store is full or cannot be written.
@@ -70,6 +76,8 @@ class ImportPlan:
     include_secrets: bool
     parent_id: uuid.UUID | None
     parent_root: str | None
+    distrust: bool = False
+    """Something in the store is known to be damaged: what is there already is read back too."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class ImportDirectory:
             include_secrets=request.include_secrets,
             parent_id=parent.id if parent else None,
             parent_root=parent.manifest_root if parent and not parent.pruned_at else None,
+            distrust=bool(await damages(tx)),
         )
 
     async def act(self, ctx: CallContext, plan: ImportPlan) -> Imported:
@@ -119,7 +128,9 @@ class ImportDirectory:
             secrets = [finding.path for finding in findings]
         exclude = [*plan.exclude, *(literal_glob(path) for path in secrets)]
         async with _import_roots(plan.directory) as roots:
-            snapshot, verified = await self._importer.import_tree(roots, exclude)
+            snapshot, verified = await self._importer.import_tree(
+                roots, exclude, whole=plan.distrust
+            )
         checkpoint_id = new_id()
 
         def make_durable() -> checkpoints_pb2.FileManifest:
@@ -149,6 +160,8 @@ class ImportDirectory:
         existing = await repository.find_newest_with_root(tx, plan.project_id, snapshot.root)
         if existing is not None and _same_origin(existing, plan.directory, tree):
             response.reused = True
+            if plan.distrust and outcome.verified:
+                await note_whole(tx, ctx, [existing.id])
             known = await damages(tx, [existing.id])
             response.checkpoint.CopyFrom(checkpoint_message(existing, known))
             return response
