@@ -423,6 +423,10 @@ class FakePlane:
         )
         return machines_pb2.ListMachinesResponse(machines=[machine])
 
+    async def delete_task(self, request: Any) -> work_pb2.Task:
+        self._take(request)
+        return self.tasks.pop(request.task_id)
+
     async def audit_usage(self, request: Any) -> usage_pb2.AuditUsageResponse:
         """Answer with one page for each of two projects, the second with what `off` says."""
         self._take(request)

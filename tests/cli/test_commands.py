@@ -270,6 +270,15 @@ def test_usage_shows_cost_rate_and_what_is_uncertain(cli, plane, task):
     assert document["rate"]["stale"] is False
 
 
+def test_a_task_is_deleted_only_when_somebody_says_yes(cli, plane, task):
+    done = cli("task", "delete", task.id[:8])
+    assert done.status == 2
+    assert f"Delete task {task.id[:8]} ({task.title})? Say so with --yes." in done.err
+    assert task.id in plane.tasks
+    assert "is deleted." in cli("task", "delete", task.id[:8], "--yes").out
+    assert task.id not in plane.tasks
+
+
 def test_machines_are_listed_with_what_they_left(cli, plane):
     out = cli("machine", "list", "--status", "terminated", "--project", "calc").out
     assert "m-1" in out

@@ -505,6 +505,7 @@ async def _other_tasks(services: Services, found: Found) -> None:
     await work.cancel_task(work_pb2.CancelTaskRequest(task_id=fork.id))
     with contextlib.suppress(AutovibeError):
         await work.retry_task(work_pb2.RetryTaskRequest(task_id=fork.id))
+    await work.delete_task(tasks_pb2.DeleteTaskRequest(task_id=fork.id))
     await _graph(services)
     await work.abandon_executions(work_pb2.AbandonExecutionsRequest(machine_id=found.machine.id))
 

@@ -11,13 +11,15 @@ from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.continuing import cancel, resume, retry
 from autovibe.cli.client.differences import task_diff
 from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.question import can_ask, confirm
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.summary import summary_lines
 from autovibe.cli.client.task_graph import depend, graph, import_, undepend
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import clipped, moment, pairs, short, table
-from autovibe.v1 import work_pb2
+from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.v1 import tasks_pb2, work_pb2
 
 _STATUSES = ("pending", "queued", "in_progress", "blocked", "completed", "failed", "cancelled")
 
@@ -88,6 +90,35 @@ def list_(
     ]
     print_lines(table(("TASK", "STATUS", "AGENT", "CREATED (UTC)", "TITLE"), rows))
     print_notes(more(token))
+
+
+@task.command(epilog="Example: autovibe task delete 1a2b3c4d")
+@click.argument("task_id", metavar="TASK")
+@click.option("--yes", is_flag=True, help="Do not ask: no command brings it back.")
+@json_option
+def delete(task_id: str, *, yes: bool, as_json: bool) -> None:
+    """Let a task that is completed or cancelled be shown nowhere any more.
+
+    What it has cost, done and logged stays, and so do its checkpoints.
+    """
+
+    async def body(connection: Connection) -> work_pb2.Task | None:
+        work = connection.services.work
+        found = await work.get_task(work_pb2.GetTaskRequest(task_id=task_id))
+        question = f"Delete task {short(found.id)} ({found.title})?"
+        if not yes and not can_ask():
+            raise InvalidArgumentError(f"{question} Say so with --yes.")
+        if not yes and not await confirm(question):
+            return None
+        return await work.delete_task(tasks_pb2.DeleteTaskRequest(task_id=found.id))
+
+    done = with_connection(body)
+    if done is None:
+        print_notes(["Nothing was deleted."])
+    elif as_json:
+        print_json(to_document(done))
+    else:
+        print_lines([f"Task {short(done.id)} is deleted."])
 
 
 @task.command(epilog="Example: autovibe task show 1a2b3c4d")

@@ -41,7 +41,7 @@ async def delete_task(
             "them first.",
             task_id=str(task.id),
         )
-    waiting = await graph_repository.lock_waiting_dependants(tx, task.id)
+    waiting = await graph_repository.lock_waiting_dependants(tx, [task.id])
     if waiting and task.status != TaskStatus.COMPLETED:
         raise TaskNeededError(
             f"Task {waiting[0].id} waits for task {task.id}; remove that first, with `autovibe "
