@@ -34,6 +34,7 @@ from autovibe.domains.work.repository import orders as order_rows
 from autovibe.domains.work.repository.claiming import Claim, Taken
 from autovibe.domains.work.routing import Abilities
 from autovibe.domains.work.transitions import check_transition
+from autovibe.domains.work.watermarks import Watermarks
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.protoconv import timestamp
@@ -79,7 +80,7 @@ def abilities_of(worker: Worker) -> Abilities:
 
 
 async def claim(
-    tx: WriteTx, ctx: CallContext, worker: Worker, wanted: Wanted
+    tx: WriteTx, ctx: CallContext, worker: Worker, wanted: Wanted, marks: Watermarks
 ) -> list[work_pb2.ClaimedOrder]:
     """Claim the next orders for a worker, in the order in which they are to be done.
 
@@ -100,14 +101,11 @@ async def claim(
         room,
         [project_id for project_id, left in rooms.items() if left <= 0],
     )
-    abilities = abilities_of(worker)
     if wanted.task_id is not None:
         # Whoever names a task has decided to do it, whatever the worker says that it can.
         taken = await claiming.take_of_task(tx, wish, wanted.task_id)
     else:
-        found = await claiming.pending_routes(tx, queue_name)
-        routes = [route for route in found if abilities.can_take(route)]
-        taken = await claiming.take(tx, wish, routes)
+        taken = await marks.take(tx, wish, abilities_of(worker), ctx.clock)
     if not taken:
         return []
     orders = await _start(tx, _Claimant(worker, wanted, now), taken, rooms)

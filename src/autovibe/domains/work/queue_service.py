@@ -14,6 +14,7 @@ from autovibe.domains.work.enqueuing import DEFAULT_QUEUE, queue_topic
 from autovibe.domains.work.messages import worker_message, worker_traits
 from autovibe.domains.work.repository import orders as order_rows
 from autovibe.domains.work.repository import workers as worker_rows
+from autovibe.domains.work.watermarks import Watermarks
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.paging import decode_place, encode_place, page_size
@@ -26,6 +27,7 @@ class QueueService:
     def __init__(self, bells: Bells, version: str) -> None:
         """Serve workers of a version, and wake them by the bells of this process."""
         self._version = version
+        self._marks = Watermarks()
         self.wait_for_work = WaitForWork(bells)
 
     async def register_worker(
@@ -73,7 +75,7 @@ class QueueService:
         wanted = Wanted(
             request.instance_id, request.queue_name, request.lease_s, max(1, request.limit)
         )
-        return queue_pb2.ClaimManyResponse(orders=await claim(tx, ctx, worker, wanted))
+        return queue_pb2.ClaimManyResponse(orders=await claim(tx, ctx, worker, wanted, self._marks))
 
     async def complete_many(
         self, tx: WriteTx, ctx: CallContext, request: queue_pb2.CompleteManyRequest

@@ -49,6 +49,7 @@ from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.repository import workers as worker_rows
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
+from autovibe.domains.work.watermarks import Watermarks
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.paging import decode_place, encode_place, page_size
@@ -68,6 +69,7 @@ class WorkService:
         self, store: CheckpointStore, control: Control, fleet: Fleet, defaults: WorkDefaults
     ) -> None:
         """Work with a store, the machines of this process, and what it can run."""
+        self._marks = Watermarks()
         self.check_task_context = CheckTaskContext(fleet, defaults)
         self.create_task = CreateTask(fleet, defaults)
         self.create_tasks = CreateTasks(fleet, self.create_task)
@@ -267,7 +269,7 @@ class WorkService:
             limit=1,
             task_id=id_or_none(request.task_id),
         )
-        orders = await claim(tx, ctx, worker, wanted)
+        orders = await claim(tx, ctx, worker, wanted, self._marks)
         return work_pb2.ClaimWorkOrderResponse(order=orders[0] if orders else None)
 
     async def heartbeat_work_order(

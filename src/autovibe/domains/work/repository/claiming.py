@@ -46,7 +46,8 @@ WITH RECURSIVE routes (route) AS (
         " claimed_at = :now, updated_at = :now"
     ),
     "columns": (
-        "id, task_id, lease_generation, priority, fair_key, payload, timeout_seconds, retry_count"
+        "id, task_id, lease_generation, priority, fair_key, payload, timeout_seconds, retry_count,"
+        " route"
     ),
 }
 _WORD: Final = re.compile(r"\{([a-z_]+)\}")
@@ -94,7 +95,7 @@ UPDATE work_orders SET {claimed} WHERE id = ANY (ARRAY(
     ) c
 )) RETURNING {columns}
 """).replace("{route}", "r.route")
-_ONE_ROUTE: Final = _sql("""
+ONE_ROUTE: Final = _sql("""
 SELECT w.id, w.priority, w.fair_key FROM work_orders w WHERE {pending} {in_order} LIMIT :most
 """).replace("{route}", ":route")
 _TAKE_BY_ID: Final = _sql("UPDATE work_orders SET {claimed} WHERE id IN :ids RETURNING {columns}")
@@ -106,6 +107,20 @@ UPDATE work_orders SET {claimed} WHERE id = (
     ORDER BY w.id LIMIT 1 {lock}
 ) RETURNING {columns}
 """)
+ABOVE: Final = _sql("""
+UPDATE work_orders SET {claimed} WHERE id = ANY (ARRAY(
+    SELECT w.id FROM work_orders w
+    WHERE {pending} AND w.priority = :priority AND w.fair_key >= :mark
+    ORDER BY w.fair_key, w.id LIMIT :most FOR UPDATE OF w SKIP LOCKED
+)) RETURNING {columns}
+""").replace("{route}", ":route")
+"""As TAKE, of one lane, from a fair key on."""
+_SNAPSHOT_AGE: Final = text(
+    "SELECT coalesce(max(age(held)), 0) FROM ("
+    " SELECT backend_xmin AS held FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    " UNION ALL SELECT xmin FROM pg_replication_slots"
+    ") horizons WHERE held IS NOT NULL"
+)
 _UNLESS_FULL: Final = {
     "postgresql": "AND (t.project_id IS NULL OR t.project_id <> ALL (CAST(:full AS uuid[])))",
     "sqlite": "AND (t.project_id IS NULL OR t.project_id NOT IN :full)",
@@ -123,6 +138,7 @@ class Taken(NamedTuple):
     payload: dict[str, Any]
     timeout_seconds: int
     retry_count: int
+    route: str
 
 
 @dataclass(frozen=True)
@@ -182,6 +198,32 @@ async def take(tx: WriteTx, claim: Claim, routes: Sequence[str]) -> list[Taken]:
     return _in_order(taken.all())
 
 
+async def take_above(
+    tx: WriteTx, claim: Claim, route: str, priority: int, mark: float
+) -> list[Taken]:
+    """Claim the next orders of one lane whose fair key is not below a mark (PostgreSQL)."""
+    tx.stale("work_orders")
+    taken = await tx.session.execute(
+        _statement(ABOVE, "postgresql", full=bool(claim.full)),
+        {
+            **claim.values(),
+            "until": claim.until,
+            "route": route,
+            "priority": priority,
+            "mark": mark,
+            "most": claim.most,
+        },
+    )
+    return _in_order(taken.all())
+
+
+async def snapshot_age(tx: ReadTx) -> int:
+    """Return how many transactions old the oldest snapshot is that somebody holds; SQLite: 0."""
+    if tx.dialect.name == "sqlite":
+        return 0
+    return (await tx.session.scalar(_SNAPSHOT_AGE)) or 0
+
+
 async def take_of_task(tx: WriteTx, claim: Claim, task_id: uuid.UUID) -> list[Taken]:
     """Claim the pending order of one task, if it is there and nobody else is claiming it."""
     tx.stale("work_orders")
@@ -200,7 +242,7 @@ async def give_back(tx: WriteTx, order_ids: Sequence[uuid.UUID]) -> None:
 
 
 async def _take_on_sqlite(tx: WriteTx, claim: Claim, routes: Sequence[str]) -> list[Taken]:
-    query = _statement(_ONE_ROUTE, "sqlite", full=bool(claim.full))
+    query = _statement(ONE_ROUTE, "sqlite", full=bool(claim.full))
     candidates: list[tuple[int, float, uuid.UUID]] = []
     for route in routes:
         found = await tx.session.execute(
@@ -230,6 +272,8 @@ _TYPES: Final[Mapping[str, Any]] = {
     "now": UtcDateTime(),
     "until": UtcDateTime(),
     "most": Integer(),
+    "priority": Integer(),
+    "mark": Double(),
     "task_id": Uuid(),
 }
 _RESULT: Final[Mapping[str, Any]] = {
@@ -237,6 +281,7 @@ _RESULT: Final[Mapping[str, Any]] = {
     "task_id": Uuid(),
     "fair_key": Double(),
     "payload": Json,
+    "route": String(),
 }
 _made: Final[dict[tuple[str, str, bool], Any]] = {}
 
@@ -251,10 +296,21 @@ def _statement(sql: str, backend: str, *, full: bool) -> Any:
         if "RETURNING" in sql:
             names = [name.strip() for name in _PARTS["columns"].split(",")]
             made = made.columns(**{name: _RESULT.get(name, Integer()) for name in names})
-        elif sql is _ONE_ROUTE:
+        elif sql is ONE_ROUTE:
             made = made.columns(id=Uuid(), priority=Integer(), fair_key=Double())
         _made[key] = made
     return made
+
+
+def typed(sql: str, backend: str, *, prefix: str = "") -> TextClause:
+    """Return one of the statements above with the types of its parameters, as no limit needs it.
+
+    Args:
+        sql: the statement.
+        backend: name of the dialect.
+        prefix: what is put before it, as EXPLAIN.
+    """
+    return _typed(text(prefix + sql.replace("{unless_full}", "")), backend)
 
 
 def _typed(clause: TextClause, backend: str) -> TextClause:
