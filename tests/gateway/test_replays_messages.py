@@ -233,36 +233,40 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_a_recorded_answer_settles_to_the_amount_computed_by_hand(
-    desk: LedgerDesk, name: str
-) -> None:
-    case = CASES[name]
-    replay = Replay(case.answer, case.content_type, case.status, case.cut)
+async def test_recorded_answers_settle_to_the_amounts_computed_by_hand(desk: LedgerDesk) -> None:
+    replay = Replay(b"")
     searching = ProviderPolicy(frozenset({"web_search"}))
     tools = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]
-    more = {"tools": tools} if name == "web search" else {}
     async with (
         ModelServer(plain_text()) as unused,
         replaying(replay),
         open_bench(
-            desk, unused, budget="500", policy=searching, upstream=Upstream(replay.url, "key")
+            desk, unused, budget="9000", policy=searching, upstream=Upstream(replay.url, "key")
         ) as bench,
     ):
-        try:
-            status, headers, answer = await bench.send(ask(stream=case.content_type == SSE, **more))
-        except aiohttp.ClientError:
-            assert case.cut
-            status, headers, answer = case.status, {}, case.answer
-        await bench.all_settled()
+        before = Decimal(0)
+        for name, case in CASES.items():
+            replay.answer, replay.content_type = case.answer, case.content_type
+            replay.status, replay.cut = case.status, case.cut
+            more = {"tools": tools} if name == "web search" else {}
+            body = ask(name, stream=case.content_type == SSE, **more)
+            try:
+                status, headers, answer = await bench.send(body)
+            except aiohttp.ClientError:
+                assert case.cut, name
+                status, headers, answer = case.status, {}, case.answer
+            await bench.all_settled()
 
-        [(call, settlement)] = bench.observer.settlements
-        hold = Decimal(call.hold_cad)
-        expected = hold if case.usd is None else cad(Decimal(case.usd), await bench.rate())
-        assert status == case.status
-        assert answer == case.answer
-        assert await bench.ledger() == (expected, 0)
-        assert settlement.outcome == case.outcome
-        assert settlement.estimated == (case.estimated or case.outcome == "uncertain")
-        if headers:
-            assert headers["request-id"] == settlement.id
+            used, held = await bench.ledger()
+            call, settlement = bench.observer.settlements[-1]
+            hold = Decimal(call.hold_cad)
+            expected = hold if case.usd is None else cad(Decimal(case.usd), await bench.rate())
+            assert (used - before, held) == (expected, 0), name
+            assert (status, answer) == (case.status, case.answer), name
+            assert settlement.outcome == case.outcome, name
+            estimated = case.estimated or case.outcome == "uncertain"
+            assert settlement.estimated == estimated, name
+            if headers:
+                assert headers["request-id"] == settlement.id, name
+            before = used
+        assert len(bench.observer.settlements) == len(CASES)
