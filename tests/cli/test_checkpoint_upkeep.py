@@ -65,7 +65,7 @@ async def test_reading_the_store_ends_with_1_when_something_is_damaged_and_says_
     spoil(Store.open(tmp_path / ".autovibe" / "store"), b"only automatic\n")
     status, said = autovibe(tmp_path, "checkpoint", "verify", "--all")
     assert status == 1
-    assert "2 checkpoints and 0 other references are damaged" in said
+    assert "Damaged: 2 checkpoints, 0 other references" in said
     assert "autovibe store check --repair --from" in said
     assert middle in said
     assert last in said
@@ -88,8 +88,8 @@ async def test_damage_is_shown_everywhere_and_gone_after_a_repair_from_a_copy(
     status, said = autovibe(tmp_path, "checkpoint", "show", middle)
     assert (status, "workspace/automatic.txt cannot be read" in said) == (0, True)
     status, said = autovibe(tmp_path, "db", "check")
-    assert (status, "2 checkpoints are damaged" in said) == (1, True)
-    assert "2 checkpoints are damaged" in autovibe(tmp_path, "doctor")[1]
+    assert (status, "damaged checkpoints: 2" in said) == (1, True)
+    assert "damaged checkpoints: 2" in autovibe(tmp_path, "doctor")[1]
     status, said = autovibe(tmp_path, "checkpoint", "restore", middle, "--to", str(tmp_path / "x"))
     assert (status, "damaged" in said) == (1, True)
 
@@ -97,7 +97,7 @@ async def test_damage_is_shown_everywhere_and_gone_after_a_repair_from_a_copy(
         autovibe(tmp_path, "store", "check", "--repair", "--from", str(tmp_path / "copy"))[0] == 0
     )
     status, said = autovibe(tmp_path, "checkpoint", "verify", "--all")
-    assert (status, "2 checkpoints are whole again" in said) == (0, True), said
+    assert (status, "whole again: 2 checkpoints" in said) == (0, True), said
     assert autovibe(tmp_path, "db", "check")[0] == 0
 
 
@@ -119,7 +119,7 @@ async def test_pruning_thins_keeps_for_the_grace_time_and_puts_missing_reference
     assert set(store.ref_names()) == {f"checkpoints/{one}" for one in (first, middle, last)}
     store.delete_ref(f"checkpoints/{first}")
     status, said = autovibe(tmp_path, "db", "check")
-    assert (status, "1 checkpoints have no reference" in said) == (1, True)
+    assert (status, "checkpoints without a reference in the store: 1" in said) == (1, True)
 
     done = pruned()
     assert done["cleanup-checkpoints"]["details"]["references_put_back"] == 1

@@ -36,11 +36,12 @@ class CheckpointHealth:
         """Say what a person has to see to."""
         found: list[str] = []
         if self.damaged:
-            found.append(f"{self.damaged} checkpoints are damaged (`autovibe checkpoint list`)")
+            found.append(f"damaged checkpoints: {self.damaged} (`autovibe checkpoint list`)")
         if self.without_reference:
             some = ", ".join(str(one)[:8] for one in sorted(self.without_reference)[:3])
             found.append(
-                f"{len(self.without_reference)} checkpoints have no reference in the store ({some})"
+                f"checkpoints without a reference in the store: {len(self.without_reference)} "
+                f"({some})"
             )
         return found
 

@@ -126,6 +126,8 @@ class JobRunner:
         else:
             request = maintenance_pb2.StepJobRequest(job=job.name, dry_run=True)
             rows = (await self.services.maintenance.step_job(request)).affected_rows
+            if job.name == _THINNING:
+                done = await reconciled(self.services, dry_run=True)
         duration_ms = _ms(self.clock.monotonic() - started)
         return JobOutcome(job.name, rows, duration_ms, details=done.details, note=done.note)
 

@@ -14,8 +14,8 @@ from autovibe.v1 import maintenance_pb2
 
 STORE_KIND: Final = "store"
 MEND: Final = (
-    "repair the store from a copy of it with `autovibe store check --repair --from DIR`, then run "
-    "`autovibe db maintain audit-store`"
+    "repair the store from a copy of it with `autovibe store check --repair --from DIR`, or run a "
+    "task on a directory that still has the files, then `autovibe checkpoint verify --all`"
 )
 
 
@@ -45,28 +45,32 @@ async def store_work(services: Services, job: str, *, dry_run: bool = False) -> 
     raise InvalidArgumentError(f"{job} is no job on the store.", field="job")
 
 
-async def reconciled(services: Services) -> Done:
-    """Make references and rows agree."""
+async def reconciled(services: Services, *, dry_run: bool = False) -> Done:
+    """Make references and rows agree, or say what does not."""
     done = await services.maintenance.reconcile_references(
-        maintenance_pb2.ReconcileReferencesRequest()
+        maintenance_pb2.ReconcileReferencesRequest(dry_run=dry_run)
     )
     alarms: list[str] = []
-    if done.lost:
+    if done.lost and not dry_run:
         some = ", ".join(done.lost_checkpoint_ids[:3])
         alarms.append(
-            f"{done.lost} checkpoints have no reference in the store and no files any more ({some})"
-            f": {MEND}."
+            f"{_count(done.lost, 'checkpoint')} without a reference in the store, and without "
+            f"files ({some}): {MEND}."
         )
-    note = ""
-    if done.put_back:
-        note = f"{done.put_back} missing references were put back"
+    told: list[str] = []
+    if done.dropped + done.garbage:
+        gone = "would be dropped" if dry_run else "dropped"
+        told.append(f"{_count(done.dropped + done.garbage, 'reference')} {gone}")
+    if missing := done.put_back + (done.lost if dry_run else 0):
+        back = "missing" if dry_run else "put back"
+        told.append(f"{_count(missing, 'reference')} {back}")
     details = {
         "references_dropped": done.dropped,
         "references_without_row": done.garbage,
         "references_put_back": done.put_back,
         "lost": done.lost,
     }
-    return Done(0, details, note, tuple(alarms))
+    return Done(0, details, ", ".join(told), tuple(alarms))
 
 
 async def _pruned(services: Services, *, dry_run: bool) -> Done:
@@ -77,7 +81,7 @@ async def _pruned(services: Services, *, dry_run: bool) -> Done:
     would = "would be " if dry_run else ""
     note = f"{_mib(freed)} {would}given back, {_mib(done.held_bytes)} more after the grace time"
     if done.packs_kept:
-        note += f"; {done.packs_kept} packs left as they are, see `autovibe store check`"
+        note += f"; {_count(done.packs_kept, 'pack')} left as before, see `autovibe store check`"
     details = _plain(done) | {"freed_bytes": freed}
     return Done(done.objects_removed, details, note, beside=done.objects_removed)
 
@@ -91,12 +95,12 @@ async def _audited(services: Services) -> Done:
         )
         others = len(done.damaged_references)
         alarms.append(
-            f"{done.damaged} checkpoints and {others} other references are damaged"
-            f"{f' ({some})' if some else ''}: {MEND}."
+            f"Damaged: {_count(done.damaged, 'checkpoint')}, {_count(others, 'other reference')}"
+            f"{f' ({some})' if some else ''}; {MEND}."
         )
-    note = f"{done.objects:,} objects of {done.references:,} references read"
+    note = f"{_count(done.objects, 'object')} of {_count(done.references, 'reference')} read"
     if done.repaired:
-        note += f"; {done.repaired} checkpoints are whole again"
+        note += f"; whole again: {_count(done.repaired, 'checkpoint')}"
     return Done(done.references, _plain(done), note, tuple(alarms), done.references)
 
 
@@ -104,6 +108,10 @@ def _plain(message: Any) -> dict[str, Any]:
     """Return what a message says, numbers as numbers, zeros left out."""
     told = json_format.MessageToDict(message, preserving_proto_field_name=True)
     return {name: int(value) if isinstance(value, str) else value for name, value in told.items()}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _mib(count_bytes: int) -> str:

@@ -156,6 +156,9 @@ async def test_an_import_that_crashed_leaves_a_reference_that_goes_after_the_gra
     assert plane.store.find_ref(left) is not None
 
     plane.clock.time = now + timedelta(days=31)
+    dry = await run_job(runner, "cleanup-checkpoints", dry=True)
+    assert dry.note == "1 reference would be dropped"
+    assert plane.store.find_ref(left) is not None
     done = await run_job(runner, "cleanup-checkpoints")
     assert (done.details["references_without_row"], done.details["references_put_back"]) == (1, 0)
     assert set(plane.store.ref_names()) == kept
