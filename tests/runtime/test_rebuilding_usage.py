@@ -90,6 +90,17 @@ async def gateway_of(
 
 @pytest.fixture
 async def lived(plane: Plane, tmp_path: Path) -> Lived:
+    """Give a plane with such an execution, on either database."""
+    return await live(plane, tmp_path)
+
+
+@pytest.fixture
+async def lived_once(one_plane: Plane, tmp_path: Path) -> Lived:
+    """Give one on SQLite, for what does not depend on the database."""
+    return await live(one_plane, tmp_path)
+
+
+async def live(plane: Plane, tmp_path: Path) -> Lived:
     project = await plane.project()
     write_files(tmp_path / "dir", {"a": "1"})
     await plane.load(tmp_path / "dir")
@@ -157,40 +168,42 @@ async def test_days_that_were_lost_with_their_rows_come_back_too(lived: Lived) -
     assert await lived.differences() == []
 
 
-async def test_without_its_line_a_row_has_all_but_what_the_provider_said(lived: Lived) -> None:
-    await lived.sql("DELETE FROM execution_logs")
-    await lived.sql("DELETE FROM resource_usage")
-    told = await lived.rebuild()
+async def test_without_its_line_a_row_has_all_but_what_the_provider_said(lived_once: Lived) -> None:
+    await lived_once.sql("DELETE FROM execution_logs")
+    await lived_once.sql("DELETE FROM resource_usage")
+    told = await lived_once.rebuild()
     assert {one.source for one in told} == {"ledger"}
-    for row, was in zip(await lived.now(), lived.rows, strict=True):
+    for row, was in zip(await lived_once.now(), lived_once.rows, strict=True):
         for name in ("raw_usage", "native_cost"):
             was["metadata"].pop(name, None)
         assert row == was
-    assert await lived.differences() == []
+    assert await lived_once.differences() == []
 
 
-async def test_a_line_that_tells_of_another_amount_is_not_believed(lived: Lived) -> None:
+@pytest.mark.long
+async def test_a_line_that_tells_of_another_amount_is_not_believed(lived_once: Lived) -> None:
     """The process died between its line and its settlement, which recovery then made."""
-    await lived.sql("UPDATE budget_holds SET settled_amount = amount")
-    await lived.sql("DELETE FROM resource_usage")
-    told = await lived.rebuild()
+    await lived_once.sql("UPDATE budget_holds SET settled_amount = amount")
+    await lived_once.sql("DELETE FROM resource_usage")
+    told = await lived_once.rebuild()
     assert {one.source for one in told} == {"ledger"}
-    money = [row for row in await lived.now() if row["resource_type"] == "money"]
+    money = [row for row in await lived_once.now() if row["resource_type"] == "money"]
     assert all(row["metadata"]["uncertain"] for row in money)
 
 
-async def test_calls_come_back_page_by_page(lived: Lived) -> None:
-    await lived.plane.project("other")
-    await lived.sql("DELETE FROM resource_usage")
+@pytest.mark.long
+async def test_calls_come_back_page_by_page(lived_once: Lived) -> None:
+    await lived_once.plane.project("other")
+    await lived_once.sql("DELETE FROM resource_usage")
     request = usage_pb2.RebuildUsageRequest(page_size=3)
     sizes: list[int] = []
     while True:
-        answer = await lived.plane.services.metering.rebuild_usage(request)
+        answer = await lived_once.plane.services.metering.rebuild_usage(request)
         sizes.append(len(answer.calls))
         if not answer.next_page_token:
             break
         request.page_token = answer.next_page_token
     assert sorted(sizes) == [0, 1, 3]
-    assert await lived.now() == lived.rows
+    assert await lived_once.now() == lived_once.rows
     with pytest.raises(InvalidArgumentError, match="start again"):
-        await lived.rebuild(page_token="WyJhIiwiYiJd")
+        await lived_once.rebuild(page_token="WyJhIiwiYiJd")

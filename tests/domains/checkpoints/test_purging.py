@@ -73,6 +73,17 @@ class Past:
 
 @pytest.fixture
 async def past(plane: Plane, tmp_path: Path) -> Past:
+    """Give one on either database."""
+    return await pass_by(plane, tmp_path)
+
+
+@pytest.fixture
+async def past_once(one_plane: Plane, tmp_path: Path) -> Past:
+    """Give one on SQLite, for what does not depend on the database."""
+    return await pass_by(one_plane, tmp_path)
+
+
+async def pass_by(plane: Plane, tmp_path: Path) -> Past:
     project = await plane.project()
     write_files(tmp_path / "dir", {"a": "1"})
     genesis = (await plane.load(tmp_path / "dir")).checkpoint
@@ -106,62 +117,65 @@ async def test_a_purged_machine_goes_with_all_its_checkpoints(past: Past) -> Non
         await past.purge()
 
 
-async def test_a_task_that_is_done_forgets_the_purged_result(past: Past) -> None:
-    task = await past.plane.task(base_checkpoint_id=past.genesis.id)
-    await past.plane.worker()
-    order = await past.plane.claimed()
-    await past.plane.services.work.attach_machine(
+async def test_a_task_that_is_done_forgets_the_purged_result(past_once: Past) -> None:
+    task = await past_once.plane.task(base_checkpoint_id=past_once.genesis.id)
+    await past_once.plane.worker()
+    order = await past_once.plane.claimed()
+    await past_once.plane.services.work.attach_machine(
         work_pb2.AttachMachineRequest(
-            execution_id=order.execution.id, lease_generation=1, machine_id=past.machine_id
+            execution_id=order.execution.id, lease_generation=1, machine_id=past_once.machine_id
         )
     )
-    await past.plane.finish(order, result_checkpoint_id=past.chain[0].id)
+    await past_once.plane.finish(order, result_checkpoint_id=past_once.chain[0].id)
     # The current one has gone on with it; as somebody does who goes back to the first.
-    async with past.plane.db.write() as tx:
+    async with past_once.plane.db.write() as tx:
         await tx.session.execute(
             text("UPDATE projects SET current_checkpoint_id = initial_checkpoint_id")
         )
-    await past.purge()
-    seen = await past.plane.see(task.id)
+    await past_once.purge()
+    seen = await past_once.plane.see(task.id)
     assert (seen.status, seen.result_checkpoint_id) == ("completed", "")
-    assert seen.base_checkpoint_id == past.genesis.id
-    result = await past.plane.services.work.get_task_result(
+    assert seen.base_checkpoint_id == past_once.genesis.id
+    result = await past_once.plane.services.work.get_task_result(
         work_pb2.GetTaskResultRequest(task_id=task.id)
     )
     assert not result.files_changed
 
 
-async def test_a_machine_that_runs_is_not_purged(past: Past) -> None:
-    living = await past.machine()
+async def test_a_machine_that_runs_is_not_purged(past_once: Past) -> None:
+    living = await past_once.machine()
     with pytest.raises(MachineNotEndedError, match="cancel its task first"):
-        await past.purge(living)
+        await past_once.purge(living)
 
 
-async def test_the_current_checkpoint_of_a_project_is_kept(past: Past) -> None:
-    async with past.plane.db.write() as tx:
+async def test_the_current_checkpoint_of_a_project_is_kept(past_once: Past) -> None:
+    async with past_once.plane.db.write() as tx:
         await tx.session.execute(
             text("UPDATE projects SET current_checkpoint_id = :one").bindparams(
-                bindparam("one", uuid.UUID(past.chain[1].id), type_=Uuid())
+                bindparam("one", uuid.UUID(past_once.chain[1].id), type_=Uuid())
             )
         )
-    assert f"checkpoint {past.chain[1].id} is the current one of its project" in (
-        await past.refusal()
+    assert f"checkpoint {past_once.chain[1].id} is the current one of its project" in (
+        await past_once.refusal()
     )
 
 
-async def test_what_a_task_starts_from_or_goes_on_from_is_kept(past: Past) -> None:
-    task = await past.plane.task(base_checkpoint_id=past.chain[2].id)
-    assert f"task {task.id} starts from checkpoint {past.chain[2].id}" in await past.refusal()
-    await past.plane.worker()
-    order = await past.plane.claimed()
-    await past.plane.services.work.attach_machine(
+async def test_what_a_task_starts_from_or_goes_on_from_is_kept(past_once: Past) -> None:
+    task = await past_once.plane.task(base_checkpoint_id=past_once.chain[2].id)
+    assert (
+        f"task {task.id} starts from checkpoint {past_once.chain[2].id}"
+        in await past_once.refusal()
+    )
+    await past_once.plane.worker()
+    order = await past_once.plane.claimed()
+    await past_once.plane.services.work.attach_machine(
         work_pb2.AttachMachineRequest(
-            execution_id=order.execution.id, lease_generation=1, machine_id=past.machine_id
+            execution_id=order.execution.id, lease_generation=1, machine_id=past_once.machine_id
         )
     )
-    await past.plane.finish(order, "paused", result_checkpoint_id=past.chain[1].id)
-    told = await past.refusal()
-    assert f"checkpoint {past.chain[1].id} is the result of task {task.id}" in told
+    await past_once.plane.finish(order, "paused", result_checkpoint_id=past_once.chain[1].id)
+    told = await past_once.refusal()
+    assert f"checkpoint {past_once.chain[1].id} is the result of task {task.id}" in told
     assert f"task {task.id}, which may go on, goes on from them" in told
 
 
@@ -178,8 +192,9 @@ async def test_what_others_descend_from_is_kept(past: Past) -> None:
     assert await past.count() == (0, 0)
 
 
-async def test_a_long_list_of_needs_is_cut(past: Past) -> None:
+@pytest.mark.long
+async def test_a_long_list_of_needs_is_cut(past_once: Past) -> None:
     for _ in range(7):
-        await past.grow("", past.chain[0].id)
-    assert (await past.refusal()).count("descends from") == 5
-    assert ", and so on; purge or finish what needs them first." in await past.refusal()
+        await past_once.grow("", past_once.chain[0].id)
+    assert (await past_once.refusal()).count("descends from") == 5
+    assert ", and so on; purge or finish what needs them first." in await past_once.refusal()

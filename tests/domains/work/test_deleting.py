@@ -23,16 +23,16 @@ async def cancel(plane: Plane, task_id: str) -> None:
     await plane.services.work.cancel_task(work_pb2.CancelTaskRequest(task_id=task_id))
 
 
-@pytest.fixture(autouse=True)
-async def base(plane: Plane, tmp_path: Path) -> None:
-    """Give a project with a checkpoint, and a worker."""
+async def begin(plane: Plane, tmp_path: Path) -> None:
+    """Make a project with a checkpoint, and a worker."""
     await plane.project()
     write_files(tmp_path / "dir", {"a": "1"})
     await plane.load(tmp_path / "dir")
     await plane.worker()
 
 
-async def test_a_deleted_task_is_hidden_and_what_it_did_stays(plane: Plane) -> None:
+async def test_a_deleted_task_is_hidden_and_what_it_did_stays(plane: Plane, tmp_path: Path) -> None:
+    await begin(plane, tmp_path)
     task, other = await plane.task(), await plane.task(start=False)
     order = await plane.claimed()
     await plane.say(order, "a line")
@@ -56,7 +56,9 @@ async def test_a_deleted_task_is_hidden_and_what_it_did_stays(plane: Plane) -> N
     assert await plane.rows(deleted) == [(1,)]
 
 
-async def test_only_a_task_that_cannot_go_on_is_deleted(plane: Plane) -> None:
+async def test_only_a_task_that_cannot_go_on_is_deleted(one_plane: Plane, tmp_path: Path) -> None:
+    plane = one_plane
+    await begin(plane, tmp_path)
     task = await plane.task()
     with pytest.raises(TaskNotFinishedError, match="is queued; cancel it first"):
         await delete(plane, task.id)
@@ -68,7 +70,9 @@ async def test_only_a_task_that_cannot_go_on_is_deleted(plane: Plane) -> None:
     await delete(plane, task.id)
 
 
-async def test_a_task_that_others_need_stays(plane: Plane) -> None:
+async def test_a_task_that_others_need_stays(one_plane: Plane, tmp_path: Path) -> None:
+    plane = one_plane
+    await begin(plane, tmp_path)
     parent = await plane.task(start=False)
     child = await plane.task(start=False, parent_task_id=parent.id)
     waiting = await plane.task(start=False)
