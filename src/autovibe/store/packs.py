@@ -24,6 +24,7 @@ from autovibe.store.packfile import (
     sha256,
     walk_pack,
 )
+from autovibe.store.squeeze import Squeezer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from autovibe.store.files import TemporaryFile
     from autovibe.store.sealing import PackSeal, Seal
 
-_LEVEL: Final = 1
 _BUFFER_BYTES: Final = 1 << 20
 _FAILING_DISK: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 
@@ -314,12 +314,14 @@ class PackWriter:
         self._file: TemporaryFile | None = None
         self._index: TemporaryFile | None = None
         self._buffer = bytearray()
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self._squeezer = Squeezer()
+        self._squeezed: set[bytes] = set()  # on their way through it, by address
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._squeezer.close()
         for file in (self._file, self._index):
             if file is not None:
                 file.close()
@@ -337,7 +339,7 @@ class PackWriter:
             StoreReadOnlyError: the store cannot be written.
         """
         address = self._objects.address(digest)
-        if address in self._records or address in self._waiting:
+        if self._is_added(address):
             return
         if not again and self._objects.has(digest):
             return
@@ -357,26 +359,33 @@ class PackWriter:
 
     def copy(self, address: bytes, data: bytes) -> None:
         """Add an object of the store again, by its address."""
-        if address not in self._records:
+        if not self._is_added(address):
             self._append(address, data)
 
+    def _is_added(self, address: bytes) -> bool:
+        return address in self._records or address in self._squeezed or address in self._waiting
+
     def _append(self, address: bytes, data: bytes) -> None:
-        frame = self._compressor.compress(data)
         if self._file is None:
             with store_writes(self._objects.path):
                 self._file = create_temporary(self._objects.tmp, ".pack", self._id)
             self._buffer += PACK_MAGIC
             self.length = len(PACK_MAGIC)
             faults.reach("pack_created")
-        at = self.length + RECORD.size
-        if self._seal is not None:
-            frame = self._seal.seal(at, address, frame)
-        self._records[address] = Location(self._id, at, len(frame), len(data))
-        self._buffer += RECORD.pack(address, len(data), len(frame))
-        self._buffer += frame
-        self.length = at + len(frame)
+        self._squeezed.add(address)
+        self._write(self._file, self._squeezer.put(address, data))
+
+    def _write(self, file: TemporaryFile, frames: list[tuple[bytes, int, bytes]]) -> None:
+        for address, raw, squeezed in frames:
+            at = self.length + RECORD.size
+            frame = squeezed if self._seal is None else self._seal.seal(at, address, squeezed)
+            self._records[address] = Location(self._id, at, len(frame), raw)
+            self._squeezed.discard(address)
+            self._buffer += RECORD.pack(address, raw, len(frame))
+            self._buffer += frame
+            self.length = at + len(frame)
         if len(self._buffer) >= _BUFFER_BYTES:
-            self._flush(self._file)
+            self._flush(file)
 
     def _flush(self, file: TemporaryFile) -> None:
         with store_writes(self._objects.path):
@@ -414,6 +423,7 @@ class PackWriter:
         file = self._file
         if file is None:
             return 0
+        self._write(file, self._squeezer.finish())
         self._flush(file)
         index = encode_index(self._records, self.length)
         with store_writes(self._objects.path):

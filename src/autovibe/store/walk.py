@@ -344,7 +344,7 @@ class TreeWalker:
         for _ in range(_TRIES):
             try:
                 fd = open_file(name, parent)
-                with closing(fd):
+                try:
                     if seen.st_ino in self._reread:
                         flush(fd)  # or the next store may leave no trace
                     before = os.fstat(fd)
@@ -352,6 +352,8 @@ class TreeWalker:
                         return False
                     entry = self._read(fd, name, path, before)
                     key = stat_key(os.fstat(fd))
+                finally:
+                    os.close(fd)
             except OSError as error:
                 if error.errno in CHANGED:
                     return False
@@ -377,7 +379,7 @@ class TreeWalker:
 
     def _read(self, fd: int, name: bytes, path: bytes, st: os.stat_result) -> TreeEntry:
         """Read the content up to the size it had when it was opened, and store it."""
-        entry = entry_of(name, tree.FILE, st)._replace(holes=read_holes(fd, st))
+        holes = read_holes(fd, st)
         xattrs = read_xattrs(fd)
         if st.st_size <= CHUNK_BYTES:
             data = read_fully(fd, st.st_size)
@@ -385,9 +387,21 @@ class TreeWalker:
             self._sink.put(digest, data)
             self._advance(size, path)
         else:
-            digest, chunks, size = self._read_chunks(fd, path, st.st_size, entry.holes or ())
+            digest, chunks, size = self._read_chunks(fd, path, st.st_size, holes)
         self._report.read_files += 1
-        return entry._replace(size=size, digest=digest, chunks=chunks, xattrs=xattrs)
+        return TreeEntry(
+            name,
+            tree.FILE,
+            stat.S_IMODE(st.st_mode),
+            st.st_uid,
+            st.st_gid,
+            st.st_mtime_ns,
+            size,
+            digest=digest,
+            chunks=chunks,
+            xattrs=xattrs,
+            holes=holes,
+        )
 
     def _read_chunks(
         self, fd: int, path: bytes, size: int, holes: Holes
