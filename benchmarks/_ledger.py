@@ -61,31 +61,43 @@ async def hot_project(
 ) -> AsyncGenerator[HotProject, None]:
     """Open a clean database with one project that has a budget of money in each period."""
     with tempfile.TemporaryDirectory() as directory:
-        url = await (
-            found.postgresql() if backend == "postgresql" else found.sqlite(Path(directory))
-        )
-        database = open_database(url, clock=SystemClock())
-        names = {
-            "autovibe.v1.MeteringService": MeteringService(),
-            "autovibe.v1.ProjectService": ProjectService(),
-        }
-        instance = uuid.uuid4()
-        operations = Operations(database, Registry(names), instance_id=instance)
-        actor = Actor("system", "benchmark", ALL_SCOPES)
-        services = local_twin(operations, lambda: operations.context(actor))
-        project = await services.projects.create_project(
-            projects_pb2.CreateProjectRequest(name="hot")
-        )
-        for period in periods:
-            await services.metering.set_budget(
-                metering_pb2.SetBudgetRequest(
-                    project=project.id,
-                    resource_type="money",
-                    amount=allocated,
-                    budget_period=period,
-                )
+        url = await clean_url(found, backend, Path(directory))
+        async with hot_project_in(url, allocated=allocated, periods=periods) as project:
+            yield project
+
+
+async def clean_url(found: TestDatabases, backend: str, directory: Path) -> str:
+    """Return the URL of a clean database."""
+    return await (found.postgresql() if backend == "postgresql" else found.sqlite(directory))
+
+
+@contextlib.asynccontextmanager
+async def hot_project_in(
+    url: str, *, allocated: str, periods: Sequence[str] = PERIODS
+) -> AsyncGenerator[HotProject, None]:
+    """Make one project that has a budget of money in each period, in a database."""
+    database = open_database(url, clock=SystemClock())
+    names = {
+        "autovibe.v1.MeteringService": MeteringService(),
+        "autovibe.v1.ProjectService": ProjectService(),
+    }
+    instance = uuid.uuid4()
+    operations = Operations(database, Registry(names), instance_id=instance)
+    actor = Actor("system", "benchmark", ALL_SCOPES)
+    services = local_twin(operations, lambda: operations.context(actor))
+    project = await services.projects.create_project(
+        projects_pb2.CreateProjectRequest(name=f"hot-{instance}")
+    )
+    for period in periods:
+        await services.metering.set_budget(
+            metering_pb2.SetBudgetRequest(
+                project=project.id,
+                resource_type="money",
+                amount=allocated,
+                budget_period=period,
             )
-        try:
-            yield HotProject(database, services, project.id, str(instance))
-        finally:
-            await database.close()
+        )
+    try:
+        yield HotProject(database, services, project.id, str(instance))
+    finally:
+        await database.close()

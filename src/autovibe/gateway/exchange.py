@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import cached_property
 from typing import Any
 
 from autovibe.gateway.body import MAX_BODY_BYTES, decoded, too_large
@@ -39,7 +40,7 @@ class Exchange:
         """Return the first header of a lower-case name, "" when there is none."""
         return next((v.decode("latin-1") for n, v in self.headers if n == name), "")
 
-    @property
+    @cached_property
     def named(self) -> Mapping[str, str]:
         """The headers by lower-case name; the first of several with one name."""
         return {n.decode("latin-1"): v.decode("latin-1") for n, v in reversed(self.headers)}

@@ -101,6 +101,7 @@ class Ledger:
         self._settling = Batcher(self._settle_many, lambda _item, _result: None)
         self._changed = asyncio.Event()
         self._rate: tuple[float, metering_pb2.ExchangeRate] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
 
     async def rate(self) -> metering_pb2.ExchangeRate:
@@ -111,9 +112,20 @@ class Ledger:
         """
         now = self._clock.monotonic()
         if self._rate is None or now - self._rate[0] > _RATE_LIFETIME_S:
-            request = metering_pb2.GetExchangeRateRequest(currency="USD")
-            self._rate = (now, await self._metering.get_exchange_rate(request))
+            # One asks, the others wait for the same answer.
+            if self._asking is None:
+                self._asking = asyncio.ensure_future(self._ask_rate(now))
+                self._keep(self._asking)
+            await asyncio.shield(self._asking)
+        assert self._rate is not None
         return self._rate[1]
+
+    async def _ask_rate(self, now: float) -> None:
+        request = metering_pb2.GetExchangeRateRequest(currency="USD")
+        try:
+            self._rate = (now, await self._metering.get_exchange_rate(request))
+        finally:
+            self._asking = None
 
     async def reserve(
         self,
