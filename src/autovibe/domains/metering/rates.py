@@ -96,7 +96,7 @@ async def import_rates(
             raise InvalidArgumentError(
                 f"{where}: {rate.currency} of {rate.valid_from} is given twice, with two rates; "
                 "leave one out.",
-                field=where,
+                field="rates",
             )
     known = await repository.rates_of(tx, {currency for currency, _ in wanted})
     added = 0
@@ -120,13 +120,13 @@ def _day(text: str, where: str, now: datetime) -> datetime:
         day = date.fromisoformat(text)
     except ValueError:
         raise InvalidArgumentError(
-            f"{where}: {text} is no day; write it as in 2026-10-31.", field=f"{where}.valid_from"
+            f"{where}: {text} is no day; write it as in 2026-10-31.", field="rates"
         ) from None
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if moment > now:
         raise InvalidArgumentError(
             f"{where}: {text} is still to come; import a rate once it is in force.",
-            field=f"{where}.valid_from",
+            field="rates",
         )
     return moment
 
@@ -136,6 +136,6 @@ def _rate(rate: metering_pb2.DatedRate, where: str) -> Decimal:
     if not value or rate.currency == "CAD":
         raise InvalidArgumentError(
             f"{where}: give the price of one unit of another currency in CAD, above 0.",
-            field=f"{where}.rate_to_cad",
+            field="rates",
         )
     return value
