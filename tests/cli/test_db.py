@@ -302,3 +302,12 @@ def test_help_of_each_command_has_an_example(cli):
     for name in ("upgrade", "downgrade", "current", "history", "check", "rotate-keys", "backup",
                  "restore", "receive-log"):  # fmt: skip
         assert "Example: autovibe db" in cli("db", name, "--help").out
+
+
+def test_a_data_set_to_develop_on_fills_an_empty_database_only(cli, home):
+    counts = cli("db", "seed", "--json").document()["rows"]
+    assert (counts["projects"], counts["tasks"]) == (3, 12)
+    assert cli("db", "check").status == 0
+    again = cli("db", "seed")
+    assert again.status == 1
+    assert "has projects" in again.err

@@ -38,3 +38,10 @@ class NothingToShowError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "NOTHING_TO_SHOW"
+
+
+class DatabaseNotEmptyError(AutovibeError):
+    """The database has projects, among which made-up ones would be lost or do harm."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DATABASE_NOT_EMPTY"

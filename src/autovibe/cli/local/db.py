@@ -12,6 +12,7 @@ from autovibe.cli.client.command import json_option
 from autovibe.cli.local.db_backup import backup, receive_log, restore
 from autovibe.cli.local.db_base import require_no_server, require_yes, with_database
 from autovibe.cli.local.db_jobs import archive, maintain, restore_archive
+from autovibe.cli.local.db_seed import seed
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import plural, table
 from autovibe.db import Database, revisions
@@ -196,5 +197,5 @@ def _print_move(before: str, after: str, *, as_json: bool) -> None:
         print_notes([f"The database went from {before or _EMPTY} to {after or _EMPTY}."])
 
 
-for _command in (backup, restore, receive_log, maintain, archive, restore_archive):
+for _command in (backup, restore, receive_log, maintain, archive, restore_archive, seed):
     db.add_command(_command)
