@@ -86,6 +86,6 @@ def downgrade() -> None:
     run("ALTER TABLE work_orders DROP COLUMN route")
     # As the first revision makes it.
     run(
-        "CREATE INDEX idx_work_orders_claim ON work_orders (queue_name, priority DESC, fair_key, id)"
-        " WHERE status = 'pending'"
+        "CREATE INDEX idx_work_orders_claim"
+        " ON work_orders (queue_name, priority DESC, fair_key, id) WHERE status = 'pending'"
     )
