@@ -17,6 +17,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -32,6 +33,7 @@ from autovibe.db.revisions import current
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.settings import Settings
 from autovibe.runtime.errors import HomeInUseError, HomeNotEmptyError
+from autovibe.store.errors import StoreBusyError
 from autovibe.store.guard import Guard
 
 FORMAT: Final = 1
@@ -40,9 +42,12 @@ _DATABASE: Final = "autovibe.db"
 _BASE: Final = "base"
 _STORE: Final = "store"
 _CHUNK: Final = 1 << 20
-# In the order in which they are copied: what a reference names was there before it.
-_STORE_PARTS: Final = ("format", "epoch", "pins", "refs", "packs")
-_LINKED: Final = "packs"
+_STORE_PARTS: Final = ("format", "epoch", "pins", "journals", "refs")
+_PACKS: Final = "packs"
+# Their files are never written again, only replaced.
+_LINKED: Final = frozenset({"refs", _PACKS})
+_WAIT_S: Final = 600.0
+_POLL_S: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ async def make_backup(
 ) -> Backup:
     """Write a backup; nothing is held up meanwhile but the pruning of the store.
 
+    Snapshots wait for a moment, while its refs and journals are copied.
+
     Args:
         settings: of the home.
         database: its database.
@@ -93,6 +100,7 @@ async def make_backup(
         BackupFailedError: the target is in use, or something cannot be read or written.
         DatabaseAbsentError: there is no database.
         ProgramMissingError: PostgreSQL's programs are not here.
+        StoreBusyError: the store has been pruned or repaired all the time.
     """
     revision = await current(database)
     now = database.clock.now()
@@ -107,7 +115,9 @@ async def make_backup(
             else:
                 await take_base_backup(database.url, settings.database, work / _BASE, programs)
             if with_store and settings.store_path.is_dir():
-                await asyncio.to_thread(copy_store, settings.store_path, work / _STORE)
+                await asyncio.to_thread(
+                    copy_store, settings.store_path, work / _STORE, database.clock
+                )
             backup = await asyncio.to_thread(
                 _seal, work, target, database.dialect.name, revision, now
             )
@@ -116,17 +126,46 @@ async def make_backup(
     return backup
 
 
-def copy_store(source: Path, target: Path) -> None:
-    """Copy a store while others add to it; nothing is removed from it meanwhile."""
-    with Guard(source).adding():
-        for part in _STORE_PARTS:
-            here = source / part
-            if here.is_file():
-                target.mkdir(mode=0o700, exist_ok=True)
-                shutil.copyfile(here, target / part)
-            elif here.is_dir():
-                _copy_tree(here, target / part, link=part == _LINKED)
-        (target / "tmp").mkdir(mode=0o700, exist_ok=True)
+def copy_store(source: Path, target: Path, clock: Clock) -> None:
+    """Copy a store while others add to it; nothing is removed from it meanwhile.
+
+    All refs and journals are those of one moment, for which others wait: a ref that was written in
+    the middle would name objects of a journal that was copied before. Packs only come to it.
+
+    Raises:
+        StoreBusyError: it has been pruned or repaired, or written, for too long.
+    """
+    guard = Guard(source)
+    with _nobody_removing(guard, clock):
+        with guard.removing(_WAIT_S, clock):
+            for part in _STORE_PARTS:
+                _copy_part(source / part, target / part)
+        _copy_part(source / _PACKS, target / _PACKS)
+    (target / "tmp").mkdir(mode=0o700, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _nobody_removing(guard: Guard, clock: Clock) -> Generator[None]:
+    """Wait until nobody prunes or repairs, and let nobody begin to."""
+    deadline = clock.monotonic() + _WAIT_S
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(guard.maintaining())
+                break
+            except StoreBusyError:
+                if clock.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_S)
+        yield
+
+
+def _copy_part(here: Path, to: Path) -> None:
+    if here.is_file():
+        to.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(here, to)
+    elif here.is_dir():
+        _copy_tree(here, to, link=here.name in _LINKED)
 
 
 def read_backup(source: Path) -> Backup:
