@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from autovibe.db import Database
-from autovibe.domains.audit import last_success
-from autovibe.domains.checkpoints import count_damaged, roots_of_all
+from autovibe.domains.checkpoints import count_damaged, last_read_as_a_whole, roots_of_all
 from autovibe.kernel.errors import AutovibeError
 from autovibe.store import Store
 
@@ -51,7 +50,7 @@ async def look_at_checkpoints(database: Database, store_path: Path) -> Checkpoin
     async with database.read() as tx:
         roots = await roots_of_all(tx)
         damaged = await count_damaged(tx)
-        read_at = await last_success(tx, "audit-store")
+        read_at = await last_read_as_a_whole(tx)
     names = await asyncio.to_thread(_names, store_path)
     kept = {one for one, root in roots.items() if root is not None}
     missing = {one for one in kept if f"{_REFERENCES}{one}" not in names}

@@ -20,7 +20,7 @@ from autovibe.domains.checkpoints.repository import (
     stored_bytes_of_projects,
 )
 from autovibe.domains.checkpoints.repository.damage import count_damaged
-from autovibe.domains.checkpoints.repository.upkeep import roots_of_all
+from autovibe.domains.checkpoints.repository.upkeep import last_read_as_a_whole, roots_of_all
 from autovibe.domains.checkpoints.service import CheckpointService, LeaseCheck, StoreWork
 from autovibe.domains.checkpoints.storekeeping import (
     AuditStore,
@@ -54,6 +54,7 @@ __all__ = [
     "get_checkpoint",
     "get_readable_root",
     "is_git_internal",
+    "last_read_as_a_whole",
     "manifest_of",
     "newest_consistent",
     "path_history",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import func, select, text
@@ -43,12 +42,6 @@ async def newest_runs(
         .where(ranked.c.place == 1)
     )
     return {row.operation: row for row in rows}
-
-
-async def last_success(tx: ReadTx, operation: str) -> datetime | None:
-    """Return when a job last succeeded; `None` if it never did."""
-    found = await newest_runs(tx, [operation], successful=True)
-    return found[operation].performed_at if operation in found else None
 
 
 async def last_two(tx: ReadTx, operation: str) -> Sequence[MaintenanceRecord]:

@@ -28,6 +28,7 @@ from sqlalchemy.sql.base import ExecutableOption
 from sqlalchemy.sql.elements import ColumnElement
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.types import UtcDateTime
 from autovibe.domains.checkpoints.models import (
     Checkpoint,
     CheckpointType,
@@ -57,6 +58,9 @@ _TASKS: Final = table(
     column("result_checkpoint_id", Uuid()),
 )
 _EXECUTIONS: Final = table("executions", column("task_id", Uuid()), column("machine_id", Uuid()))
+_RUNS: Final = table(
+    "maintenance_log", column("operation"), column("performed_at", UtcDateTime()), column("status")
+)
 _FINISHED: Final = ("completed", "cancelled")
 
 
@@ -107,6 +111,14 @@ async def mark_pruned(tx: WriteTx, ids: Collection[uuid.UUID], now: datetime) ->
         update(Checkpoint).where(Checkpoint.id.in_(ids)).values(pruned_at=now),
         execution_options={"synchronize_session": False},
     )
+
+
+async def last_read_as_a_whole(tx: ReadTx) -> datetime | None:
+    """Return when all that the store keeps was last read and hashed again."""
+    query = select(func.max(_RUNS.c.performed_at)).where(
+        _RUNS.c.operation == "audit-store", _RUNS.c.status == "success"
+    )
+    return await tx.session.scalar(query)
 
 
 async def roots_of_all(tx: ReadTx) -> dict[uuid.UUID, str | None]:
