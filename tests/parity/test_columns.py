@@ -18,6 +18,7 @@ from autovibe.db.discovery import load_models
 from autovibe.db.types import JsonValue
 from autovibe.v1 import (
     agents_pb2,
+    audit_pb2,
     checkpoints_pb2,
     commerce_pb2,
     hubs_pb2,
@@ -31,7 +32,11 @@ from autovibe.v1 import (
 )
 
 MESSAGES: Final[dict[str, type[Message]]] = {
-    "api_tokens": identity_pb2.AuthenticateTokenResponse,
+    "audit_log": audit_pb2.AuditRecord,
+    "audit_seals": audit_pb2.AuditSeal,
+    "project_members": projects_pb2.ProjectMember,
+    "users": identity_pb2.User,
+    "api_tokens": identity_pb2.ApiToken,
     "checkpoints": checkpoints_pb2.Checkpoint,
     "exchange_rates": metering_pb2.ExchangeRate,
     "execution_logs": work_pb2.LogEntry,
@@ -48,22 +53,12 @@ MESSAGES: Final[dict[str, type[Message]]] = {
 }
 """The message of each entity that an operation shows."""
 
-RENAMED: Final = {("api_tokens", "id"): "token_id", ("execution_logs", "metadata"): "event"}
+RENAMED: Final = {("execution_logs", "metadata"): "event"}
 
 _GONE: Final = "a deleted row is not shown at all"
 _ROW: Final = "a detail of how rows are kept"
-_NO_TOKEN_LIST: Final = "no operation shows tokens; the one message says who calls, to a skin"
 PRIVATE: Final = {
-    ("api_tokens", "created_at"): _NO_TOKEN_LIST,
-    ("api_tokens", "expires_at"): _NO_TOKEN_LIST,
-    ("api_tokens", "kind"): _NO_TOKEN_LIST,
-    ("api_tokens", "last_used_at"): _NO_TOKEN_LIST,
-    ("api_tokens", "machine_id"): _NO_TOKEN_LIST,
-    ("api_tokens", "revoked_at"): _NO_TOKEN_LIST,
     ("api_tokens", "token_hash"): "what leaves the domain could be searched for",
-    ("api_tokens", "updated_at"): _NO_TOKEN_LIST,
-    ("api_tokens", "user_id"): _NO_TOKEN_LIST,
-    ("api_tokens", "worker_id"): _NO_TOKEN_LIST,
     ("checkpoints", "file_manifest"): "up to megabytes; DiffCheckpoints gives what it says",
     ("checkpoints", "jump_checkpoint_id"): "an index of the tree (decision E10)",
     ("checkpoints", "jump_depth"): "an index of the tree (decision E10)",
@@ -75,6 +70,8 @@ PRIVATE: Final = {
     ("queue_shares", "id"): "a share is named by its project and queue",
     ("queue_shares", "last_fair_key"): "where its newest order stands, which the order says",
     ("tasks", "deleted_at"): _GONE,
+    ("users", "deleted_at"): _GONE,
+    ("users", "hashed_password"): "not even its hash leaves the domain",
     ("work_orders", "payload"): "what the task says, as its worker gets it",
     ("work_orders", "result"): "an execution has results",
     ("work_orders", "route"): "worker_type and required_capabilities as claims look for them",
@@ -84,8 +81,6 @@ PRIVATE: Final = {
 """Columns that stay inside, each with its reason."""
 
 PRIVATE_TABLES: Final = {
-    "audit_log": "no operation reads it yet; it is read where the database is",
-    "audit_seals": "the chain over audit_log",
     "agent_executions": "a ModelCall has its own names: what was asked is the prompt, and so on",
     "approval_requests": "no operation on them yet",
     "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
@@ -107,12 +102,10 @@ PRIVATE_TABLES: Final = {
     "orders": "no operation on them yet",
     "outbox_events": "the relay's own",
     "products": "no operation on them yet",
-    "project_members": "no operation on people yet",
     "rag_documents": "no operation on them yet",
     "resource_usage_daily": "sums of resource_usage by day; UsageReport gives them",
     "resource_usage": "one row per call; UsageReport gives the sums",
     "tool_executions": "no operation on them yet",
-    "users": "no operation on people yet",
     "worker_capabilities": "a worker shows their names as capabilities",
     "worker_assignments": "a queue's own: the execution says who does a task",
 }
@@ -177,7 +170,6 @@ JSON_COLUMNS: Final[dict[tuple[str, str], type[Message] | str]] = {
 """What each JSON column holds: a named message, any object, or a list of text."""
 
 UNWRITTEN: Final = {
-    ("audit_log", "details"),
     ("intelligent_machines", "file_modifications"),
     ("users", "metadata"),
     ("users", "settings"),

@@ -38,7 +38,8 @@ class Composed:
 @contextlib.asynccontextmanager
 async def composed(home: Path) -> AsyncGenerator[Composed]:
     """Open a control plane in a home of its own. No worker runs: orders stay in their queue."""
-    settings = load_settings({"AUTOVIBE_HOME": str(home / ".autovibe"), "HOME": str(home)})
+    environment = {"AUTOVIBE_HOME": str(home / ".autovibe"), "HOME": str(home)}
+    settings = load_settings(environment | {"AUTOVIBE_PEOPLE_BCRYPT_COST": "4"})
     async with open_control_plane(settings) as plane:
         issued = await plane.services.identity.issue_token(
             identity_pb2.IssueTokenRequest(name="owner", scopes=["*"])

@@ -80,6 +80,8 @@ def all_stubs() -> dict[str, Stub]:
 
 
 _PATTERN_SAMPLES: Final = {
+    r"[!#-?A-Z^-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*": "ada@example.org",
+    r"[a-z0-9][a-z0-9._-]*": "ada",
     r"/[^\x00]*": "/srv/a b/ü",
     "[A-Z]{3}": "USD",
     "[0-9a-f]{64}": "0f" * 32,
@@ -149,7 +151,8 @@ def _sample_text(rule: options_pb2.FieldRule, rng: random.Random) -> str:
         return _PATTERN_SAMPLES[rule.pattern]
     if rule.format in _FORMAT_SAMPLES:
         return _FORMAT_SAMPLES[rule.format](rng)
-    return rng.choice(_WORDS)
+    word = rng.choice(_WORDS)
+    return word + "." * (rule.min_len - len(word))
 
 
 def _uuid(rng: random.Random) -> str:

@@ -44,6 +44,13 @@ _LEFT_OUT: Final = {
     "heartbeat_at",
     "pid",
     "bell",
+    # Who calls, and with what: the local twin has no token.
+    "actor_id",
+    "actor_type",
+    "last_used_at",
+    "token_id",
+    "token_name",
+    "etag",  # it tells of ids and times
 }
 _OPAQUE: Final = {"next_page_token", "page_token"}
 

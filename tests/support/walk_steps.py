@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plane import make_repository, write_files
 from walk import Walk
+from walk_people import people
 from walk_queue import queue
 from walk_upkeep import maintain
 
@@ -64,6 +65,7 @@ async def walk(going: Walk) -> Found:
     await _other_tasks(services, found)
     await queue(services, str(going.plane.instance_id))
     await _instances_and_tokens(services)
+    await people(going)
     await maintain(going)
     await _refused(services, found)
     return found

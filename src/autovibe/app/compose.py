@@ -21,6 +21,7 @@ from autovibe.app.jobs import maintenance_service, make_scheduler
 from autovibe.app.telemetry import gateway_telemetry
 from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
+from autovibe.domains.audit import AuditService
 from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
@@ -113,7 +114,7 @@ async def open_control_plane(
         database = open_configured(settings, clock=clock)
         stack.push_async_callback(database.close)
         await ensure_schema(database.engine)
-        store = Store.open(settings.store_path, clock=clock)
+        store = Store.open(settings.store_path, clock=clock, journal=True)
         instance_id = new_id()
         control = LocalControl()
         reaching = ReachingControl(control, clock)
@@ -180,7 +181,8 @@ def _registry(
     keeper = StoreProcess(settings.store_path)
     return Registry(
         {
-            "autovibe.v1.IdentityService": IdentityService(),
+            "autovibe.v1.IdentityService": IdentityService(settings.people),
+            "autovibe.v1.AuditService": AuditService(),
             "autovibe.v1.ProjectService": ProjectService(
                 {name: upstream.api for name, upstream in settings.upstreams.items()},
                 settings.egress.allow,

@@ -15,6 +15,7 @@ from autovibe.db.base import CLOCK, Base, Timestamps
 from autovibe.db.cache import changed_keys
 from autovibe.db.dialects.base import Dialect
 from autovibe.db.records import AuditOutcome, AuditRecord, OutboxEvent, text_id
+from autovibe.db.visibility import limit_statement
 from autovibe.kernel.clock import Clock
 
 _CLOCK_KEY: Final = "autovibe.clock"
@@ -164,7 +165,8 @@ def _note_changes(session: Session) -> None:
 
 @event.listens_for(ClockedSession, "do_orm_execute")
 def _note_statement(state: ORMExecuteState) -> None:  # pyright: ignore[reportUnusedFunction]  # called by SQLAlchemy
-    """Collect what a statement makes stale that names no object."""
+    """Limit a statement to its viewer; collect what it makes stale that names no object."""
+    limit_statement(state)
     stale: set[str] | None = state.session.info.get(_STALE_KEY)
     statement = state.statement
     if stale is not None and isinstance(statement, Insert | Update | Delete):

@@ -130,6 +130,13 @@ class UnavailableError(AutovibeError):
     reason = "UNAVAILABLE"
 
 
+class IdempotencyKeyReusedError(AutovibeError):
+    """An earlier call with this idempotency key asked for something else."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
 class RemoteError(AutovibeError):
     """An error that a server reported: code and reason are those of the server."""
 

@@ -44,6 +44,7 @@ from autovibe.kernel.maintenance_settings import (
     read_maintenance_settings,
 )
 from autovibe.kernel.money import parse_decimal
+from autovibe.kernel.people_settings import PEOPLE_KEYS, PeopleSettings, read_people_settings
 from autovibe.kernel.worker_settings import WORKER_KEYS, WorkerSettings, read_worker_settings
 
 HTTP_PORT: Final = 8420
@@ -61,6 +62,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "gateway": GATEWAY_KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
     "maintenance": MAINTENANCE_KEYS,
+    "people": PEOPLE_KEYS,
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
     "up": {"host", "http_port", "grpc_port", "worker_host", "worker_port"},
@@ -101,6 +103,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -190,6 +193,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         cache=read_cache_settings(env, _table(config, "cache")),
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
+        people=read_people_settings(env, _table(config, "people")),
         worker=read_worker_settings(env, _table(config, "worker")),
         egress=read_egress_settings(env, _table(config, "egress")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),

@@ -7,13 +7,17 @@ from typing import Final
 
 from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.errors import UnauthenticatedError
+from autovibe.kernel.protoconv import id_or_none
 from autovibe.operations.invoke import Operations
 from autovibe.v1 import identity_pb2
 
 Authenticate = Callable[[str], Awaitable[Actor]]
 """Takes the token of a call and returns who calls; raises UnauthenticatedError."""
 
-_METHOD: Final = "autovibe.v1.IdentityService/AuthenticateToken"
+NOBODY: Final = Actor(type="nobody", id="nobody", scopes=frozenset())
+"""Who calls what is called without a token."""
+
+_SERVICE: Final = "autovibe.v1.IdentityService"
 _LONGEST_TOKEN: Final = 200
 _SKIN: Final = Actor(type="system", id="skin", scopes=ALL_SCOPES)
 
@@ -25,16 +29,29 @@ def token_authenticator(operations: Operations) -> Authenticate:
         """Return who a token belongs to.
 
         Raises:
-            UnauthenticatedError: the token is unknown, revoked or expired.
+            UnauthenticatedError: the token is unknown, revoked or expired, or its user disabled.
         """
         if not 0 < len(token) <= _LONGEST_TOKEN or "\0" in token:
             raise UnauthenticatedError("The token is not valid; get a new one.")
         found = await operations.invoke(
-            _METHOD,
+            f"{_SERVICE}/AuthenticateToken",
             identity_pb2.AuthenticateTokenRequest(token=token),
             operations.context(_SKIN),
         )
         assert isinstance(found, identity_pb2.AuthenticateTokenResponse)
-        return Actor(type="user", id=found.token_id, scopes=frozenset(found.scopes))
+        if found.note_use:
+            await operations.invoke(
+                f"{_SERVICE}/NoteTokenUse",
+                identity_pb2.NoteTokenUseRequest(token_id=found.token_id),
+                operations.context(_SKIN),
+            )
+        return Actor(
+            type="user",
+            id=found.user_id or found.token_id,
+            scopes=frozenset(found.scopes),
+            role=found.role or None,
+            user_id=id_or_none(found.user_id),
+            token_id=id_or_none(found.token_id),
+        )
 
     return authenticate

@@ -24,10 +24,13 @@ from autovibe.db.errors import (
 )
 from autovibe.db.in_place import is_hot
 from autovibe.db.records import AuditOutcome
+from autovibe.db.visibility import limit, sees_any
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.context import Actor, CallContext
-from autovibe.kernel.errors import AutovibeError, PermissionDeniedError
+from autovibe.kernel.errors import AutovibeError, Code, PermissionDeniedError
 from autovibe.operations.registry import Operation, Registry
+from autovibe.operations.replies import check_key, keep_answer, repeated_answer
+from autovibe.operations.viewers import viewer_of
 from autovibe.v1 import options_pb2
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +91,8 @@ class Operations:
         if not isinstance(request, operation.method.request_type):
             raise TypeError(f"{method} takes {operation.method.request_type.DESCRIPTOR.full_name}")
         operation.validator.check(request)
-        if not ctx.actor.may(operation.permission):
+        check_key(operation, ctx)
+        if not operation.is_anonymous and not ctx.actor.may(operation.permission):
             error = PermissionDeniedError(
                 f"This token lacks the permission {operation.permission}; use one that has it.",
                 permission=operation.permission,
@@ -98,10 +102,11 @@ class Operations:
             raise error
         try:
             return await self._run(operation, request, ctx)
-        except AutovibeError as error:
+        except AutovibeError as caught:
+            error = await self._denied_in_project(operation, request, ctx, caught) or caught
             if operation.audited:
                 await self._audit_failure(operation, request, ctx, error)
-            raise
+            raise error from caught.__cause__
         except Exception as error:
             _logger.exception("request %s: %s failed", ctx.request_id, method)
             internal = AutovibeError(
@@ -120,18 +125,41 @@ class Operations:
         if operation.kind == options_pb2.OPERATION_KIND_READ:
             return await self._read(operation, call, request, ctx)
 
-        if is_hot(call) and not operation.audited:
+        if is_hot(call) and not operation.audited and ctx.actor.sees_all:
             hot = cast("Callable[..., Coroutine[Any, Any, Message]]", call)
             return await self._again(
                 lambda: self._database.write_in_place(lambda tx: hot(tx, ctx, request))
             )
+        return await self._write(operation, lambda tx: call(tx, ctx, request), request, ctx)
 
-        async def write(tx: WriteTx) -> Message:
-            response = await call(tx, ctx, request)
+    async def _write(
+        self,
+        operation: Operation,
+        call: Callable[[WriteTx], Awaitable[Message | AutovibeError]],
+        request: Message,
+        ctx: CallContext,
+    ) -> Message:
+        """Write, or answer as the first call with this idempotency key was answered.
+
+        A service that must keep what it wrote about a refusal returns the error instead of raising
+        it: it is raised after the commit.
+        """
+
+        async def write(tx: WriteTx) -> Message | AutovibeError:
+            answered = await repeated_answer(tx, operation, request, ctx)
+            if answered is not None:
+                return answered
+            response = await call(tx)
+            if isinstance(response, AutovibeError):
+                return response
             _audit_success(tx, operation, request, response, ctx)
+            await keep_answer(tx, operation, request, ctx, response)
             return response
 
-        return await self._transaction(self._database.write, write)
+        outcome = await self._transaction(self._database.write, write, operation, ctx)
+        if isinstance(outcome, AutovibeError):
+            raise outcome
+        return outcome
 
     async def _read(
         self,
@@ -143,10 +171,13 @@ class Operations:
         """Answer from the query cache where the operation opted in, else from the database."""
 
         async def load() -> Message:
-            return await self._transaction(self._database.read, lambda tx: call(tx, ctx, request))
+            return await self._transaction(
+                self._database.read, lambda tx: call(tx, ctx, request), operation, ctx
+            )
 
         region = region_of(call)
-        if region is None:
+        # What one sees depends on more than the tables of the answer: one's projects.
+        if region is None or not ctx.actor.sees_all:
             return await load()
         viewer = f"{ctx.actor.type}/{ctx.actor.id}"
         return await self._database.cache.answer(
@@ -156,29 +187,40 @@ class Operations:
     async def _run_long(self, operation: Operation, request: Message, ctx: CallContext) -> Message:
         """Prepare, act, record. Only the transactions are re-run: what was done is not repeated."""
         steps = operation.implementation
-        plan: Any = await self._transaction(
-            self._database.read, lambda tx: steps.prepare(tx, ctx, request)
-        )
+        records = hasattr(steps, "record")
+
+        async def prepare(tx: ReadTx) -> tuple[Message | None, Any]:
+            answered = await repeated_answer(tx, operation, request, ctx) if records else None
+            plan = None if answered is not None else await steps.prepare(tx, ctx, request)
+            return answered, plan
+
+        answered, plan = await self._transaction(self._database.read, prepare, operation, ctx)
+        if answered is not None:
+            return answered
         outcome: Any = await steps.act(ctx, plan)
-        if not hasattr(steps, "record"):
+        if not records:
             return outcome
-
-        async def record(tx: WriteTx) -> Message:
-            response: Message = await steps.record(tx, ctx, plan, outcome)
-            _audit_success(tx, operation, request, response, ctx)
-            return response
-
-        return await self._transaction(self._database.write, record)
+        return await self._write(
+            operation, lambda tx: steps.record(tx, ctx, plan, outcome), request, ctx
+        )
 
     async def _transaction(
         self,
         open_transaction: Callable[[], AbstractAsyncContextManager[TxT]],
         body: Callable[[TxT], Awaitable[T]],
+        operation: Operation,
+        ctx: CallContext,
     ) -> T:
-        """Run a body in a transaction of its own, and again when it lost a race."""
+        """Run a body in a transaction of its own, and again when it lost a race.
+
+        The transaction sees what the actor may see for this operation, and no more.
+        """
+        viewer = viewer_of(ctx.actor, operation.permission)
 
         async def run() -> T:
             async with open_transaction() as tx:
+                if viewer is not None:
+                    limit(tx.session, viewer)
                 return await body(tx)
 
         return await self._again(run)
@@ -193,6 +235,24 @@ class Operations:
                     raise
             await asyncio.sleep(_BACKOFF_S * 2**rerun * (0.5 + self._jitter.random()))
         raise AssertionError("unreachable: the last run returns or raises")
+
+    async def _denied_in_project(
+        self, operation: Operation, request: Message, ctx: CallContext, error: AutovibeError
+    ) -> AutovibeError | None:
+        """Return the refusal where one may see what was not found, and may not do this to it."""
+        if error.code is not Code.NOT_FOUND or ctx.actor.sees_all:
+            return None
+        names = [value for _, value in request.ListFields() if isinstance(value, str)]
+        async with self._database.read() as tx:
+            everything = viewer_of(ctx.actor, operation.permission, for_everything=True)
+            if everything is None or not await sees_any(tx, everything, names):
+                return None
+        return PermissionDeniedError(
+            f"Your role in this project lacks the permission {operation.permission}; ask an admin "
+            "of the project.",
+            permission=operation.permission,
+            operation=operation.method.name,
+        )
 
     async def _audit_failure(
         self, operation: Operation, request: Message, ctx: CallContext, error: AutovibeError

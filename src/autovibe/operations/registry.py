@@ -29,6 +29,8 @@ class Operation:
     find_resource: ResourceFinder
     kind: options_pb2.OperationKind
     permission: str
+    is_anonymous: bool
+    """Whether it is called without a token."""
     audited: bool
     """Whether it changes something that the audit trail tells of."""
 
@@ -92,6 +94,7 @@ def _operation(method: Method, implementation: Any) -> Operation:
         find_resource=resource_finder(method),
         kind=kind,
         permission=method.operation.permission,
+        is_anonymous=method.operation.anonymous,
         audited=records and not method.operation.unaudited,
     )
 

@@ -23,6 +23,7 @@ _ATTRIBUTES: Final = {
     "autovibe.v1.WorkService": "work",
     "autovibe.v1.QueueService": "queue",
     "autovibe.v1.MaintenanceService": "maintenance",
+    "autovibe.v1.AuditService": "audit",
 }
 
 
@@ -38,6 +39,7 @@ class Services:
     work: services.WorkService
     queue: services.QueueService
     maintenance: services.MaintenanceService
+    audit: services.AuditService
 
 
 def build_services(call_of: Callable[[Method], Call]) -> Services:

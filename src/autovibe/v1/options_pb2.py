@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61utovibe/v1/options.proto\x12\x0b\x61utovibe.v1\x1a google/protobuf/descriptor.proto\"\xe4\x01\n\tOperation\x12.\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.autovibe.v1.OperationKindR\x04kind\x12\x31\n\x08\x61udience\x18\x02 \x01(\x0e\x32\x15.autovibe.v1.AudienceR\x08\x61udience\x12\x1e\n\npermission\x18\x03 \x01(\tR\npermission\x12\x16\n\x06\x65rrors\x18\x04 \x03(\tR\x06\x65rrors\x12\x1e\n\nidempotent\x18\x05 \x01(\x08R\nidempotent\x12\x1c\n\tunaudited\x18\x06 \x01(\x08R\tunaudited\"\x83\x02\n\tFieldRule\x12\x1a\n\x08required\x18\x01 \x01(\x08R\x08required\x12\x17\n\x07min_len\x18\x02 \x01(\rR\x06minLen\x12\x17\n\x07max_len\x18\x03 \x01(\rR\x06maxLen\x12\x18\n\x07pattern\x18\x04 \x01(\tR\x07pattern\x12\x15\n\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x13\n\x02ge\x18\x06 \x01(\x01H\x00R\x02ge\x88\x01\x01\x12\x13\n\x02le\x18\x07 \x01(\x01H\x01R\x02le\x88\x01\x01\x12+\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x13.autovibe.v1.FormatR\x06\x66ormat\x12\x12\n\x04says\x18\t \x01(\tR\x04saysB\x05\n\x03_geB\x05\n\x03_le*{\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPERATION_KIND_READ\x10\x01\x12\x18\n\x14OPERATION_KIND_WRITE\x10\x02\x12\x17\n\x13OPERATION_KIND_LONG\x10\x03*f\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PEOPLE\x10\x01\x12\x14\n\x10\x41UDIENCE_MACHINE\x10\x02\x12\x15\n\x11\x41UDIENCE_INTERNAL\x10\x03*\x85\x01\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x01\x12\x12\n\x0e\x46ORMAT_DECIMAL\x10\x02\x12\x14\n\x10\x46ORMAT_ID_PREFIX\x10\x03\x12\x11\n\rFORMAT_AMOUNT\x10\x04\x12\x15\n\x11\x46ORMAT_PAGE_TOKEN\x10\x05:V\n\toperation\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.autovibe.v1.OperationR\toperation:K\n\x04rule\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x16.autovibe.v1.FieldRuleR\x04ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61utovibe/v1/options.proto\x12\x0b\x61utovibe.v1\x1a google/protobuf/descriptor.proto\"\xa5\x02\n\tOperation\x12.\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.autovibe.v1.OperationKindR\x04kind\x12\x31\n\x08\x61udience\x18\x02 \x01(\x0e\x32\x15.autovibe.v1.AudienceR\x08\x61udience\x12\x1e\n\npermission\x18\x03 \x01(\tR\npermission\x12\x16\n\x06\x65rrors\x18\x04 \x03(\tR\x06\x65rrors\x12\x1e\n\nidempotent\x18\x05 \x01(\x08R\nidempotent\x12\x1c\n\tunaudited\x18\x06 \x01(\x08R\tunaudited\x12\x1c\n\tanonymous\x18\x07 \x01(\x08R\tanonymous\x12!\n\x0c\x61nswers_once\x18\x08 \x01(\x08R\x0b\x61nswersOnce\"\x83\x02\n\tFieldRule\x12\x1a\n\x08required\x18\x01 \x01(\x08R\x08required\x12\x17\n\x07min_len\x18\x02 \x01(\rR\x06minLen\x12\x17\n\x07max_len\x18\x03 \x01(\rR\x06maxLen\x12\x18\n\x07pattern\x18\x04 \x01(\tR\x07pattern\x12\x15\n\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x13\n\x02ge\x18\x06 \x01(\x01H\x00R\x02ge\x88\x01\x01\x12\x13\n\x02le\x18\x07 \x01(\x01H\x01R\x02le\x88\x01\x01\x12+\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x13.autovibe.v1.FormatR\x06\x66ormat\x12\x12\n\x04says\x18\t \x01(\tR\x04saysB\x05\n\x03_geB\x05\n\x03_le*{\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPERATION_KIND_READ\x10\x01\x12\x18\n\x14OPERATION_KIND_WRITE\x10\x02\x12\x17\n\x13OPERATION_KIND_LONG\x10\x03*f\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PEOPLE\x10\x01\x12\x14\n\x10\x41UDIENCE_MACHINE\x10\x02\x12\x15\n\x11\x41UDIENCE_INTERNAL\x10\x03*\x85\x01\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x01\x12\x12\n\x0e\x46ORMAT_DECIMAL\x10\x02\x12\x14\n\x10\x46ORMAT_ID_PREFIX\x10\x03\x12\x11\n\rFORMAT_AMOUNT\x10\x04\x12\x15\n\x11\x46ORMAT_PAGE_TOKEN\x10\x05:V\n\toperation\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.autovibe.v1.OperationR\toperation:K\n\x04rule\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x16.autovibe.v1.FieldRuleR\x04ruleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'autovibe.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONKIND']._serialized_start=569
-  _globals['_OPERATIONKIND']._serialized_end=692
-  _globals['_AUDIENCE']._serialized_start=694
-  _globals['_AUDIENCE']._serialized_end=796
-  _globals['_FORMAT']._serialized_start=799
-  _globals['_FORMAT']._serialized_end=932
+  _globals['_OPERATIONKIND']._serialized_start=634
+  _globals['_OPERATIONKIND']._serialized_end=757
+  _globals['_AUDIENCE']._serialized_start=759
+  _globals['_AUDIENCE']._serialized_end=861
+  _globals['_FORMAT']._serialized_start=864
+  _globals['_FORMAT']._serialized_end=997
   _globals['_OPERATION']._serialized_start=77
-  _globals['_OPERATION']._serialized_end=305
-  _globals['_FIELDRULE']._serialized_start=308
-  _globals['_FIELDRULE']._serialized_end=567
+  _globals['_OPERATION']._serialized_end=370
+  _globals['_FIELDRULE']._serialized_start=373
+  _globals['_FIELDRULE']._serialized_end=632
 # @@protoc_insertion_point(module_scope)

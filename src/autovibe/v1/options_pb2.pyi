@@ -50,20 +50,24 @@ RULE_FIELD_NUMBER: _ClassVar[int]
 rule: _descriptor.FieldDescriptor
 
 class Operation(_message.Message):
-    __slots__ = ("kind", "audience", "permission", "errors", "idempotent", "unaudited")
+    __slots__ = ("kind", "audience", "permission", "errors", "idempotent", "unaudited", "anonymous", "answers_once")
     KIND_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENT_FIELD_NUMBER: _ClassVar[int]
     UNAUDITED_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_ONCE_FIELD_NUMBER: _ClassVar[int]
     kind: OperationKind
     audience: Audience
     permission: str
     errors: _containers.RepeatedScalarFieldContainer[str]
     idempotent: bool
     unaudited: bool
-    def __init__(self, kind: _Optional[_Union[OperationKind, str]] = ..., audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., idempotent: _Optional[bool] = ..., unaudited: _Optional[bool] = ...) -> None: ...
+    anonymous: bool
+    answers_once: bool
+    def __init__(self, kind: _Optional[_Union[OperationKind, str]] = ..., audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., idempotent: _Optional[bool] = ..., unaudited: _Optional[bool] = ..., anonymous: _Optional[bool] = ..., answers_once: _Optional[bool] = ...) -> None: ...
 
 class FieldRule(_message.Message):
     __slots__ = ("required", "min_len", "max_len", "pattern", "one_of", "ge", "le", "format", "says")

@@ -5,6 +5,7 @@ Generated from proto/ by tools/generate.py; do not edit.
 
 from typing import Protocol
 
+from autovibe.v1 import audit_pb2
 from autovibe.v1 import checkpoints_pb2
 from autovibe.v1 import identity_pb2
 from autovibe.v1 import machines_pb2
@@ -16,6 +17,28 @@ from autovibe.v1 import queue_pb2
 from autovibe.v1 import tasks_pb2
 from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
+
+
+class AuditService(Protocol):
+    """Reads, seals and verifies the audit trail."""
+
+    async def list_audit_records(
+        self, request: audit_pb2.ListAuditRecordsRequest, /
+    ) -> audit_pb2.ListAuditRecordsResponse:
+        """List rows of the audit trail, the newest first."""
+        ...
+
+    async def verify_audit(
+        self, request: audit_pb2.VerifyAuditRequest, /
+    ) -> audit_pb2.VerifyAuditResponse:
+        """Compute the chain of seals again, so many at a time, and name the first that does not fit."""
+        ...
+
+    async def seal_audit(
+        self, request: audit_pb2.SealAuditRequest, /
+    ) -> audit_pb2.SealAuditResponse:
+        """Put rows that have no seal yet under one, so many at a time."""
+        ...
 
 
 class MachineService(Protocol):
@@ -135,7 +158,7 @@ class CheckpointService(Protocol):
 
 
 class IdentityService(Protocol):
-    """Instances and tokens."""
+    """People, tokens and instances."""
 
     async def register_instance(
         self, request: identity_pb2.RegisterInstanceRequest, /
@@ -164,19 +187,109 @@ class IdentityService(Protocol):
     async def issue_token(
         self, request: identity_pb2.IssueTokenRequest, /
     ) -> identity_pb2.IssueTokenResponse:
-        """Make a token; the secret is in this answer only."""
+        """Make a token for a process of this home; the secret is in this answer only."""
         ...
 
-    async def revoke_token(
-        self, request: identity_pb2.RevokeTokenRequest, /
-    ) -> identity_pb2.RevokeTokenResponse:
-        """Revoke a token."""
+    async def note_token_use(
+        self, request: identity_pb2.NoteTokenUseRequest, /
+    ) -> identity_pb2.NoteTokenUseResponse:
+        """Record that a token was used just now."""
         ...
 
     async def authenticate_token(
         self, request: identity_pb2.AuthenticateTokenRequest, /
     ) -> identity_pb2.AuthenticateTokenResponse:
         """Find who a token belongs to."""
+        ...
+
+    async def login(
+        self, request: identity_pb2.LoginRequest, /
+    ) -> identity_pb2.LoginResponse:
+        """Open a session with a name and a password; the secret of its token is in this answer only."""
+        ...
+
+    async def logout(
+        self, request: identity_pb2.LogoutRequest, /
+    ) -> identity_pb2.LogoutResponse:
+        """End the session whose token this call has."""
+        ...
+
+    async def who_am_i(
+        self, request: identity_pb2.WhoAmIRequest, /
+    ) -> identity_pb2.WhoAmIResponse:
+        """Tell who calls, and what they may do."""
+        ...
+
+    async def change_password(
+        self, request: identity_pb2.ChangePasswordRequest, /
+    ) -> identity_pb2.ChangePasswordResponse:
+        """Change one's own password; every session ends, this one too."""
+        ...
+
+    async def request_email_verification(
+        self, request: identity_pb2.RequestEmailVerificationRequest, /
+    ) -> identity_pb2.RequestEmailVerificationResponse:
+        """Send the token that proves one's own e-mail address; without a mail server it is in the log."""
+        ...
+
+    async def verify_email(
+        self, request: identity_pb2.VerifyEmailRequest, /
+    ) -> identity_pb2.User:
+        """Mark the e-mail address as verified that a token was sent to."""
+        ...
+
+    async def create_user(
+        self, request: identity_pb2.CreateUserRequest, /
+    ) -> identity_pb2.User:
+        """Create a user, or a service account, which has no password."""
+        ...
+
+    async def get_user(
+        self, request: identity_pb2.GetUserRequest, /
+    ) -> identity_pb2.User:
+        """Get one user by id or name; who is no admin finds themselves only."""
+        ...
+
+    async def list_users(
+        self, request: identity_pb2.ListUsersRequest, /
+    ) -> identity_pb2.ListUsersResponse:
+        """List users by name."""
+        ...
+
+    async def update_user(
+        self, request: identity_pb2.UpdateUserRequest, /
+    ) -> identity_pb2.User:
+        """Change a user; what is not given stays. Whoever is disabled can do nothing from then on."""
+        ...
+
+    async def delete_user(
+        self, request: identity_pb2.DeleteUserRequest, /
+    ) -> identity_pb2.DeleteUserResponse:
+        """Delete a user: the name stays taken, sessions and tokens end, and what they made remains."""
+        ...
+
+    async def set_password(
+        self, request: identity_pb2.SetPasswordRequest, /
+    ) -> identity_pb2.SetPasswordResponse:
+        """Set another user's password; their sessions end."""
+        ...
+
+    async def create_token(
+        self, request: identity_pb2.CreateTokenRequest, /
+    ) -> identity_pb2.CreateTokenResponse:
+        """Make a token; the secret is in this answer only."""
+        ...
+
+    async def list_tokens(
+        self, request: identity_pb2.ListTokensRequest, /
+    ) -> identity_pb2.ListTokensResponse:
+        """List tokens, the newest first: one's own, or for an admin all."""
+        ...
+
+    async def revoke_token(
+        self, request: identity_pb2.RevokeTokenRequest, /
+    ) -> identity_pb2.RevokeTokenResponse:
+        """Revoke a token; it ends at once."""
         ...
 
 
@@ -417,6 +530,30 @@ class ProjectService(Protocol):
         self, request: projects_pb2.SetEgressRequest, /
     ) -> projects_pb2.Egress:
         """State which hosts the machines of a project may reach, in place of what was stated before; machines that start from now on follow it."""
+        ...
+
+    async def update_project(
+        self, request: projects_pb2.UpdateProjectRequest, /
+    ) -> projects_pb2.Project:
+        """Change a project; what is not given stays."""
+        ...
+
+    async def add_project_member(
+        self, request: projects_pb2.AddProjectMemberRequest, /
+    ) -> projects_pb2.ProjectMember:
+        """Let a user take part in a project, or change as what."""
+        ...
+
+    async def remove_project_member(
+        self, request: projects_pb2.RemoveProjectMemberRequest, /
+    ) -> projects_pb2.RemoveProjectMemberResponse:
+        """Take a user out of a project."""
+        ...
+
+    async def list_project_members(
+        self, request: projects_pb2.ListProjectMembersRequest, /
+    ) -> projects_pb2.ListProjectMembersResponse:
+        """List the members of a project by name. Admins see every project without being one."""
         ...
 
 

@@ -12,12 +12,12 @@ from plane import Plane
 from sqlalchemy import text
 
 from autovibe.db.records import OutboxEvent
-from autovibe.domains.audit import find_broken_seal
+from autovibe.domains.audit.sealing import verify_seals
 
 
 async def broken(plane: Plane) -> int | None:
     async with plane.db.read() as tx:
-        seal = await find_broken_seal(tx)
+        seal = (await verify_seals(tx, None, 100)).broken
         return None if seal is None else seal.id
 
 

@@ -113,7 +113,7 @@ async def test_a_token_authenticates_its_owner(identity, operations: Operations)
         identity_pb2.AuthenticateTokenRequest(token=issued.token)
     )
     assert found == identity_pb2.AuthenticateTokenResponse(
-        token_id=issued.token_id, name="ci", scopes=["*", "tasks.read"]
+        token_id=issued.token_id, name="ci", scopes=["*", "tasks.read"], note_use=True
     )
     actor = await token_authenticator(operations)(issued.token)
     assert (actor.type, actor.id, actor.scopes) == ("user", issued.token_id, {"*", "tasks.read"})

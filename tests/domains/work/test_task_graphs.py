@@ -16,12 +16,11 @@ from sqlalchemy import text
 
 from autovibe.domains.machines.errors import UnknownAgentError
 from autovibe.domains.work.errors import (
-    IdempotencyKeyReusedError,
     ParentNotAllowedError,
     SelfDependencyError,
     TaskCycleError,
 )
-from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.errors import IdempotencyKeyReusedError, InvalidArgumentError
 from autovibe.v1 import metering_pb2, tasks_pb2, work_pb2
 
 WAITING = "WAITING_FOR_DEPENDENCY"

@@ -107,7 +107,9 @@ async def test_a_change_must_be_declared_as_json(server: Served, kind: str) -> N
 
 
 async def test_no_operation_is_reached_by_what_a_foreign_form_can_send(stubs: Served) -> None:
-    reached = [method for method in ALL_METHODS if method.http and method.http.verb != "GET"]
+    # A page of another site may send no DELETE before it has asked, and is told no.
+    told = {"GET", "DELETE"}
+    reached = [method for method in ALL_METHODS if method.http and method.http.verb not in told]
     assert len(reached) > 10
     for method in reached:
         path = re.sub("{[a-z_]+}", "abcdef01", method.http.template)

@@ -214,7 +214,7 @@ async def test_what_is_not_there_is_a_problem_too(
     ("verb", "path", "allow"),
     [
         ("DELETE", PROJECTS, "GET, POST"),
-        ("PUT", f"{PROJECTS}/website", "GET"),
+        ("PUT", f"{PROJECTS}/website", "GET, PATCH"),
         ("GET", "/api/v1/tasks/abcdefab:pause", "POST"),
         ("GET", "/api/v1/projects/a:b/checkpoints:import", "POST"),
         ("TRACE", "/api/v1/tasks", "GET, POST"),

@@ -31,3 +31,10 @@ class ArchiveRowDiffersError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "ARCHIVE_ROW_DIFFERS"
+
+
+class SealNotFoundError(AutovibeError):
+    """No seal has this id."""
+
+    code = Code.NOT_FOUND
+    reason = "SEAL_NOT_FOUND"

@@ -1,33 +1,30 @@
-"""The rules of instances and tokens."""
+"""Instances, people and tokens: one method per rpc."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
 import uuid
-from collections.abc import Iterable
-from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.identity import repository
-from autovibe.domains.identity.errors import InstanceNotFoundError, TokenNotFoundError
-from autovibe.domains.identity.messages import instance_message, token_owner_message
-from autovibe.domains.identity.models import ApiToken, Instance
+from autovibe.domains.identity import logins, repository, tokens, users, verification
+from autovibe.domains.identity.errors import InstanceNotFoundError
+from autovibe.domains.identity.messages import instance_message, user_message
+from autovibe.domains.identity.models import Instance
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import InvalidArgumentError, UnauthenticatedError
-from autovibe.kernel.ids import new_id
 from autovibe.kernel.paging import decode_place, encode_place, page_size
-from autovibe.kernel.protoconv import from_timestamp
+from autovibe.kernel.people_settings import PeopleSettings
 from autovibe.v1 import identity_pb2
-
-TOKEN_PREFIX: Final = "avt_"  # noqa: S105 - says what the secret is for, so that scanners find it
-_TOKEN_BYTES: Final = 32
-_SCOPE: Final = re.compile(r"\*|[a-z][a-z_]*(\.[a-z][a-z_]*)?")
 
 
 class IdentityService:
     """Implements autovibe.v1.IdentityService."""
+
+    def __init__(self, settings: PeopleSettings | None = None) -> None:
+        """Take what logins are like; the long operations are attributes."""
+        settings = settings or PeopleSettings()
+        self.login = logins.Login(settings)
+        self.change_password = logins.ChangePassword(settings)
+        self.set_password = logins.SetPassword(settings)
+        self.create_user = users.CreateUser(settings)
 
     async def register_instance(
         self, tx: WriteTx, ctx: CallContext, request: identity_pb2.RegisterInstanceRequest
@@ -81,48 +78,85 @@ class IdentityService:
             next_page_token=encode_place(last.started_at, last.id) if last else "",
         )
 
-    async def issue_token(
-        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.IssueTokenRequest
-    ) -> identity_pb2.IssueTokenResponse:
-        """Make a token. Only its hash is kept, so that nobody can show the secret again.
+    async def list_users(
+        self, tx: ReadTx, ctx: CallContext, request: identity_pb2.ListUsersRequest
+    ) -> identity_pb2.ListUsersResponse:
+        """Return one page of users."""
+        return await users.list_users(tx, ctx, request)
+
+    async def get_user(
+        self, tx: ReadTx, ctx: CallContext, request: identity_pb2.GetUserRequest
+    ) -> identity_pb2.User:
+        """Return one user by id or name; who is no admin sees themselves only.
 
         Raises:
-            InvalidArgumentError: a scope is malformed, or the token would have expired already.
+            UserNotFoundError: there is none that the caller may see.
         """
-        scopes = _checked_scopes(request.scopes)
-        expires_at = None
-        if request.HasField("expires_at"):
-            expires_at = from_timestamp(request.expires_at)
-            if expires_at <= ctx.clock.now():
-                raise InvalidArgumentError(
-                    "The token would have expired already; give a later time.", field="expires_at"
-                )
-        secret = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-        token = ApiToken(
-            id=new_id(),
-            name=request.name,
-            token_hash=_hash(secret),
-            scopes=scopes,
-            expires_at=expires_at,
-        )
-        tx.session.add(token)
-        return identity_pb2.IssueTokenResponse(token_id=str(token.id), token=secret)
+        return user_message(await users.visible_user(tx, ctx, request.user_id))
+
+    async def update_user(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.UpdateUserRequest
+    ) -> identity_pb2.User:
+        """Change a user; see `users.update_user`."""
+        return await users.update_user(tx, ctx, request)
+
+    async def delete_user(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.DeleteUserRequest
+    ) -> identity_pb2.DeleteUserResponse:
+        """Delete a user; see `users.delete_user`."""
+        return await users.delete_user(tx, ctx, request)
+
+    async def who_am_i(
+        self, tx: ReadTx, ctx: CallContext, request: identity_pb2.WhoAmIRequest
+    ) -> identity_pb2.WhoAmIResponse:
+        """Return the caller's user and token, and what they may do."""
+        return await tokens.who_am_i(tx, ctx, request)
+
+    async def logout(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.LogoutRequest
+    ) -> identity_pb2.LogoutResponse:
+        """Revoke the token of this call."""
+        return await logins.log_out(tx, ctx, request)
+
+    async def request_email_verification(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.RequestEmailVerificationRequest
+    ) -> identity_pb2.RequestEmailVerificationResponse:
+        """Write the token that proves one's address to the log.
+
+        Raises:
+            NoAccountError: the caller's token is nobody's.
+        """
+        return await users.request_email_verification(tx, ctx, request)
+
+    async def verify_email(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.VerifyEmailRequest
+    ) -> identity_pb2.User:
+        """Mark an address as verified; see `verification.verify_email`."""
+        return await verification.verify_email(tx, ctx, request)
+
+    async def create_token(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.CreateTokenRequest
+    ) -> identity_pb2.CreateTokenResponse:
+        """Make a token for calls; see `tokens.create_token`."""
+        return await tokens.create_token(tx, ctx, request)
+
+    async def list_tokens(
+        self, tx: ReadTx, ctx: CallContext, request: identity_pb2.ListTokensRequest
+    ) -> identity_pb2.ListTokensResponse:
+        """Return one page of tokens; see `tokens.list_tokens`."""
+        return await tokens.list_tokens(tx, ctx, request)
 
     async def revoke_token(
         self, tx: WriteTx, ctx: CallContext, request: identity_pb2.RevokeTokenRequest
     ) -> identity_pb2.RevokeTokenResponse:
-        """Revoke a token; the time of the first revocation stays.
+        """Revoke a token; see `tokens.revoke_token`."""
+        return await tokens.revoke_token(tx, ctx, request)
 
-        Raises:
-            TokenNotFoundError: there is none.
-        """
-        token = await repository.find_token(tx, uuid.UUID(request.token_id))
-        if token is None:
-            raise TokenNotFoundError(
-                f"There is no token {request.token_id}; check its id.", token_id=request.token_id
-            )
-        token.revoked_at = token.revoked_at or ctx.clock.now()
-        return identity_pb2.RevokeTokenResponse()
+    async def issue_token(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.IssueTokenRequest
+    ) -> identity_pb2.IssueTokenResponse:
+        """Make a token for a process of this home; see `tokens.issue_token`."""
+        return await tokens.issue_token(tx, ctx, request)
 
     async def authenticate_token(
         self, tx: ReadTx, ctx: CallContext, request: identity_pb2.AuthenticateTokenRequest
@@ -130,30 +164,13 @@ class IdentityService:
         """Return who a token belongs to.
 
         Raises:
-            UnauthenticatedError: it is unknown, revoked or expired; which of them is not said.
+            UnauthenticatedError: it is unknown, revoked or expired, or its user disabled.
         """
-        token = await repository.find_token_by_hash(tx, _hash(request.token))
-        now = ctx.clock.now()
-        if (
-            token is None
-            or token.revoked_at is not None
-            or (token.expires_at is not None and token.expires_at <= now)
-        ):
-            raise UnauthenticatedError(
-                "The token is unknown, revoked or expired; set AUTOVIBE_TOKEN to a valid one."
-            )
-        return token_owner_message(token)
+        return await tokens.authenticate_token(tx, ctx, request)
 
-
-def _hash(token: str) -> str:
-    # 256 random bits cannot be guessed from their hash: salt and stretching would add nothing.
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _checked_scopes(scopes: Iterable[str]) -> list[str]:
-    for scope in scopes:
-        if not _SCOPE.fullmatch(scope):
-            raise InvalidArgumentError(
-                f"{scope!r} is not a scope; write one as tasks.read, or * for all.", field="scopes"
-            )
-    return sorted(set(scopes))
+    async def note_token_use(
+        self, tx: WriteTx, ctx: CallContext, request: identity_pb2.NoteTokenUseRequest
+    ) -> identity_pb2.NoteTokenUseResponse:
+        """Record that a token was used just now."""
+        await repository.note_use(tx, uuid.UUID(request.token_id), ctx.clock.now())
+        return identity_pb2.NoteTokenUseResponse()

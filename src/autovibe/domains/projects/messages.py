@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autovibe.domains.etags import etag_of
 from autovibe.domains.projects.models import Project
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.v1 import projects_pb2
@@ -9,7 +10,7 @@ from autovibe.v1 import projects_pb2
 
 def project_message(project: Project) -> projects_pb2.Project:
     """Return the message of a project."""
-    return projects_pb2.Project(
+    message = projects_pb2.Project(
         id=str(project.id),
         name=project.name,
         description=project.description or "",
@@ -21,3 +22,5 @@ def project_message(project: Project) -> projects_pb2.Project:
         created_at=timestamp(project.created_at),
         updated_at=timestamp(project.updated_at),
     )
+    message.etag = etag_of(message)
+    return message

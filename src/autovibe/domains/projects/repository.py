@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.visibility import UNLIMITED
 from autovibe.domains.projects.models import Project
 
 
@@ -39,9 +40,10 @@ async def find_by_repo_path(tx: ReadTx | WriteTx, repo_path: str) -> Project | N
 
 
 async def names_like(tx: ReadTx | WriteTx, stem: str) -> set[str]:
-    """Return the names in use that begin with `stem`."""
+    """Return the names in use that begin with `stem`, of whomever: no two have the same."""
     found = await tx.session.scalars(
-        select(Project.name).where(Project.name.startswith(stem, autoescape=True))
+        select(Project.name).where(Project.name.startswith(stem, autoescape=True)),
+        execution_options={UNLIMITED: "names are taken by everybody's projects"},
     )
     return set(found)
 

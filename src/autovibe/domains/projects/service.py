@@ -11,16 +11,19 @@ from typing import Any, Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.cache import Region, cached
+from autovibe.domains.etags import check_etag
+from autovibe.domains.identity import add_member, join_project, list_members, remove_member
 from autovibe.domains.projects import egress, repository
 from autovibe.domains.projects.errors import ProjectExistsError, ProjectNotFoundError
 from autovibe.domains.projects.messages import project_message
 from autovibe.domains.projects.model_policy import KEY, checked_policy, stated_policy
-from autovibe.domains.projects.models import Project
+from autovibe.domains.projects.models import Project, ProjectStatus
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.egress import HostRule
-from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.errors import InvalidArgumentError, PermissionDeniedError
 from autovibe.kernel.money import parse_decimal
 from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.permissions import ADMIN, HOST
 from autovibe.v1 import projects_pb2
 
 DEFAULT_GREEDINESS: Final = Decimal("0.50")
@@ -53,14 +56,13 @@ class ProjectService:
             ProjectExistsError: the name is taken.
             InvalidArgumentError: the name or the greediness is malformed.
         """
-        if await repository.find_by_name(tx, request.name) is not None:
-            raise ProjectExistsError(
-                f"A project named {request.name!r} exists; choose another name.", name=request.name
-            )
+        _check_may_use(ctx, request.repo_path)
+        # By a project that the caller does not see, too.
+        if request.name in await repository.names_like(tx, request.name):
+            raise _taken(request.name)
         project = _new_project(_checked_name(request.name), request.repo_path, request.greediness)
         project.description = request.description or None
-        tx.session.add(project)
-        await tx.session.flush()  # the row's defaults are part of the answer
+        await _add(tx, ctx, project)
         return project_message(project)
 
     async def get_project(
@@ -93,6 +95,8 @@ class ProjectService:
         """Return the project of a name or of a directory, created when absent (decision B2).
 
         Raises:
+            ProjectExistsError: somebody else has a project of this name.
+            PermissionDeniedError: the caller may not name directories of this host.
             InvalidArgumentError: neither a name nor a directory was given.
         """
         if request.project:
@@ -105,10 +109,82 @@ class ProjectService:
             raise InvalidArgumentError("Give a project or a directory.", field="project")
         if found is not None:
             return projects_pb2.EnsureProjectResponse(project=project_message(found))
+        _check_may_use(ctx, request.repo_path)
+        if name in await repository.names_like(tx, name):
+            # Made just now, or somebody else's, whom this caller does not see.
+            found = await find_project(tx, name)
+            if found is None:
+                raise _taken(name)
+            return projects_pb2.EnsureProjectResponse(project=project_message(found))
         project = _new_project(_checked_name(name), request.repo_path, "")
-        tx.session.add(project)
-        await tx.session.flush()  # as in create_project
+        await _add(tx, ctx, project)
         return projects_pb2.EnsureProjectResponse(project=project_message(project), created=True)
+
+    async def update_project(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.UpdateProjectRequest
+    ) -> projects_pb2.Project:
+        """Change a project; what is not given stays.
+
+        Raises:
+            ProjectNotFoundError: there is none.
+            EtagMismatchError: it has changed since the caller looked.
+        """
+        del ctx
+        project = await get_project(tx, request.project)
+        await repository.find_by_id(tx, project.id, lock=True)
+        check_etag(request.etag, project_message(project).etag)
+        project.description = request.description or project.description
+        if request.greediness:
+            project.greediness = _weight(request.greediness)
+        if request.status:
+            project.status = ProjectStatus(request.status)
+        await tx.session.flush()  # the time of the change is part of the answer
+        return project_message(project)
+
+    async def add_project_member(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.AddProjectMemberRequest
+    ) -> projects_pb2.ProjectMember:
+        """Let a user take part in a project, or change as what.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+            UserNotFoundError: there is no such user.
+        """
+        del ctx
+        project_id = await resolve_project_id(tx, request.project)
+        return await add_member(tx, project_id, request.user_id, request.role)
+
+    async def remove_project_member(
+        self, tx: WriteTx, ctx: CallContext, request: projects_pb2.RemoveProjectMemberRequest
+    ) -> projects_pb2.RemoveProjectMemberResponse:
+        """Take a user out of a project.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+            MemberNotFoundError: the user does not belong to it.
+        """
+        del ctx
+        await remove_member(tx, await resolve_project_id(tx, request.project), request.user_id)
+        return projects_pb2.RemoveProjectMemberResponse()
+
+    async def list_project_members(
+        self, tx: ReadTx, ctx: CallContext, request: projects_pb2.ListProjectMembersRequest
+    ) -> projects_pb2.ListProjectMembersResponse:
+        """Return one page of the members of a project by name.
+
+        Raises:
+            ProjectNotFoundError: there is no such project.
+        """
+        del ctx
+        size = page_size(request.page_size)
+        after = decode_token(request.page_token, 1)
+        project_id = await resolve_project_id(tx, request.project)
+        members = await list_members(tx, project_id, after[0] if after else None, size + 1)
+        more = len(members) > size
+        return projects_pb2.ListProjectMembersResponse(
+            members=members[:size],
+            next_page_token=encode_token(members[size - 1].username) if more else "",
+        )
 
     async def get_model_policy(
         self, tx: ReadTx, ctx: CallContext, request: projects_pb2.GetModelPolicyRequest
@@ -225,15 +301,39 @@ async def remember_in_metadata(tx: WriteTx, project_id: uuid.UUID, **values: Any
     project.metadata_ = {**project.metadata_, **values}
 
 
-def _new_project(name: str, repo_path: str, greediness: str) -> Project:
-    weight = parse_decimal(greediness, "greediness") if greediness else DEFAULT_GREEDINESS
+async def _add(tx: WriteTx, ctx: CallContext, project: Project) -> None:
+    """Add a project; who made it belongs to it, as its admin."""
+    tx.session.add(project)
+    await tx.session.flush()  # the row's defaults are part of the answer
+    if ctx.actor.user_id is not None:
+        await join_project(tx, project.id, ctx.actor.user_id, ADMIN)
+
+
+def _taken(name: str) -> ProjectExistsError:
+    return ProjectExistsError(f"A project named {name!r} exists; choose another name.", name=name)
+
+
+def _check_may_use(ctx: CallContext, directory: str) -> None:
+    if directory and not (ctx.actor.sees_all and ctx.actor.may(HOST)):
+        raise PermissionDeniedError(
+            "Only an admin names directories of the server's host; create the project without one.",
+            permission=HOST,
+        )
+
+
+def _weight(greediness: str) -> Decimal:
+    weight = parse_decimal(greediness, "greediness")
     if weight > 1:
         raise InvalidArgumentError(
             f"Greediness {greediness} is above 1; give a number from 0 to 1.", field="greediness"
         )
+    return weight.quantize(Decimal("0.01"))
+
+
+def _new_project(name: str, repo_path: str, greediness: str) -> Project:
     return Project(
         name=name,
-        greediness=weight.quantize(Decimal("0.01")),
+        greediness=_weight(greediness) if greediness else DEFAULT_GREEDINESS,
         metadata={"repo_path": repo_path} if repo_path else {},
     )
 

@@ -29,13 +29,15 @@ from autovibe.domains.work.subtasks import check_parent
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.errors import InvalidArgumentError, PermissionDeniedError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import parse_amount
+from autovibe.kernel.permissions import HOST
 from autovibe.kernel.protoconv import from_struct, id_or_none
 from autovibe.v1 import work_pb2
 
 _TITLE_LENGTH: Final = 255
+_NO_ISOLATION: Final = "process"
 _MAX_TIMEOUT_S: Final = 30 * 86_400
 
 
@@ -59,19 +61,29 @@ class Start:
 
 
 def complete_context(
-    fleet: Fleet, defaults: WorkDefaults, given: work_pb2.TaskContext, permission_level: str
+    ctx: CallContext,
+    fleet: Fleet,
+    defaults: WorkDefaults,
+    given: work_pb2.TaskContext,
+    permission_level: str,
 ) -> tuple[work_pb2.TaskContext, PermissionLevel]:
     """Return how a task is to be run with every default filled in, and its permission level.
 
     Raises:
         InvalidArgumentError: the time limit is out of range.
         ApprovalGateOpenError: the agent may not do supervised work.
+        PermissionDeniedError: nothing would isolate the agent, and the caller may not use the host.
     """
     agents = fleet.agents()
     context = work_pb2.TaskContext()
     context.CopyFrom(given)
     context.agent = context.agent or next(iter(agents))
     context.isolation = context.isolation or "auto"
+    if context.isolation == _NO_ISOLATION and not (ctx.actor.sees_all and ctx.actor.may(HOST)):
+        raise PermissionDeniedError(
+            "Only an admin runs agents on the server's host without isolation; leave it at auto.",
+            permission=HOST,
+        )
     context.timeout_s = context.timeout_s or defaults.task_timeout_s
     if not 1 <= context.timeout_s <= _MAX_TIMEOUT_S:
         raise InvalidArgumentError(
@@ -108,7 +120,7 @@ class CheckTaskContext:
             ApprovalGateOpenError: the agent may not do supervised work.
         """
         return complete_context(
-            self._fleet, self._defaults, request.context, request.permission_level
+            ctx, self._fleet, self._defaults, request.context, request.permission_level
         )[0]
 
     async def act(self, ctx: CallContext, plan: work_pb2.TaskContext) -> work_pb2.TaskContext:
@@ -150,20 +162,23 @@ class CreateTask:
             level = await check_parent(tx, parent, project.id, level)
         for other in request.after_task_ids:
             _check_project(await get_task(tx, other), project.id)
-        plan = self.plan(request, level)
+        plan = self.plan(ctx, request, level)
         if parent is not None:
             plan.request.parent_task_id = str(parent.id)
         return plan
 
-    def plan(self, request: work_pb2.CreateTaskRequest, permission_level: str) -> CreatePlan:
+    def plan(
+        self, ctx: CallContext, request: work_pb2.CreateTaskRequest, permission_level: str
+    ) -> CreatePlan:
         """Return a plan with every default filled in, from a request alone.
 
         Raises:
             InvalidArgumentError: nothing says what is to be done, or something is malformed.
             ApprovalGateOpenError: the agent may not do supervised work.
+            PermissionDeniedError: the caller may not run agents without isolation.
         """
         context, permission = complete_context(
-            self._fleet, self._defaults, request.context, permission_level
+            ctx, self._fleet, self._defaults, request.context, permission_level
         )
         if not request.description.strip() and not context.agent_args:
             raise InvalidArgumentError(

@@ -19,14 +19,14 @@ from autovibe.domains.work.create_task import (
 )
 from autovibe.domains.work.dependencies import find_path, refuse_cycle
 from autovibe.domains.work.enqueuing import first_payload
-from autovibe.domains.work.errors import IdempotencyKeyReusedError, SelfDependencyError
+from autovibe.domains.work.errors import SelfDependencyError
 from autovibe.domains.work.models import Task
 from autovibe.domains.work.ports import Fleet
 from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.subtasks import check_levels, part_level
 from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext
-from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.errors import IdempotencyKeyReusedError, InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.protoconv import struct
 from autovibe.v1 import tasks_pb2, work_pb2
@@ -76,7 +76,7 @@ class CreateTasks:
             level = spec.permission_level
             if spec.parent:
                 level = part_level(plans[spec.parent].permission, level, spec.parent)
-            plans[key] = self._plan(request.project, spec, level)
+            plans[key] = self._plan(ctx, request.project, spec, level)
         await find_start(tx, plans[order[0]].request)  # a missing checkpoint is said before all
         return GraphPlan(request, specs, plans, order)
 
@@ -140,7 +140,9 @@ class CreateTasks:
             tasks=[_created(key, tasks[key]) for key in plan.specs]
         )
 
-    def _plan(self, project: str, spec: tasks_pb2.TaskSpec, level: str) -> CreatePlan:
+    def _plan(
+        self, ctx: CallContext, project: str, spec: tasks_pb2.TaskSpec, level: str
+    ) -> CreatePlan:
         request = work_pb2.CreateTaskRequest(
             project=project,
             title=spec.title,
@@ -159,7 +161,7 @@ class CreateTasks:
             metadata=struct({"labels": dict(spec.labels)} if spec.labels else {}),
         )
         try:
-            return self._create.plan(request, level)
+            return self._create.plan(ctx, request, level)
         except InvalidArgumentError as error:
             raise InvalidArgumentError(
                 f"Task {spec.key!r}: {error.message}", key=spec.key, **error.params

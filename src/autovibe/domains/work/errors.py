@@ -199,10 +199,3 @@ class ParentNotAllowedError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "PARENT_NOT_ALLOWED"
-
-
-class IdempotencyKeyReusedError(AutovibeError):
-    """An earlier request with this key asked for something else."""
-
-    code = Code.ALREADY_EXISTS
-    reason = "IDEMPOTENCY_KEY_REUSED"

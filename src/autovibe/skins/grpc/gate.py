@@ -5,7 +5,7 @@ Health checks and reflection are calls too, and so is a method that does not exi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ import grpc.aio
 from autovibe.kernel.context import Actor
 from autovibe.kernel.errors import AutovibeError, UnauthenticatedError
 from autovibe.kernel.ids import new_id
-from autovibe.operations import Authenticate
+from autovibe.operations import NOBODY, Authenticate
 from autovibe.skins.grpc.errors import abort, unexpected
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ def current_actor() -> Actor:
 class Gate(grpc.aio.ServerInterceptor):
     """Finds the actor of each call by its token and refuses the calls that have none."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
-        """Keep what finds an actor."""
+    def __init__(self, authenticate: Authenticate, anonymous: Collection[str] = ()) -> None:
+        """Keep what finds an actor, and which methods are called without a token."""
         self._authenticate = authenticate
+        self._anonymous = frozenset(anonymous)
 
     async def intercept_service(
         self,
@@ -47,12 +48,17 @@ class Gate(grpc.aio.ServerInterceptor):
         request_id = str(new_id())
         try:
             # gRPC looks for the handler and runs it in one task, so the handler sees this.
-            _ACTOR.set(await self._authenticate(_token(handler_call_details)))
+            _ACTOR.set(await self._actor(handler_call_details))
         except AutovibeError as error:
             return _refusal(error, request_id)
         except Exception as error:  # noqa: BLE001 - it is logged there
             return _refusal(unexpected("authentication", request_id, error), request_id)
         return await continuation(handler_call_details)
+
+    async def _actor(self, details: grpc.HandlerCallDetails) -> Actor:
+        if details.method in self._anonymous:
+            return NOBODY
+        return await self._authenticate(_token(details))
 
 
 def _refusal(error: AutovibeError, request_id: str) -> MethodHandler:

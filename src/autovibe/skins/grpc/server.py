@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -24,6 +25,7 @@ from autovibe.skins.listening import bind
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 5.0
+_LONGEST_KEY: Final = 200
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # otherwise a second server would silently share the port
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -71,7 +73,8 @@ async def serve_grpc(
     """
     if port:
         bind(host, port).close()  # says what is wrong; gRPC itself only says that it failed
-    server = grpc.aio.server(interceptors=(Gate(authenticate),), options=_OPTIONS)
+    anonymous = {f"/{one.method.name}" for one in operations.registry if one.is_anonymous}
+    server = grpc.aio.server(interceptors=(Gate(authenticate, anonymous),), options=_OPTIONS)
     services = _handlers(operations)
     for service, handlers in services.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
@@ -119,7 +122,12 @@ def _handler(operations: Operations, method: Method) -> Handler:
     async def handle(body: bytes, context: ServicerContext) -> bytes:
         request_id = str(new_id())
         try:
-            ctx = replace(operations.context(current_actor()), request_id=request_id)
+            ctx = replace(
+                operations.context(current_actor()),
+                request_id=request_id,
+                address=_peer(context),
+                idempotency_key=_idempotency_key(context),
+            )
             response = await operations.invoke(method.name, _decoded(method, body), ctx)
             return response.SerializeToString()
         except AutovibeError as error:
@@ -129,6 +137,24 @@ def _handler(operations: Operations, method: Method) -> Handler:
         return await abort(context, failure, request_id)
 
     return handle
+
+
+def _peer(context: ServicerContext) -> str:
+    """Return the address that a call comes from, without its port."""
+    kind, _, rest = unquote(context.peer()).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""
+
+
+def _idempotency_key(context: ServicerContext) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if name == "idempotency-key" and isinstance(value, str):
+            if len(value) > _LONGEST_KEY:
+                raise InvalidArgumentError(
+                    f"idempotency-key must have {_LONGEST_KEY} characters at most.",
+                    field="idempotency-key",
+                )
+            return value
+    return ""
 
 
 def _decoded(method: Method, body: bytes) -> Message:

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from autovibe.kernel.errors import AutovibeError
 from autovibe.operations import Authenticate, Operations
 from autovibe.skins.rest.guard import Guard
+from autovibe.skins.rest.limits import RateLimit
 from autovibe.skins.rest.page import docs_page
 from autovibe.skins.rest.problems import (
     Problem,
@@ -33,6 +34,8 @@ def build_app(
     authenticate: Authenticate,
     *,
     allowed_hosts: Collection[str],
+    allowed_origins: Collection[str] = (),
+    rate_limit: RateLimit | None = None,
     metrics: Callable[[], bytes] | None = None,
 ) -> FastAPI:
     """Return the application that serves the operations for people under /api/v1.
@@ -41,6 +44,8 @@ def build_app(
         operations: what runs the calls.
         authenticate: from a token to an actor.
         allowed_hosts: Host headers that are answered, with port (see `guard.local_hosts`).
+        allowed_origins: sites whose pages may call.
+        rate_limit: how often one token may call.
         metrics: what `/metrics` answers with, in the text format of Prometheus.
     """
     app = FastAPI(
@@ -56,7 +61,14 @@ def build_app(
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, on_error)
-    app.add_middleware(Guard, authenticate=authenticate, allowed_hosts=allowed_hosts)
+    app.add_middleware(
+        Guard,
+        authenticate=authenticate,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        anonymous=_anonymous(operations),
+        rate_limit=rate_limit,
+    )
     add_routes(app, operations)
 
     # Made when first asked for: a server need not wait for its own description to start.
@@ -84,6 +96,15 @@ def build_app(
     app.add_route("/metrics", metrics_page, include_in_schema=False)
     app.add_route("/healthz", healthz, include_in_schema=False)
     return app
+
+
+def _anonymous(operations: Operations) -> set[tuple[str, str]]:
+    """Return verbs and paths of what is called without a token; none of them has a variable."""
+    return {
+        (operation.method.http.verb, operation.method.http.template)
+        for operation in operations.registry
+        if operation.is_anonymous and operation.method.http is not None
+    }
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

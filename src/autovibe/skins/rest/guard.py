@@ -16,11 +16,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autovibe.kernel.context import Actor
 from autovibe.kernel.errors import AutovibeError, UnauthenticatedError
 from autovibe.kernel.ids import new_id
-from autovibe.operations import Authenticate
+from autovibe.operations import NOBODY, Authenticate
 from autovibe.skins.errors import (
     HostNotAllowedError,
-    OriginNotAllowedError,
     RequestTooLargeError,
+)
+from autovibe.skins.rest.limits import RateLimit
+from autovibe.skins.rest.origins import (
+    foreign_origin,
+    headers_for,
+    is_preflight,
+    preflight_response,
 )
 from autovibe.skins.rest.problems import REQUEST_ID, problem_response
 
@@ -38,25 +44,50 @@ _HEADERS: Final = (
 )
 
 
+def address_of(scope: Scope) -> str:
+    """Return the address that a request comes from; no proxy is believed."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 def local_hosts(port: int) -> frozenset[str]:
     """Return the Host headers under which a client on this host reaches a port."""
     return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
 
 
 class Guard:
-    """ASGI middleware: Host, Origin, token, size; then the actor is in the scope.
+    """ASGI middleware: Host, Origin, token, rate, size; then the actor is in the scope.
 
     That a change is declared as JSON, which no form of a foreign page can do, is checked by its
     route: a method that a path does not take is told as such.
     """
 
     def __init__(
-        self, app: ASGIApp, *, authenticate: Authenticate, allowed_hosts: Collection[str]
+        self,
+        app: ASGIApp,
+        *,
+        authenticate: Authenticate,
+        allowed_hosts: Collection[str],
+        allowed_origins: Collection[str] = (),
+        anonymous: Collection[tuple[str, str]] = (),
+        rate_limit: RateLimit | None = None,
     ) -> None:
-        """Guard an application; hosts are compared whole, with their port."""
+        """Guard an application; hosts and origins are compared whole, with their port.
+
+        Args:
+            app: what is guarded.
+            authenticate: from a token to an actor.
+            allowed_hosts: Host headers that are answered.
+            allowed_origins: sites whose pages may call, as in `https://example.org`.
+            anonymous: verbs and paths that are called without a token.
+            rate_limit: how often one token may call; for calls without one, one address.
+        """
         self._app = app
         self._authenticate = authenticate
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
+        self._anonymous = frozenset(anonymous)
+        self._rate_limit = rate_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that may not pass, or hand it on."""
@@ -66,11 +97,11 @@ class Guard:
         request_id = str(new_id())
         scope[REQUEST_ID] = request_id
         headers = Headers(scope=scope)
+        own: list[tuple[bytes, bytes]] = [*_HEADERS, (b"x-request-id", request_id.encode())]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name for name, _ in message["headers"]}
-                own = (*_HEADERS, (b"x-request-id", request_id.encode()))
                 message["headers"] = [
                     *message["headers"],
                     *(header for header in own if header[0] not in given),
@@ -78,7 +109,13 @@ class Guard:
             await send(message)
 
         try:
-            scope[ACTOR] = await self._admit(headers)
+            host = self._checked_host(headers)
+            origin = foreign_origin(headers, host, self._allowed_origins)
+            own += headers_for(origin) if origin else ()
+            if origin and is_preflight(scope["method"], headers):
+                await preflight_response()(scope, receive, send_with_headers)
+                return
+            scope[ACTOR] = await self._admit(scope, headers)
         except AutovibeError as error:
             await problem_response(error, request_id)(scope, receive, send_with_headers)
             return
@@ -86,27 +123,30 @@ class Guard:
         scope["path"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         await self._app(scope, _limited(receive), send_with_headers)
 
-    async def _admit(self, headers: Headers) -> Actor:
+    async def _admit(self, scope: Scope, headers: Headers) -> Actor:
         """Return who calls.
 
         Raises:
-            HostNotAllowedError: the Host is not one of this server's.
-            OriginNotAllowedError: the request comes from a page of another site.
             UnauthenticatedError: there is no valid token.
+            RateLimitedError: the caller calls too often.
             RequestTooLargeError: the body is larger than the server takes.
         """
-        host = self._checked_host(headers)
-        origin = headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
-            raise OriginNotAllowedError(
-                "Pages of other sites may not call autovibe; call it from its own.", origin=origin
-            )
-        actor = await self._authenticate(_token(headers))
+        if (scope["method"], scope["path"]) in self._anonymous:
+            actor = NOBODY
+        else:
+            actor = await self._authenticate(_token(headers))
+        if self._rate_limit is not None:
+            self._rate_limit.take(str(actor.token_id or f"{actor.id} {address_of(scope)}"))
         if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:  # the server has parsed it
             raise RequestTooLargeError(_TOO_LARGE)
         return actor
 
     def _checked_host(self, headers: Headers) -> str:
+        """Return the host that the request is for.
+
+        Raises:
+            HostNotAllowedError: it is not one of this server's.
+        """
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._allowed_hosts:
             raise HostNotAllowedError(

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from autovibe.domains.etags import EtagMismatchError
 from autovibe.kernel.errors import (
     HTTP_STATUS,
     AutovibeError,
@@ -45,6 +46,7 @@ _SENTENCES: Final = {
 # Errors of HTTP itself have statuses of their own.
 _OWN_STATUS: Final[dict[type[AutovibeError], int]] = {
     MethodNotAllowedError: 405,
+    EtagMismatchError: 412,
     RequestTooLargeError: 413,
     NotJsonError: 415,
 }
@@ -82,6 +84,9 @@ def problem_response(error: AutovibeError, request_id: str) -> Response:
     headers = {"x-request-id": request_id}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
+    retry_after_s = error.params.get("retry_after_s")
+    if retry_after_s is not None:
+        headers["retry-after"] = str(retry_after_s)
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,

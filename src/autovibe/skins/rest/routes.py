@@ -23,7 +23,8 @@ from autovibe.operations import Operations, error_classes
 from autovibe.sdk.contract import HttpRule, Method, rule_of
 from autovibe.skins.errors import NotJsonError
 from autovibe.skins.rest.comments import comment
-from autovibe.skins.rest.guard import ACTOR
+from autovibe.skins.rest.conditions import idempotency_key_of, take_if_match, with_etag
+from autovibe.skins.rest.guard import ACTOR, address_of
 from autovibe.skins.rest.models import Models, query_annotation, query_schema, rule_schema
 from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of, status_of
 from autovibe.v1 import options_pb2
@@ -36,9 +37,14 @@ COMMON_REASONS: Final = (
     "ORIGIN_NOT_ALLOWED",
     "INTERNAL",
     "DATABASE_UNAVAILABLE",
+    "RATE_LIMITED",
 )
+_OF_CHANGES: Final = ("CONTENT_TYPE_NOT_JSON", "REQUEST_TOO_LARGE", "IDEMPOTENCY_KEY_REUSED")
 _UNEXPECTED: Final = "Something unexpected happened; the log has it under the request id."
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+_BODILESS: Final = frozenset({"GET", "DELETE"})
+"""Verbs without a body. A page of another site must ask first before it sends DELETE."""
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -66,7 +72,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            if request.method != "GET":
+            if request.method not in _BODILESS:
                 kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if kind != "application/json":
                     raise NotJsonError("Set the header content-type to application/json.")
@@ -98,10 +104,17 @@ def add_routes(app: FastAPI, operations: Operations) -> None:
             operation_id=method.descriptor.name,
             name=method.attribute,
             summary=text.partition(":")[0].partition(".")[0].partition(";")[0],
-            description=f"{text}\n\nNeeds the permission `{method.operation.permission}`.",
+            description=f"{text}\n\n{_needs(method)}",
             tags=[method.service.rsplit(".", 1)[1].removesuffix("Service").lower()],
             responses=_error_responses(method, http),
+            openapi_extra={"security": []} if method.operation.anonymous else None,
         )
+
+
+def _needs(method: Method) -> str:
+    if method.operation.anonymous:
+        return "Needs no token."
+    return f"Needs the permission `{method.operation.permission}`."
 
 
 def _path(method: Method, http: HttpRule) -> str:
@@ -124,9 +137,15 @@ def _endpoint(operations: Operations, method: Method, http: HttpRule, models: Mo
         message = method.request_type()
         from_json(_data(given, known), message)
         _fill_from_path(message, request, http)
-        ctx = replace(operations.context(request.scope[ACTOR]), request_id=request_id_of(request))
+        take_if_match(request, message)
+        ctx = replace(
+            operations.context(request.scope[ACTOR]),
+            request_id=request_id_of(request),
+            address=address_of(request.scope),
+            idempotency_key=idempotency_key_of(request),
+        )
         response = await operations.invoke(method.name, message, ctx)
-        return Response(to_json_bytes(response), media_type="application/json")
+        return with_etag(request, response, to_json_bytes(response))
 
     parameters = [_parameter("request", Request)]
     parameters += [_path_parameter(method, name) for name in http.variables]
@@ -200,7 +219,7 @@ def _error_responses(method: Method, http: HttpRule) -> dict[int | str, dict[str
     """Return the error responses of an operation by status, with the reasons of each."""
     classes = error_classes()
     by_status: dict[int, list[str]] = {}
-    changes = ("CONTENT_TYPE_NOT_JSON", "REQUEST_TOO_LARGE") if http.verb != "GET" else ()
+    changes = _OF_CHANGES if http.verb != "GET" else ()
     for reason in dict.fromkeys((*method.operation.errors, *COMMON_REASONS, *changes)):
         kind = classes.get(reason)
         if kind is not None:

@@ -16,6 +16,7 @@ from autovibe.operations import Authenticate, Operations
 from autovibe.skins.listening import bind
 from autovibe.skins.rest.app import build_app
 from autovibe.skins.rest.guard import local_hosts
+from autovibe.skins.rest.limits import RateLimit
 
 _GRACE_S: Final = 5
 
@@ -43,6 +44,8 @@ async def serve_rest(
     port: int,
     *,
     allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
+    rate_limit: RateLimit | None = None,
     metrics: Callable[[], bytes] | None = None,
 ) -> AsyncGenerator[RestServer]:
     """Serve the operations for people until the block ends; calls under way get five seconds.
@@ -53,6 +56,8 @@ async def serve_rest(
         host: address to listen on.
         port: 0 takes any free one.
         allowed_hosts: Host headers that are answered beside the address itself and the loopback's.
+        allowed_origins: sites whose pages may call; none by default.
+        rate_limit: how often one token may call; as often as it likes by default.
         metrics: what `/metrics` answers with.
 
     Raises:
@@ -66,6 +71,8 @@ async def serve_rest(
             operations,
             authenticate,
             allowed_hosts={own, *local_hosts(server.port), *allowed_hosts},
+            allowed_origins=allowed_origins,
+            rate_limit=rate_limit,
             metrics=metrics,
         )
         async with _served(app, listener):

@@ -9,7 +9,6 @@ from autovibe.domains.audit.repository.archives import (
 from autovibe.domains.audit.repository.runs import (
     can_register,
     has_job_to_itself,
-    last_success,
     last_two,
     lock_run,
     newest_runs,
@@ -20,29 +19,31 @@ from autovibe.domains.audit.repository.runs import (
     unregister_job,
 )
 from autovibe.domains.audit.repository.trail import (
-    all_seals,
     audit_rows,
     count_audit_rows,
     count_relayed,
     delete_relayed,
+    find_seal,
     last_seal,
+    list_records,
     lock_audit_writers_out,
+    seals_after,
 )
 
 __all__ = [
     "ArchivePage",
-    "all_seals",
     "audit_rows",
     "can_register",
     "count_audit_rows",
     "count_relayed",
     "delete_relayed",
     "delete_rows",
+    "find_seal",
     "has_job_to_itself",
     "insert_rows",
     "last_seal",
-    "last_success",
     "last_two",
+    "list_records",
     "lock_audit_writers_out",
     "lock_run",
     "newest_runs",
@@ -51,5 +52,6 @@ __all__ = [
     "registered_jobs",
     "revision",
     "run_sql",
+    "seals_after",
     "unregister_job",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.records import AuditRecord, OutboxEvent
@@ -17,9 +17,52 @@ async def last_seal(tx: ReadTx) -> AuditSeal | None:
     return await tx.session.scalar(select(AuditSeal).order_by(AuditSeal.id.desc()).limit(1))
 
 
-async def all_seals(tx: ReadTx) -> Sequence[AuditSeal]:
-    """Return the seals, the oldest first."""
-    return (await tx.session.scalars(select(AuditSeal).order_by(AuditSeal.id))).all()
+async def find_seal(tx: ReadTx, seal_id: int) -> AuditSeal | None:
+    """Return the seal with this id."""
+    return await tx.session.get(AuditSeal, seal_id)
+
+
+async def seals_after(tx: ReadTx, seal_id: int, limit: int) -> Sequence[AuditSeal]:
+    """Return seals, the oldest first, those after one."""
+    query = select(AuditSeal).where(AuditSeal.id > seal_id).order_by(AuditSeal.id).limit(limit)
+    return (await tx.session.scalars(query)).all()
+
+
+async def list_records(
+    tx: ReadTx,
+    *,
+    equal: Mapping[str, str],
+    operation: str,
+    since: datetime | None,
+    until: datetime | None,
+    before_id: int | None,
+    limit: int,
+) -> Sequence[AuditRecord]:
+    """Return rows, the newest first, those before an id.
+
+    Args:
+        tx: any.
+        equal: columns with the text that they must have.
+        operation: the whole name of an rpc, its service's name and its own, or its own; "" is any.
+        since: only those of this time and later.
+        until: only those before this time.
+        before_id: id of the last one seen.
+        limit: how many at most.
+    """
+    query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(limit)
+    for column, value in equal.items():
+        query = query.where(getattr(AuditRecord, column) == value)
+    if operation:
+        named = AuditRecord.operation
+        within = [named.endswith(f"{mark}{operation}", autoescape=True) for mark in "./"]
+        query = query.where(or_(named == operation, *within))
+    if since is not None:
+        query = query.where(AuditRecord.at >= since)
+    if until is not None:
+        query = query.where(AuditRecord.at < until)
+    if before_id is not None:
+        query = query.where(AuditRecord.id < before_id)
+    return (await tx.session.scalars(query)).all()
 
 
 async def count_audit_rows(tx: ReadTx, after: int) -> int:

@@ -1,4 +1,4 @@
-"""Queries on instances and tokens."""
+"""Queries on instances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, or_, select, update
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.identity.models import ApiToken, Instance
+from autovibe.domains.identity.models import Instance
 
 
 async def find_instance(tx: ReadTx | WriteTx, instance_id: uuid.UUID) -> Instance | None:
@@ -44,14 +44,3 @@ async def list_instances(
             or_(Instance.started_at > time, (Instance.started_at == time) & (Instance.id > last_id))
         )
     return (await tx.session.scalars(query)).all()
-
-
-async def find_token(tx: ReadTx | WriteTx, token_id: uuid.UUID) -> ApiToken | None:
-    """Return the token with this id."""
-    return await tx.session.get(ApiToken, token_id)
-
-
-async def find_token_by_hash(tx: ReadTx | WriteTx, token_hash: str) -> ApiToken | None:
-    """Return the token with this hash."""
-    found = await tx.session.scalars(select(ApiToken).where(ApiToken.token_hash == token_hash))
-    return found.one_or_none()
