@@ -77,14 +77,7 @@ async def hot_project_in(
 ) -> AsyncGenerator[HotProject, None]:
     """Make one project that has a budget of money in each period, in a database."""
     database = open_database(url, clock=SystemClock())
-    names = {
-        "autovibe.v1.MeteringService": MeteringService(),
-        "autovibe.v1.ProjectService": ProjectService(),
-    }
-    instance = uuid.uuid4()
-    operations = Operations(database, Registry(names), instance_id=instance)
-    actor = Actor("system", "benchmark", ALL_SCOPES)
-    services = local_twin(operations, lambda: operations.context(actor))
+    services, instance = services_on(database)
     project = await services.projects.create_project(
         projects_pb2.CreateProjectRequest(name=f"hot-{instance}")
     )
@@ -98,6 +91,18 @@ async def hot_project_in(
             )
         )
     try:
-        yield HotProject(database, services, project.id, str(instance))
+        yield HotProject(database, services, project.id, instance)
     finally:
         await database.close()
+
+
+def services_on(database: Database) -> tuple[Services, str]:
+    """Return the ledger's operations on a database, and the id of the instance that serves them."""
+    names = {
+        "autovibe.v1.MeteringService": MeteringService(),
+        "autovibe.v1.ProjectService": ProjectService(),
+    }
+    instance = uuid.uuid4()
+    operations = Operations(database, Registry(names), instance_id=instance)
+    actor = Actor("system", "benchmark", ALL_SCOPES)
+    return local_twin(operations, lambda: operations.context(actor)), str(instance)

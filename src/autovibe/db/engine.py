@@ -90,6 +90,7 @@ class Database:
         self._write_lock = asyncio.Lock() if dialect.name == "sqlite" else None
         self._holder: asyncio.Task[object] | None = None
         self._returning: set[asyncio.Task[None]] = set()
+        self._not_hot: set[object] = set()
         self._hot = HotConnections(self._writer, dialect, self._give_back)
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads retries, guards nothing
 
@@ -181,13 +182,18 @@ class Database:
                 raise NeedsSessionError("other processes are told by a row of the outbox")
             return result
 
-        try:
-            result = await self._hot.run(noted)
-        except NeedsSessionError:
-            async with self.write() as tx:
-                return await work(tx)
-        await self.cache.replace(stale)
-        return result
+        code = getattr(work, "__code__", None)
+        if code not in self._not_hot:
+            try:
+                result = await self._hot.run(noted)
+            except NeedsSessionError as error:
+                if error.at_once:
+                    self._not_hot.add(code)
+            else:
+                await self.cache.replace(stale)
+                return result
+        async with self.write() as tx:
+            return await work(tx)
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncConnection, None]:

@@ -32,7 +32,12 @@ _BEGIN: Final = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL enable_seqscan 
 
 
 class NeedsSessionError(Exception):
-    """Work asked for more than prepared statements; nothing of it was written."""
+    """Work asked for more than prepared statements; nothing of it was written.
+
+    `at_once` says that it did so before it ran any.
+    """
+
+    at_once = False
 
 
 class HotConnections:
@@ -62,13 +67,16 @@ class HotConnections:
                 the connection was lost at the commit.
         """
         connection, driver = await self._begin()
+        before = driver.fetches
         try:
             result = await work(WriteTx(cast("AsyncSession", _Session(driver)), self._dialect))
             await driver.execute("COMMIT")
-        except Exception:
+        except Exception as error:
             with contextlib.suppress(Exception):
                 await driver.execute("ROLLBACK")
             self._release(connection, driver)
+            if isinstance(error, NeedsSessionError):
+                error.at_once = driver.fetches == before
             raise
         except BaseException:
             # Cancelled in the middle of a statement: nobody knows what state it is in.

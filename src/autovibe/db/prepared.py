@@ -53,13 +53,17 @@ class SqliteDriver:
 
 
 class PostgresqlDriver:
-    """An open connection of asyncpg, with our errors in place of its own."""
+    """An open connection of asyncpg, with our errors in place of its own.
+
+    `fetches` counts what was run on it.
+    """
 
     def __init__(self, raw: Any, sql: SqlDialect, dialect: Dialect) -> None:
         """Wrap a connection."""
         self.raw = raw
         self.sql = sql
         self.dialect = dialect
+        self.fetches = 0
 
     async def fetch(self, text: str, values: Sequence[Any]) -> Rows:
         """Return the rows of a statement, which asyncpg prepares once per connection.
@@ -67,6 +71,7 @@ class PostgresqlDriver:
         Raises:
             AutovibeError: the database refused it.
         """
+        self.fetches += 1
         try:
             return cast("Rows", await self.raw.fetch(text, *values))
         except Exception as error:
