@@ -228,3 +228,21 @@ async def test_a_checkpoint_is_verified_as_soon_as_the_bell_rings(
                 await asyncio.sleep(0.02)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_work_on_a_large_store_keeps_no_other_job_waiting(
+    plane: Plane, tmp_path: Path
+) -> None:
+    begun = asyncio.Event()
+
+    async def prune(_: Any) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    plane.services.maintenance.prune_store = prune
+    async with scheduler_of(plane, tmp_path).served():
+        await begun.wait()
+        # In the list of jobs this one comes after the other.
+        while await log_of(plane, "cleanup-outbox") != [("success", 0)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await log_of(plane, "prune-store") == [("failed", 0)]

@@ -205,6 +205,7 @@ class JobRunner:
             await asyncio.sleep(_BETWEEN_SLICES_S)
 
 
+Wanted = Callable[[maintenance_pb2.Job], bool]
 Doorbell = Callable[[], AbstractAsyncContextManager[asyncio.Event]]
 
 
@@ -216,13 +217,15 @@ class Scheduler:
     verifier: Verifier
     doorbell: Doorbell
 
-    async def run_due(self, *, cheap_only: bool = False) -> list[JobOutcome]:
+    async def run_due(
+        self, *, cheap_only: bool = False, wanted: Wanted = lambda _: True
+    ) -> list[JobOutcome]:
         """Run every job that is due, one after the other; a failure stops none of the others."""
         done: list[JobOutcome] = []
         jobs = await self.runner.jobs()
         now = self.runner.clock.now()
         for job in jobs:
-            if not _is_ours(job) or (cheap_only and not job.cheap):
+            if not _is_ours(job) or not wanted(job) or (cheap_only and not job.cheap):
                 continue
             if from_timestamp(job.due_at) > now:
                 continue
@@ -245,7 +248,9 @@ class Scheduler:
                 maintenance_pb2.RegisterJobsRequest()
             )
         tasks = [
-            asyncio.create_task(self._serve(), name="jobs"),
+            asyncio.create_task(self._serve(_is_quick), name="jobs"),
+            # Reading a large store takes hours, and no other job waits for that.
+            asyncio.create_task(self._serve(_is_on_store), name="jobs on the store"),
             asyncio.create_task(self._verify(), name="verification"),
         ]
         try:
@@ -262,11 +267,11 @@ class Scheduler:
         finally:
             await _cancelled([task])
 
-    async def _serve(self) -> None:
+    async def _serve(self, wanted: Wanted) -> None:
         while True:
             try:
-                await self.run_due()
-                pause_s = await self._pause_s()
+                await self.run_due(wanted=wanted)
+                pause_s = await self._pause_s(wanted)
             except AutovibeError as error:
                 _logger.warning("jobs: %s", error)
                 pause_s = LONGEST_PAUSE_S
@@ -283,12 +288,21 @@ class Scheduler:
         except AutovibeError as error:
             _logger.warning("overdue jobs: %s", error)
 
-    async def _pause_s(self) -> float:
+    async def _pause_s(self, wanted: Wanted) -> float:
         """Return how long nothing will be due, a minute at most: the clock may be set."""
-        due = [from_timestamp(job.due_at) for job in await self.runner.jobs() if _is_ours(job)]
+        jobs = [job for job in await self.runner.jobs() if _is_ours(job) and wanted(job)]
+        due = [from_timestamp(job.due_at) for job in jobs]
         now = self.runner.clock.now()
         waits = [(at - now).total_seconds() for at in due if at > now]
         return max(1.0, min([LONGEST_PAUSE_S, *waits]))
+
+
+def _is_on_store(job: maintenance_pb2.Job) -> bool:
+    return job.kind == STORE_KIND
+
+
+def _is_quick(job: maintenance_pb2.Job) -> bool:
+    return job.kind != STORE_KIND
 
 
 def _is_ours(job: maintenance_pb2.Job) -> bool:
