@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -63,6 +62,24 @@ async def fill(
             tx.ring(queue_topic(QUEUE))
         took += time.perf_counter() - begun
     return count / took
+
+
+async def idle_tasks(db: Database, count: int) -> list[uuid.UUID]:
+    """Add queued tasks without orders."""
+    now = datetime.now(UTC)
+    async with db.write() as tx:
+        project = await factories.add_project(tx)
+        tasks = [_task(project.id, "pending", now) for _ in range(count)]
+        await tx.dialect.insert_bulk(tx.session, _TASKS, tasks)
+    return [task["id"] for task in tasks]
+
+
+async def enqueue_one(db: Database, task_id: uuid.UUID) -> None:
+    """Add the order of a task, and ring."""
+    async with db.write() as tx:
+        order = _order(task_id, "pending", ROUTE, 0.0, datetime.now(UTC))
+        await order_rows.insert_orders(tx, [order])
+        tx.ring(queue_topic(QUEUE))
 
 
 def _task(project_id: uuid.UUID, status: str, now: datetime) -> dict[str, Any]:
@@ -202,7 +219,7 @@ async def _drain_process(url: str, batch: int) -> None:
         await claiming.pending_routes(tx, QUEUE)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    done = await drain(db, batch)
+    done = await drain(db, batch, 2)
     print(done, flush=True)
     await db.close()
 

@@ -4,6 +4,8 @@ Run by the Python of a virtual environment of their own: `_queue_peers.py NAME U
 jobs per second. Both do nothing in a job; pgqueuer takes batches of 100, its best.
 """
 
+# ruff: noqa: PLC0415 - each peer imports only what its own environment has
+
 from __future__ import annotations
 
 import asyncio
@@ -28,7 +30,7 @@ async def pgqueuer(url: str, jobs: int) -> float:
     driver = AsyncpgDriver(connection)
     queries = Queries(driver)
     await queries.install()
-    manager = QueueManager(driver)
+    manager = QueueManager(queries)
     done = 0
 
     @manager.entrypoint("nothing")
@@ -46,6 +48,7 @@ async def pgqueuer(url: str, jobs: int) -> float:
         batch_size=BATCH, dequeue_timeout=timedelta(seconds=1), mode=QueueExecutionMode.drain
     )
     took = time.perf_counter() - begun
+    await queries.uninstall()
     if done != jobs:
         raise SystemExit(f"pgqueuer did {done} of {jobs}")
     return jobs / took

@@ -188,6 +188,16 @@ CHECKPOINTS: Final = (
         ),
     ),
 )
+QUEUE: Final = (
+    (
+        "url",
+        "url",
+        (
+            "`redis://`, `valkey://` or `unix://` of an instance that evicts nothing: it carries "
+            "the bell for new tasks besides the database, in a list named as the queue."
+        ),
+    ),
+)
 WORKER: Final = (
     (
         "min_free_memory_mb",
@@ -307,6 +317,7 @@ def page() -> str:
         ("checkpoints", CHECKPOINTS, checkpoint_settings.CheckpointSettings),
         ("egress", EGRESS, egress_settings.EgressSettings),
         ("breaker", BREAKER, breaker_settings.BreakerSettings),
+        ("queue", QUEUE, worker_settings.QueueSettings),
         ("worker", WORKER, worker_settings.WorkerSettings),
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
@@ -360,7 +371,16 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
     missing = (
         fields
         - {name for name, *_ in ROWS}
-        - {"upstreams", "database", "cache", "checkpoints", "gateway", "maintenance", "worker"}
+        - {
+            "upstreams",
+            "database",
+            "cache",
+            "checkpoints",
+            "gateway",
+            "maintenance",
+            "queue",
+            "worker",
+        }
         - {"breaker", "egress"}
     )
     variables = re.findall(r"\"(AUTOVIBE_[A-Z_]+)\"", SOURCE.read_text(encoding="utf-8"))

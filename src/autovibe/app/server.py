@@ -13,7 +13,9 @@ from typing import Final
 from autovibe.app.budget_gauges import BudgetGauges
 from autovibe.app.compose import ControlPlane, open_control_plane
 from autovibe.app.pinning import server_certificate
+from autovibe.db.bell_redis import redis_bells
 from autovibe.db.listening import hearing_bells
+from autovibe.domains.work.enqueuing import DEFAULT_QUEUE
 from autovibe.kernel.settings import Settings
 from autovibe.operations import token_authenticator
 from autovibe.skins.grpc import serve_grpc
@@ -64,6 +66,10 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
         gauges = BudgetGauges(plane.services, plane.database.metrics.registry)
         await stack.enter_async_context(gauges.served())
         await stack.enter_async_context(hearing_bells(plane.database))
+        if settings.queue.url:
+            await stack.enter_async_context(
+                redis_bells(settings.queue.url, plane.database.bells, (DEFAULT_QUEUE,))
+            )
         if slots:
             worker = await plane.worker(slots)
             await worker.serve()

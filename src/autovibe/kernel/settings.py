@@ -45,7 +45,14 @@ from autovibe.kernel.maintenance_settings import (
 )
 from autovibe.kernel.money import parse_decimal
 from autovibe.kernel.people_settings import PEOPLE_KEYS, PeopleSettings, read_people_settings
-from autovibe.kernel.worker_settings import WORKER_KEYS, WorkerSettings, read_worker_settings
+from autovibe.kernel.worker_settings import (
+    QUEUE_KEYS,
+    WORKER_KEYS,
+    QueueSettings,
+    WorkerSettings,
+    read_queue_settings,
+    read_worker_settings,
+)
 
 HTTP_PORT: Final = 8420
 GRPC_PORT: Final = 8421
@@ -56,6 +63,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
     "checkpoints": CHECKPOINT_KEYS,
+    "queue": QUEUE_KEYS,
     "worker": WORKER_KEYS,
     "database": KEYS,
     "egress": EGRESS_KEYS,
@@ -104,6 +112,7 @@ class Settings:
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -194,6 +203,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
         people=read_people_settings(env, _table(config, "people")),
+        queue=read_queue_settings(env, _table(config, "queue")),
         worker=read_worker_settings(env, _table(config, "worker")),
         egress=read_egress_settings(env, _table(config, "egress")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),

@@ -1,9 +1,9 @@
-"""Settings of workers: when a host is too busy for one more task."""
+"""Settings of workers and their queue: when a host is too busy, and what carries the bell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from autovibe.kernel.database_settings import Source
@@ -24,6 +24,32 @@ class WorkerSettings:
 
 
 WORKER_KEYS: Final = frozenset({"min_free_memory_mb", "max_cpu_pressure"})
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """What carries the bell for new tasks besides the database."""
+
+    url: str = field(default="", repr=False)
+    """`redis://`, `rediss://`, `valkey://` or `unix://`, of an instance that evicts nothing."""
+
+
+QUEUE_KEYS: Final = frozenset({"url"})
+_SCHEMES: Final = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
+
+
+def read_queue_settings(env: Mapping[str, str], table: Mapping[str, object]) -> QueueSettings:
+    """Return the settings of `AUTOVIBE_QUEUE_*` over those of the table `[queue]`.
+
+    Raises:
+        InvalidArgumentError: a value is malformed.
+    """
+    source = Source(env, "AUTOVIBE_QUEUE_", table)
+    url = source.text("url")
+    if url and not url.startswith(_SCHEMES):
+        where = source.value("url")[1]
+        raise InvalidArgumentError(f"{where} must be redis://HOST:PORT/DATABASE.", name="url")
+    return QueueSettings(url)
 
 
 def read_worker_settings(env: Mapping[str, str], table: Mapping[str, object]) -> WorkerSettings:

@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Integer, String, Text, Update, bindparam, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    Integer,
+    String,
+    Text,
+    Update,
+    bindparam,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import Uuid
 
@@ -100,7 +111,7 @@ async def complete_held(
     ended: set[uuid.UUID] = set()
     for generation, ids in by_generation.items():
         rows = await tx.session.execute(
-            _COMPLETE, {"ids": ids, "generation": generation, "now": now}
+            _COMPLETE[tx.dialect.name], {"ids": ids, "generation": generation, "now": now}
         )
         ended.update(row.id for row in rows)
     tx.stale("work_orders")
@@ -156,19 +167,27 @@ async def _many(tx: WriteTx, statement: Update, rows: Sequence[dict[str, Any]]) 
     tx.stale(str(statement.table.description))
 
 
-_COMPLETE: Final = (
-    text(
-        "UPDATE work_orders SET status = 'completed', completed_at = :now, lease_expires_at = NULL,"
-        " error_message = NULL, updated_at = :now"
-        " WHERE id IN :ids AND lease_generation = :generation AND status = 'claimed' RETURNING id"
-    )
-    .bindparams(
-        bindparam("ids", type_=Uuid(), expanding=True),
+_COMPLETE_SQL: Final = (
+    "UPDATE work_orders SET status = 'completed', completed_at = :now, lease_expires_at = NULL,"
+    " error_message = NULL, updated_at = :now"
+    " WHERE id {ids} AND lease_generation = :generation AND status = 'claimed' RETURNING id"
+)
+
+
+def _complete(ids: str, listed: BindParameter[Any]) -> Any:
+    clause = text(_COMPLETE_SQL.replace("{ids}", ids)).bindparams(
+        listed,
         bindparam("generation", type_=Integer()),
         bindparam("now", type_=UtcDateTime()),
     )
-    .columns(id=Uuid())
-)
+    return clause.columns(id=Uuid())
+
+
+_COMPLETE: Final = {
+    # One text however many there are: nothing is rendered and planned anew.
+    "postgresql": _complete("= ANY (:ids)", bindparam("ids", type_=ARRAY(Uuid()))),
+    "sqlite": _complete("IN :ids", bindparam("ids", type_=Uuid(), expanding=True)),
+}
 _END_EXECUTION: Final = (
     update(Execution.__table__)  # pyright: ignore[reportArgumentType]  # the table of a model is a table
     .where(Execution.__table__.c.id == bindparam("execution", type_=Uuid()))
