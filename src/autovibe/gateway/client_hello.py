@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-LONGEST: Final = 64 * 1024
+LONGEST: Final = 16 * 1024
+_MOST_RECORDS: Final = 16
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
@@ -39,7 +40,8 @@ def _handshake(data: bytes) -> bytes | None:
     """Return the client's first message, put together from its records; `None`: more is to come."""
     message = b""
     place = 0
-    while True:
+    # A bound on the work, as a client may send byte by byte and this begins anew each time.
+    for _ in range(_MOST_RECORDS):
         header = data[place : place + 5]
         # A part of a header may tell already that this is something else.
         if header[:1] not in {b"", bytes([_HANDSHAKE])} or header[1:2] not in {b"", b"\x03"}:
@@ -59,6 +61,7 @@ def _handshake(data: bytes) -> bytes | None:
                 return message[4:whole]
         if place >= len(data):
             return None
+    raise NotTlsError
 
 
 class _Reader:
