@@ -115,7 +115,11 @@ class Models:
             if required:
                 schema["required"] = required
             for name in required:
-                schema["properties"][name].pop("default", None)
+                shown = schema["properties"][name]
+                shown.pop("default", None)
+                # A message that must be given is not given by null.
+                given = [one for one in shown.pop("anyOf", []) if one != {"type": "null"}]
+                shown |= given[0] if given else {}
 
         config = ConfigDict(
             extra="forbid" if is_sent else "ignore", json_schema_extra=with_required, strict=True
