@@ -195,6 +195,30 @@ async def _execution(
                 machine_id=machine.id, status=status, resource_usage=struct({"cpu_s": 0.5})
             )
         )
+    await _network(services, order, machine)
+    await _log(services, order)
+    await _pay(going, order, machine)
+    final = await _final_checkpoint(going, order, machine, genesis)
+    await services.machines.update_machine(
+        machines_pb2.UpdateMachineRequest(machine_id=machine.id, status="terminated")
+    )
+    task = await services.work.finish_execution(
+        work_pb2.FinishExecutionRequest(
+            execution_id=order.execution.id,
+            outcome="completed",
+            result_checkpoint_id=final.id,
+            metrics=work_pb2.ExecutionMetrics(
+                stop_reason="COMPLETED", checkpoints=1, model_calls=1, duration_s=1.5, summary="Ok."
+            ),
+            **lease,
+        )
+    )
+    return Found(repo, project, genesis, final, task, machine, order.execution)
+
+
+async def _network(
+    services: Services, order: work_pb2.ClaimedOrder, machine: machines_pb2.Machine
+) -> None:
     await services.machines.record_connections(
         machines_pb2.RecordConnectionsRequest(
             machine_id=machine.id,
@@ -222,24 +246,6 @@ async def _execution(
     await services.work.get_earlier_attempts(
         work_pb2.GetEarlierAttemptsRequest(execution_id=order.execution.id)
     )
-    await _log(services, order)
-    await _pay(going, order, machine)
-    final = await _final_checkpoint(going, order, machine, genesis)
-    await services.machines.update_machine(
-        machines_pb2.UpdateMachineRequest(machine_id=machine.id, status="terminated")
-    )
-    task = await services.work.finish_execution(
-        work_pb2.FinishExecutionRequest(
-            execution_id=order.execution.id,
-            outcome="completed",
-            result_checkpoint_id=final.id,
-            metrics=work_pb2.ExecutionMetrics(
-                stop_reason="COMPLETED", checkpoints=1, model_calls=1, duration_s=1.5, summary="Ok."
-            ),
-            **lease,
-        )
-    )
-    return Found(repo, project, genesis, final, task, machine, order.execution)
 
 
 async def _log(services: Services, order: work_pb2.ClaimedOrder) -> None:
