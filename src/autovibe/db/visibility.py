@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sqlalchemy import ColumnElement, Insert, Select, Table, Uuid, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, ORMExecuteState, with_loader_criteria
+from sqlalchemy.sql import visitors
 
 from autovibe.db.base import Base
 
@@ -67,8 +68,10 @@ def limit(session: AsyncSession, viewer: Viewer) -> None:
 def limit_statement(state: ORMExecuteState) -> None:
     """Add the viewer's conditions to a statement of a limited session.
 
+    Every part of a statement on tables is limited: what it selects from may be another part.
+
     Raises:
-        RuntimeError: it cannot be limited, and does not say why it need not be.
+        TypeError: it cannot be limited, and does not say why it need not be.
     """
     viewer: Viewer | None = state.session.info.get(VIEWER)
     if viewer is None or UNLIMITED in state.execution_options or state.is_column_load:
@@ -79,12 +82,15 @@ def limit_statement(state: ORMExecuteState) -> None:
     if state.is_orm_statement:
         state.statement = statement.options(*_options(state.session.info, viewer))
         return
-    if isinstance(statement, Select):
-        limited = _limited_core(cast("Select[*tuple[Any, ...]]", statement), viewer)
-        if limited is not None:
-            state.statement = limited
-            return
-    raise RuntimeError(f"a statement of a limited session is not limited: {statement}")
+    if not isinstance(statement, Select):
+        raise TypeError(f"a statement of a limited session is not limited: {statement}")
+
+    def limit_part(part: Select[*tuple[Any, ...]]) -> None:
+        rules = [_rule_of(one, viewer) for one in _tables_of(part.get_final_froms())]
+        # A clone of the traversal, which nobody else has: `where()` would make another one.
+        part._where_criteria += tuple(rule for rule in rules if rule is not None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as said above
+
+    state.statement = visitors.cloned_traverse(statement, {}, {"select": limit_part})
 
 
 async def sees_any(tx: ReadTx, viewer: Viewer, names: Iterable[str]) -> bool:
@@ -99,7 +105,7 @@ async def sees_any(tx: ReadTx, viewer: Viewer, names: Iterable[str]) -> bool:
 def _queries(viewer: Viewer, text: str) -> Iterator[Select[tuple[uuid.UUID]]]:
     low, high = _id_range(text)
     for name, table in Base.metadata.tables.items():
-        rule = _rule(table, viewer)
+        rule = _rule(table, dict(table.c), viewer)
         if rule is None or "id" not in table.c:
             continue
         if name == "projects":
@@ -112,7 +118,9 @@ def limited_tables() -> set[str]:
     """Return the names of the tables of which a viewer sees a part only."""
     anybody = Viewer(uuid.UUID(int=0), ())
     tables = Base.metadata.tables
-    return {name for name, table in tables.items() if _rule(table, anybody) is not None}
+    return {
+        name for name, table in tables.items() if _rule(table, dict(table.c), anybody) is not None
+    }
 
 
 def _options(info: dict[Any, Any], viewer: Viewer) -> list[Any]:
@@ -128,54 +136,65 @@ def _options(info: dict[Any, Any], viewer: Viewer) -> list[Any]:
 
 def _mapped_rules(viewer: Viewer) -> Iterator[tuple[Mapper[Any], ColumnElement[bool]]]:
     for mapper in Base.registry.mappers:
-        rule = _rule(cast("Table", mapper.local_table), viewer)
+        table = cast("Table", mapper.local_table)
+        # Attributes, not columns: they follow the aliases of a statement.
+        columns = {
+            column.name: getattr(mapper.class_, mapper.get_property_by_column(column).key)
+            for column in table.columns
+        }
+        rule = _rule(table, columns, viewer)
         if rule is not None:
             yield mapper, rule
 
 
-def _rule(table: Table, viewer: Viewer) -> ColumnElement[bool] | None:
+def _rule_of(part: Any, viewer: Viewer) -> ColumnElement[bool] | None:
+    """Return the condition of a table or alias in a statement."""
+    origin = part.element if part.__visit_name__ == "alias" else part
+    table = Base.metadata.tables.get(getattr(origin, "name", ""))
+    if table is None:
+        return None
+    if "project_id" in part.c or table.name in {"projects", *OWNERS}:
+        return _rule(table, dict(part.c), viewer)
+    rule = _rule(table, dict(table.c), viewer)  # named with some of its columns only
+    if rule is None:
+        return None
+    return part.c.id.in_(select(table.c.id).where(rule).correlate(None))
+
+
+def _rule(table: Table, columns: Mapping[str, Any], viewer: Viewer) -> ColumnElement[bool] | None:
     """Return the condition of the rows that a viewer sees; None where everybody sees all."""
     if table.name == "projects":
-        return table.c.id.in_(_projects_of(viewer))
+        return columns["id"].in_(_projects_of(viewer))
     if "project_id" in table.c:
-        mine = table.c.project_id.in_(_projects_of(viewer))
-        if table.name != "tasks":
+        mine = columns["project_id"].in_(_projects_of(viewer))
+        if table.name != "tasks" or "created_by" not in columns:
             return mine
-        return or_(mine, and_(table.c.project_id.is_(None), table.c.created_by == viewer.user_id))
+        own = columns["created_by"] == viewer.user_id
+        return or_(mine, and_(columns["project_id"].is_(None), own))
     key = OWNERS.get(table.name)
     if key is None:
         return None
     owner = next(iter(table.c[key].foreign_keys)).column.table
-    rule = _rule(owner, viewer)
-    return None if rule is None else table.c[key].in_(select(owner.c.id).where(rule))
+    rule = _rule(owner, dict(owner.c), viewer)
+    if rule is None:
+        return None
+    return columns[key].in_(select(owner.c.id).where(rule).correlate(None))
 
 
 def _projects_of(viewer: Viewer) -> Select[tuple[uuid.UUID]]:
     members = Base.metadata.tables["project_members"]
-    return select(members.c.project_id).where(
-        members.c.user_id == viewer.user_id, members.c.role.in_(viewer.roles)
+    return (
+        select(members.c.project_id)
+        .where(members.c.user_id == viewer.user_id, members.c.role.in_(viewer.roles))
+        .correlate(None)
     )
-
-
-def _limited_core(
-    statement: Select[*tuple[Any, ...]], viewer: Viewer
-) -> Select[*tuple[Any, ...]] | None:
-    """Return a statement on tables with the conditions of each; None if there is another part.
-
-    What stands in a condition only chooses among rows that are limited already.
-    """
-    tables = list(_tables_of(statement.get_final_froms()))
-    if any(not isinstance(table, Table) for table in tables):
-        return None
-    rules = [_rule(cast("Table", table), viewer) for table in tables]
-    return statement.where(*(rule for rule in rules if rule is not None))
 
 
 def _tables_of(froms: Iterable[Any]) -> Iterator[Any]:
     for part in froms:
         if part.__visit_name__ == "join":
             yield from _tables_of((part.left, part.right))
-        else:
+        elif part.__visit_name__ in {"table", "alias"}:
             yield part
 
 

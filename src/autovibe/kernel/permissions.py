@@ -34,6 +34,7 @@ LEAST_ROLE: Final[Mapping[str, str]] = {
     HOST: ADMIN,
     "logs.read": VIEWER,
     "machines.read": VIEWER,
+    "machines.write": DEVELOPER,
     "members.read": VIEWER,
     "members.write": ADMIN,
     "policy.write": ADMIN,

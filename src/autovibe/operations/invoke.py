@@ -243,9 +243,12 @@ class Operations:
         if error.code is not Code.NOT_FOUND or ctx.actor.sees_all:
             return None
         names = [value for _, value in request.ListFields() if isinstance(value, str)]
+        may_change = viewer_of(ctx.actor, operation.permission)
+        may_see = viewer_of(ctx.actor, operation.permission, for_everything=True)
+        if may_change is None or may_see is None or may_change == may_see:
+            return None
         async with self._database.read() as tx:
-            everything = viewer_of(ctx.actor, operation.permission, for_everything=True)
-            if everything is None or not await sees_any(tx, everything, names):
+            if await sees_any(tx, may_change, names) or not await sees_any(tx, may_see, names):
                 return None
         return PermissionDeniedError(
             f"Your role in this project lacks the permission {operation.permission}; ask an admin "
