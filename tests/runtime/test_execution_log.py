@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 from plane import Plane, write_files
-from sqlalchemy import text
 
 from autovibe.db.errors import DatabaseBusyError, DatabaseUnavailableError, InvalidValueError
 from autovibe.kernel.errors import AutovibeError
@@ -232,8 +231,9 @@ async def test_under_a_lost_lease_nothing_more_is_written(desk: Desk):
     desk.log.write("state", "in time")
     await desk.log.flush()
     await desk.plane.finish(desk.order, "paused")
-    async with desk.plane.db.write() as tx:
-        await tx.session.execute(text("UPDATE tasks SET status = 'queued'"))
+    await desk.plane.services.work.resume_task(
+        work_pb2.ResumeTaskRequest(task_id=desk.order.task.id)
+    )
     await desk.plane.claimed()
     for _ in range(3):
         desk.log.write("state", "too late")
