@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import (
     Row,
+    Select,
     Subquery,
     Table,
     and_,
@@ -34,6 +35,7 @@ from autovibe.domains.metering.state import (
 )
 
 _USAGE: Final = cast("Table", ResourceUsage.__table__)
+_MOST_NAMED: Final = 2_000
 _CALLS: Final = cast("Table", BudgetReservation.__table__)
 
 
@@ -76,7 +78,7 @@ async def used_so_far(
             ResourceUsageDaily.usage_date.between(first, last),
         )
     else:
-        rows = _rows_of_task(key.task_id)
+        rows = await _rows_of_task(tx, key.task_id)
         # Conditions would go down to the rows, and lead SQLite to all usage of this resource.
         counts = and_(
             rows.c.project_id == key.project_id,
@@ -100,7 +102,7 @@ async def usage_lines(
     since: datetime | None = None,
 ) -> Sequence[Row[Any]]:
     """Return sums of usage by project, kind, unit and model."""
-    rows = _USAGE if task_id is None else _rows_of_task(task_id)
+    rows = _USAGE if task_id is None else await _rows_of_task(tx, task_id)
     told = rows.c.metadata
     model = func.coalesce(
         told["served_model"].as_string(), told["terms"]["model"].as_string(), ""
@@ -141,7 +143,7 @@ async def usage_lines(
 
 async def spent_on_task(tx: ReadTx, task_id: uuid.UUID) -> tuple[Decimal, int]:
     """Return the cost in CAD and the number of model calls of a task and those below it."""
-    rows = _rows_of_task(task_id)
+    rows = await _rows_of_task(tx, task_id)
     query = select(
         rows.c.resource_type,
         func.sum(rows.c.amount).label("amount"),
@@ -155,13 +157,15 @@ async def spent_on_task(tx: ReadTx, task_id: uuid.UUID) -> tuple[Decimal, int]:
     return cost, calls
 
 
-def _rows_of_task(task_id: uuid.UUID) -> Subquery:
+async def _rows_of_task(tx: ReadTx, task_id: uuid.UUID) -> Subquery:
     """Return the usage rows of a task and of those below it: of its executions, and of its calls.
 
     In two parts, each of which an index answers: with one condition for both the whole table is
-    read. Executions may be archived, and a call need not belong to one.
+    read. The tasks and executions are asked for first, so that the database knows how few they are.
+    Executions may be archived, and a call need not belong to one.
     """
-    executions = select(EXECUTIONS.c.id).where(EXECUTIONS.c.task_id.in_(subtree(task_id)))
+    tasks = await _few(tx, subtree(task_id))
+    executions = await _few(tx, select(EXECUTIONS.c.id).where(EXECUTIONS.c.task_id.in_(tasks)))
     of_executions = select(_USAGE).where(_USAGE.c.execution_id.in_(executions))
     of_calls = (
         select(_USAGE)
@@ -174,11 +178,17 @@ def _rows_of_task(task_id: uuid.UUID) -> Subquery:
             ),
         )
         .where(
-            _CALLS.c.task_id.in_(subtree(task_id)),
+            _CALLS.c.task_id.in_(tasks),
             or_(_USAGE.c.execution_id.is_(None), _USAGE.c.execution_id.not_in(executions)),
         )
     )
     return union_all(of_executions, of_calls).subquery()
+
+
+async def _few(tx: ReadTx, ids: Select[uuid.UUID]) -> Sequence[uuid.UUID] | Select[uuid.UUID]:
+    """Return ids, or their query again when they are too many to be named in a statement."""
+    found = list(await tx.session.scalars(ids.limit(_MOST_NAMED + 1)))
+    return found if len(found) <= _MOST_NAMED else ids
 
 
 async def newest_rate(tx: ReadTx, currency: str, now: datetime) -> ExchangeRate | None:
