@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cli_user import User, ended
+from cli_user import User, ended, processes_mentioning
 from serving import server_of
 
 from autovibe.testing.demo_repository import PROMPT
@@ -69,6 +69,40 @@ async def test_a_worker_that_is_stopped_pauses_its_task_and_another_goes_on(user
         async with worker_of(user, "--slots", "2"):
             resumed = await user.autovibe("task", "resume", told.json["task_id"], "--json")
         assert resumed.status == 0, resumed.err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "point",
+    [
+        "order_claimed",
+        "machine_recorded",
+        "machine_spawned",
+        "after_hold",
+        "after_forward",
+        "after_settle",
+        "checkpoint_recorded",
+        "before_final_checkpoint",
+        "before_finish",
+        "after_finish",
+    ],
+)
+async def test_wherever_a_worker_is_killed_another_one_completes_its_task(
+    user: User, point: str
+) -> None:
+    async with server_of(user, "--slots", "0"):
+        doomed = await user.start(
+            "worker", "start", "--json", environment={**NO_DATABASE, "AUTOVIBE_FAULT": point}
+        )
+        run = await user.start("run", PROMPT, "--repo", str(user.repo), "--json")
+        assert (await asyncio.wait_for(ended(doomed), 120)).status == -signal.SIGKILL
+        async with worker_of(user):
+            told = await asyncio.wait_for(ended(run), 120)
+        assert told.status == 0, told.err
+        assert told.json["status"] == "completed"
+        applied = await user.autovibe("apply", told.json["task_id"], "--branch", "after-all")
+        assert applied.status == 0, applied.err
+        assert not processes_mentioning(str(user.home / ".autovibe/machines"))
 
 
 async def test_a_task_that_another_process_works_on_is_cancelled(user: User) -> None:

@@ -464,7 +464,7 @@ class Execution(_message.Message):
     def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., attempt: _Optional[int] = ..., correlation_id: _Optional[str] = ..., status: _Optional[str] = ..., exit_code: _Optional[int] = ..., lease_generation: _Optional[int] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExecutionMetrics(_message.Message):
-    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary", "instance_id", "stop_requested", "changed_files", "cost_since_change_cad")
+    __slots__ = ("stop_reason", "message", "checkpoints", "model_calls", "duration_s", "cpu_s", "memory_peak_bytes", "summary", "instance_id", "stop_requested", "changed_files", "cost_since_change_cad", "foreground")
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
@@ -477,6 +477,7 @@ class ExecutionMetrics(_message.Message):
     STOP_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FILES_FIELD_NUMBER: _ClassVar[int]
     COST_SINCE_CHANGE_CAD_FIELD_NUMBER: _ClassVar[int]
+    FOREGROUND_FIELD_NUMBER: _ClassVar[int]
     stop_reason: str
     message: str
     checkpoints: int
@@ -489,7 +490,8 @@ class ExecutionMetrics(_message.Message):
     stop_requested: bool
     changed_files: bool
     cost_since_change_cad: str
-    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ..., stop_requested: _Optional[bool] = ..., changed_files: _Optional[bool] = ..., cost_since_change_cad: _Optional[str] = ...) -> None: ...
+    foreground: bool
+    def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ..., stop_requested: _Optional[bool] = ..., changed_files: _Optional[bool] = ..., cost_since_change_cad: _Optional[str] = ..., foreground: _Optional[bool] = ...) -> None: ...
 
 class EnsureWorkerRequest(_message.Message):
     __slots__ = ("name", "worker_type", "max_concurrent_tasks")

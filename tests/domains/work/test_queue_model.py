@@ -240,6 +240,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert answer.abandoned == len(expired)
         for order in expired:
             self._end(order, "paused")
+            if order.generation < 5:  # a worker is gone, and another goes on
+                order.task, order.due = "queued", self.now
 
     def of_task(self, *statuses: str) -> list[str]:
         return [task for task, order in self.model.orders.items() if order.task in statuses]

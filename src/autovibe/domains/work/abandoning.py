@@ -1,6 +1,7 @@
 """Ending executions that nobody works on any longer: their control plane is dead, or has let go.
 
-Their tasks wait, resumable. An execution that somebody else has ended meanwhile is left alone, so
+A task that a worker did by itself goes on with another one; one that a person waits for is paused,
+resumable. An execution that somebody else has ended meanwhile is left alone, so
 that two may do this at once, and either of them may be killed while it does.
 """
 
@@ -8,17 +9,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 from autovibe.db import WriteTx
 from autovibe.domains.machines import get_machine
 from autovibe.domains.work import repository
 from autovibe.domains.work.completions import finish
+from autovibe.domains.work.enqueuing import enqueue_again, resumed_payload
 from autovibe.domains.work.messages import column_message
 from autovibe.domains.work.models import Execution, WorkOrderStatus
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import work_pb2
 
+_MOST_ATTEMPTS: Final = 5
 _DEAD = work_pb2.ExecutionMetrics(
     stop_reason="CONTROL_PLANE_DIED",
     message="The control plane ended while the task was running.",
@@ -89,9 +93,21 @@ async def _end(
             result_checkpoint_id=checkpoint_id,
             metrics=metrics,
         )
-        await finish(tx, ctx, request)
+        goes_on = _goes_on(execution)
+        task = await finish(tx, ctx, request)
+        if goes_on:
+            await enqueue_again(tx, ctx, task, await resumed_payload(tx, task))
         ended += 1
     return ended
+
+
+def _goes_on(execution: Execution) -> bool:
+    """Return whether another worker is to go on by itself, from the last checkpoint.
+
+    Not where a person waits for the run, who decides; nor with a task that ends its workers.
+    """
+    told = column_message(execution.metrics, work_pb2.ExecutionMetrics)
+    return not (told.foreground or told.stop_requested) and execution.attempt < _MOST_ATTEMPTS
 
 
 async def _is_held(tx: WriteTx, execution: Execution) -> bool:

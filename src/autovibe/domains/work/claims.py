@@ -149,7 +149,11 @@ async def _start(
     await order_rows.activate_assignments(tx, worker.id, kept, now)
     attempts = await order_rows.attempts_of(tx, [order.task_id for order in kept])
     # Until it ends: recovery finds by it what a dead instance had claimed.
-    metrics = column_value(work_pb2.ExecutionMetrics(instance_id=wanted.instance_id))
+    metrics = column_value(
+        work_pb2.ExecutionMetrics(
+            instance_id=wanted.instance_id, foreground=wanted.task_id is not None
+        )
+    )
     executions = [
         Execution(
             id=new_id(),
