@@ -97,7 +97,7 @@ class TaskNode(_message.Message):
     def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., priority: _Optional[str] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("key", "title", "prompt", "after", "parent", "task_type", "permission_level", "priority", "agent", "model", "isolation", "timeout_s", "agent_args", "trust_agent", "budget", "labels")
+    __slots__ = ("key", "title", "prompt", "after", "parent", "task_type", "permission_level", "priority", "agent", "model", "isolation", "timeout_s", "agent_args", "trust_agent", "budget", "labels", "worker_type", "capabilities", "max_retries", "expires_s")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,10 @@ class TaskSpec(_message.Message):
     TRUST_AGENT_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
     key: str
     title: str
     prompt: str
@@ -137,7 +141,11 @@ class TaskSpec(_message.Message):
     trust_agent: bool
     budget: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, key: _Optional[str] = ..., title: _Optional[str] = ..., prompt: _Optional[str] = ..., after: _Optional[_Iterable[str]] = ..., parent: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., trust_agent: _Optional[bool] = ..., budget: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    worker_type: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    max_retries: int
+    expires_s: int
+    def __init__(self, key: _Optional[str] = ..., title: _Optional[str] = ..., prompt: _Optional[str] = ..., after: _Optional[_Iterable[str]] = ..., parent: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., isolation: _Optional[str] = ..., timeout_s: _Optional[int] = ..., agent_args: _Optional[_Iterable[str]] = ..., trust_agent: _Optional[bool] = ..., budget: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., worker_type: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., max_retries: _Optional[int] = ..., expires_s: _Optional[int] = ...) -> None: ...
 
 class CreateTasksRequest(_message.Message):
     __slots__ = ("project", "tasks", "start", "dry_run", "idempotency_key")

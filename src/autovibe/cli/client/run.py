@@ -51,6 +51,26 @@ from autovibe.kernel.units import parse_duration_s
 )
 @click.option("--parent", default="", metavar="TASK", help="Make it a part of TASK.")
 @click.option("--priority", type=click.Choice(["low", "normal", "high", "critical"]), default=None)
+@click.option(
+    "--capability",
+    "capabilities",
+    multiple=True,
+    metavar="NAME[:LEVEL]",
+    help="Its worker must be able to do this; repeatable.",
+)
+@click.option(
+    "--worker-type",
+    type=click.Choice(["feature", "bugfix", "test", "docs", "refactor", "review"]),
+    default=None,
+    help="Kind of worker that it is for (any when not set).",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="How often it is tried again after a failure.",
+)
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
 @json_option
 def run(
@@ -70,6 +90,9 @@ def run(
     parent: str,
     priority: str | None,
     labels: Sequence[str],
+    capabilities: Sequence[str],
+    worker_type: str | None,
+    retries: int,
     as_json: bool,
 ) -> int:
     """Give an agent the task PROMPT, follow it, and show what it came to.
@@ -98,6 +121,9 @@ def run(
             parent=parent,
             priority=priority or "",
             labels=tuple(labels),
+            capabilities=tuple(capabilities),
+            worker_type=worker_type or "",
+            max_retries=retries,
         ),
         timeout,
     )

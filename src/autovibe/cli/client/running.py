@@ -54,6 +54,9 @@ class RunOrder:
     parent: str = ""
     priority: str = ""
     labels: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    worker_type: str = ""
+    max_retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -379,6 +382,9 @@ def _context(order: RunOrder) -> work_pb2.TaskContext:
         timeout_s=order.timeout_s,
         agent_args=order.agent_args,
         trust_agent=order.trust_agent,
+        capabilities=order.capabilities,
+        worker_type=order.worker_type,
+        max_retries=order.max_retries,
     )
 
 

@@ -22,6 +22,7 @@ MAX_BYTES: Final = 1_000_000
 _DEEPEST: Final = 6
 _VERSION: Final = "1"
 _TOP: Final = ("version", "project", "defaults", "tasks")
+_DIGITS: Final = 3
 _BOOLEANS: Final = {"true": True, "false": False}
 
 Set: TypeAlias = Callable[[tasks_pb2.TaskSpec, "_Value"], None]
@@ -83,6 +84,13 @@ class _Value:
             seen.add(name)
             yield _Value(name, node)
 
+    def whole(self) -> int:
+        """Return a whole number."""
+        written = self.text()
+        if not (written.isascii() and written.isdecimal() and len(written) <= _DIGITS):
+            self.refuse("must be a whole number")
+        return int(written)
+
     def duration_s(self) -> int:
         """Return a time such as 30m in seconds."""
         try:
@@ -123,6 +131,10 @@ _SHARED: Final[Mapping[str, Set]] = {
     "args": _put_list("agent_args"),
     "trust_agent": _setter("trust_agent", _Value.boolean),
     "labels": _put_labels,
+    "worker": _setter("worker_type", _Value.text),
+    "capabilities": _put_list("capabilities"),
+    "retries": _setter("max_retries", _Value.whole),
+    "expires": _setter("expires_s", _Value.duration_s),
 }
 _OWN: Final[Mapping[str, Set]] = {
     **_SHARED,

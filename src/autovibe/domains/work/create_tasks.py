@@ -157,6 +157,10 @@ class CreateTasks:
                 timeout_s=spec.timeout_s,
                 agent_args=spec.agent_args,
                 trust_agent=spec.trust_agent,
+                worker_type=spec.worker_type,
+                capabilities=spec.capabilities,
+                max_retries=spec.max_retries,
+                expires_s=spec.expires_s,
             ),
             metadata=struct({"labels": dict(spec.labels)} if spec.labels else {}),
         )
