@@ -122,6 +122,9 @@ def looking(found: Found) -> list[list[str]]:
         ["status"],
         ["usage", "--project", "website"],
         ["usage", "--task", task[:8]],
+        ["usage", "audit"],
+        ["usage", "rebuild", "--dry-run"],
+        ["machine", "list", "--project", "website"],
         # What is refused is refused in the same words, with the same exit status.
         ["project", "show", "ghost"],
         ["task", "show", "zzzzzzzz"],
