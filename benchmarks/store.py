@@ -7,11 +7,13 @@ AUTOVIBE_BENCH_TREES is where the trees are kept (see _trees.py; the first run i
 AUTOVIBE_BENCH_STORE says which are measured, all three by default. restic and borg come from the
 packages of the system. Everyone works on the same copy of a tree and takes turns: in each round the
 same files change, and the one who begins changes, too. `sync` runs before each turn, so that nobody
-pays for what another has left to be written.
+pays for what another has left to be written. Each way of ours has a store of its own, so that none
+finds there what another has just stored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -22,14 +24,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Final
 
 from _peers import Borg, Git, Peer, Restic
 from _trees import tree
 
-from autovibe.store import StatCache, Store
+from autovibe.store import NewRef, Store
 from autovibe.store.tracking import TrackedTree, WalkTracker, choose
 
 SEED: Final = 20261125
@@ -37,6 +39,7 @@ CHANGED: Final = 10
 ROUNDS: Final = int(os.environ.get("AUTOVIBE_BENCH_ROUNDS", "40"))
 PEER_ROUNDS: Final = 5
 TREES: Final = os.environ.get("AUTOVIBE_BENCH_STORE", "source,node_modules,binaries").split(",")
+SOURCES: Final = Path(__file__).resolve().parent.parent / "src"
 _CHILD_MEMORY: Final = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
@@ -102,14 +105,29 @@ class Bench:
         """Capture the tree for the first time; every byte has been read before by all."""
         read_all(self.copy)
         times = {name: timed(peer.first) for name, peer in self.peers.items()}
-        ours = []
+        ours, floors = [], []
         for _ in range(1 if self.name == "binaries" else 3):
             shutil.rmtree(self.store, ignore_errors=True)
             ours.append(timed(lambda: self.own("snapshot", f"--root=w={self.copy}", "--ref=b/1")))
-        self.root = Store.open(self.store).read_ref("b/1") or ""
-        files = Store.open(self.store).stats(snapshots=True).snapshot_files
-        row = {"runs": len(ours), "files": files} | seconds(times)
-        self.against("restic", f"store_first_{self.name}_vs_restic", min(ours), times, row)
+            floors.append(timed(self.archive))
+        opened = Store.open(self.store)
+        self.root = opened.read_ref("b/1") or ""
+        files = opened.stats(snapshots=True).snapshot_files
+        row = {"runs": len(ours), "files": files} | floor("tar | zstd -1", min(ours), min(floors))
+        name = f"store_first_{self.name}_vs_restic"
+        self.against("restic", name, min(ours), times, row | seconds(times))
+
+    def archive(self) -> None:
+        """Do the least that a first capture takes: read and compress, without hash or index."""
+        with (self.top / "floor.tar.zst").open("wb") as out:
+            tar = subprocess.Popen(["tar", "c", "."], cwd=self.copy, stdout=subprocess.PIPE)
+            subprocess.run(["zstd", "-q", "-1", "-T2"], stdin=tar.stdout, stdout=out, check=True)
+            assert tar.stdout is not None
+            tar.stdout.close()
+            if tar.wait():
+                msg = "tar failed"
+                raise RuntimeError(msg)
+            os.fsync(out.fileno())
 
     def against(
         self, peer: str, name: str, ours: float, times: dict[str, float], more: dict[str, object]
@@ -128,37 +146,74 @@ class Bench:
         )
 
     def ten_changes(self) -> None:
-        """Change ten files a round: tracked, walked, and as a process of its own."""
-        store = Store.open(self.store)
-        files = sorted(p for p in self.copy.rglob("*") if p.is_file() and not p.is_symlink())
+        """Change ten files a round: tracked, walked, and asked for by a process of its own."""
+        files = files_of(self.copy)
         roots = {"w": self.copy}
-        tracked = TrackedTree(store, roots, choose(roots), audit_every=0)
-        walked = TrackedTree(store, roots, WalkTracker())
+        stores = {way: self.own_store(way) for way in ("tracked", "walk")}
+        tracked = TrackedTree(stores["tracked"], roots, choose(roots), audit_every=0)
+        walked = TrackedTree(stores["walk"], roots, WalkTracker(), audit_every=0)
         for resident in (tracked, walked):
             resident.snapshot()
             resident.snapshot()
         turns: dict[str, Action] = {
-            "tracked": lambda: store.write_ref("b/t", tracked.snapshot().root),
-            "walk": lambda: store.write_ref("b/w", walked.snapshot().root),
+            "tracked": lambda: tracked.snapshot(ref=NewRef("b/t")),
+            "walk": lambda: walked.snapshot(ref=NewRef("b/t")),
         }
-        rare: dict[str, Action] = {
-            "process": lambda: self.own("snapshot", f"--root=w={self.copy}", "--ref=b/p"),
-        }
+        rare: dict[str, Action] = {"process": self.ask, "cold": self.cold}
+        rare |= {"stat": lambda: quiet("du", "-s", str(self.copy))}
         rare |= {name: peer.again for name, peer in self.peers.items()}
         times: dict[str, list[float]] = {name: [] for name in (*turns, *rare)}
-        for number in range(ROUNDS):
-            self.change(files)
-            now = turns | rare if number % (ROUNDS // PEER_ROUNDS) == 0 else turns
-            order = list(now.items())
-            self.rng.shuffle(order)
-            for name, action in order:
-                times[name].append(timed(action))
-        fresh = store.snapshot(roots)
-        if {store.read_ref("b/t"), store.read_ref("b/w")} != {fresh.root}:
+        with self.served():
+            for number in range(ROUNDS):
+                self.change(files)
+                now = turns | rare if number % (ROUNDS // PEER_ROUNDS) == 0 else turns
+                order = list(now.items())
+                self.rng.shuffle(order)
+                for name, action in order:
+                    times[name].append(timed(action))
+            self.ask()
+        fresh = stores["walk"].snapshot(roots)
+        named = {store.read_ref("b/t") for store in stores.values()}
+        if named | {Store.open(self.top / "store-process").read_ref("b/t")} != {fresh.root}:
             msg = "a snapshot differs from the tree"
             raise RuntimeError(msg)
         tracked.close()
         self.tell_ten(times, tracked.detection)
+        shutil.rmtree(self.top / "store-walk")
+        shutil.rmtree(self.top / "store-process")
+
+    def own_store(self, way: str) -> Store:
+        """Copy the store as it is after the first capture."""
+        path = self.top / f"store-{way}"
+        shutil.copytree(self.store, path)
+        return Store.open(path, journal=True)
+
+    @contextlib.contextmanager
+    def served(self) -> Generator[None]:
+        """Have a process watch the tree, as `autovibe store serve` does."""
+        self.own_store("process")
+        program = [sys.executable, "-m", "autovibe.store", f"--store={self.top / 'store-process'}"]
+        command = [*program, "serve", f"--root=w={self.copy}"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert server.stdout is not None
+        try:
+            if '"ready"' not in server.stdout.readline():
+                msg = "the server did not start"
+                raise RuntimeError(msg)
+            yield
+        finally:
+            server.kill()
+            server.communicate()
+
+    def ask(self) -> None:
+        """Take a snapshot as a process that asks another."""
+        client = [sys.executable, "-S", "-m", "autovibe.cli.ask_store"]
+        store = str(self.top / "store-process")
+        quiet(*client, store, "b/t", f"w={self.copy}", path=str(SOURCES))
+
+    def cold(self) -> None:
+        """Take a snapshot as a process that knows nothing of the tree and asks nobody."""
+        self.own("snapshot", f"--root=w={self.copy}", "--ref=b/cold")
 
     def tell_ten(self, times: dict[str, list[float]], detection: str) -> None:
         """Print the rows of ten changes."""
@@ -180,6 +235,8 @@ class Bench:
             ("process_vs_git", "process", "git"),
         ):
             row = {"runs": len(times[ours])} | seconds(middle)
+            if ours == "walk":
+                row |= floor("du -s", middle["walk"], middle["stat"])
             self.against(peer, f"store_ten_changes_{name}{suffix}", middle[ours], middle, row)
 
     def change(self, files: Sequence[Path]) -> None:
@@ -193,38 +250,50 @@ class Bench:
         """Restore everything into new directories, which stay until all have had their turns."""
         if "restic" not in self.peers:
             return
-        ours, theirs = [], []
-        for number in range(1 if self.name == "binaries" else 2):
-            into = [self.top / f"{who}-{number}" for who in ("ours", "theirs")]
+        ours, theirs, floors = [], [], []
+        wanted = [(p.relative_to(self.copy), p.stat().st_size) for p in files_of(self.copy)]
+        for number in range(1 if self.name == "binaries" else 3):
+            into = [self.top / f"{who}-{number}" for who in ("ours", "theirs", "floor")]
             # Of a snapshot the contents of its one root, as restic restores those of the tree.
-            ours.append(
-                timed(lambda: self.own("restore", self.root, str(into[0]), "--path=w"))  # noqa: B023 - called at once
-            )
-            theirs.append(timed(lambda: self.peers["restic"].restore(into[1])))  # noqa: B023 - as above
-        row = {"runs": len(ours)}
+            turns: list[tuple[list[float], Action]] = [
+                (ours, lambda: self.own("restore", self.root, str(into[0]), "--path=w")),  # noqa: B023 - called at once
+                (theirs, lambda: self.peers["restic"].restore(into[1])),  # noqa: B023 - as above
+                (floors, lambda: create_all(into[2], wanted)),  # noqa: B023 - as above
+            ]
+            self.rng.shuffle(turns)
+            for times, action in turns:
+                times.append(timed(action))
+        row = {"runs": len(ours)} | floor("one create per file", min(ours), min(floors))
         name = f"store_restore_{self.name}_vs_restic"
         self.against("restic", name, min(ours), {"restic": min(theirs)}, row)
-        for path in (*self.top.glob("ours-*"), *self.top.glob("theirs-*")):
-            shutil.rmtree(path)
+        for who in ("ours", "theirs", "floor"):
+            for path in self.top.glob(f"{who}-*"):
+                shutil.rmtree(path)
 
     def in_place(self) -> None:
         """Put ten changed files back to what they were, as undoing a step does."""
-        store = Store.open(self.store)
-        files = sorted(p for p in self.copy.rglob("*") if p.is_file() and not p.is_symlink())
-        cache = StatCache()
+        store = Store.open(self.top / "store-tracked", journal=True)
+        files = files_of(self.copy)
+        roots = {"w": self.copy}
+        resident = TrackedTree(store, roots, choose(roots), audit_every=0)
         times: list[float] = []
-        base = store.snapshot({"w": self.copy}, cache=cache).root
-        store.write_ref("b/base", base)
-        store.snapshot({"w": self.copy}, cache=cache)
-        for _ in range(10):
+        base = resident.snapshot(ref=NewRef("b/base")).root
+        resident.snapshot()
+        for _ in range(20):
             self.change(files)
-            times.append(
-                timed(lambda: store.restore(base, self.copy, path="w", onto_same=True, cache=cache))
-            )
-        if store.snapshot({"w": self.copy}).root != base:
+            times.append(timed(lambda: resident.restore(base, "w")))
+            resident.snapshot()
+        if store.snapshot(roots).root != base:
             msg = "the tree is not what it was"
             raise RuntimeError(msg)
-        out("store_restore_in_place_ms", "ms", ms(statistics.median(times)), runs=len(times))
+        resident.close()
+        out(
+            "store_restore_in_place_ms",
+            "ms",
+            ms(statistics.median(times)),
+            runs=len(times),
+            best=ms(min(times)),
+        )
 
     def verify(self) -> None:
         """Read back and hash everything."""
@@ -288,6 +357,34 @@ def timed(action: Action) -> float:
     begun = time.perf_counter()
     action()
     return time.perf_counter() - begun
+
+
+def quiet(*command: str, path: str | None = None) -> None:
+    """Run a program and drop what it prints."""
+    kept = os.environ if path is None else {**os.environ, "PYTHONPATH": path}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=kept)
+
+
+def files_of(top: Path) -> list[Path]:
+    """List all regular files, sorted."""
+    return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
+
+
+def create_all(top: Path, wanted: Sequence[tuple[Path, int]]) -> None:
+    """Do the least that a restore takes: create each file, with as many bytes."""
+    for directory in sorted({path.parent for path, _ in wanted}):
+        (top / directory).mkdir(parents=True, exist_ok=True)
+    zeros = bytes(1 << 20)
+    for path, size in wanted:
+        fd = os.open(top / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        while size > 0:
+            size -= os.write(fd, zeros[:size])  # noqa: PLW2901 - what is left of it
+        os.close(fd)
+
+
+def floor(what: str, ours: float, least: float) -> dict[str, object]:
+    """Say how far we are from what no program could do without."""
+    return {"floor": what, "floor_s": round(least, 4), "times_floor": round(ours / least, 2)}
 
 
 def read_all(top: Path) -> None:
