@@ -17,6 +17,8 @@ from autovibe.kernel import (
     egress_settings,
     gateway_settings,
     maintenance_settings,
+    people_settings,
+    serving_settings,
     settings,
     worker_settings,
 )
@@ -33,6 +35,12 @@ from its environment; no process that it starts sees them.
 """
 # field of Settings, variable, key, meaning; the default is read from the class.
 ROWS: Final = (
+    (
+        "server_certificate",
+        "AUTOVIBE_SERVER_CERTIFICATE",
+        "server_certificate",
+        "Certificate (PEM) that the named server must show.",
+    ),
     ("home", "AUTOVIBE_HOME", "", "Directory of everything that autovibe keeps; mode 0700."),
     (
         "database_url",
@@ -182,10 +190,15 @@ CHECKPOINTS: Final = (
     (
         "detection",
         "detection",
-        (
+        "File with the key of an encrypted store, 32 bytes or 64 hex digits; for a new home only.",
             "How changes are found between: `inotify`, `fanotify` (needs root), `walk` (look at "
             "every file), or `auto`, the first of these that the kernel gives."
         ),
+    ),
+    (
+        "key_file",
+        "key_file",
+        "File with the key of an encrypted store, 32 bytes or 64 hexadecimal digits; for new homes.",
     ),
 )
 QUEUE: Final = (
@@ -232,6 +245,31 @@ UPSTREAM: Final = (
     ("key", "Key for it."),
     ("needs_key", "`false` for a server that takes no key."),
     ("prices", "Whose prices apply: a provider of `prices.toml` or the catalogue."),
+)
+PEOPLE: Final = (
+    (
+        "bcrypt_cost",
+        "bcrypt_cost",
+        "Cost of hashing a password, 4 to 16; one more is twice the time.",
+    ),
+    ("session_s", "session_s", "Seconds that a login lasts."),
+    (
+        "failures_per_account",
+        "failures_per_account",
+        "Failed logins before an account has to wait.",
+    ),
+    ("failures_per_address", "failures_per_address", "The same for an address."),
+)
+SERVING: Final = (
+    ("tls_certificate", "tls_certificate", "Certificate chain (PEM) of REST and gRPC."),
+    ("tls_key", "tls_key", "Its private key (PEM)."),
+    ("allowed_hosts", "allowed_hosts", "More Host headers that are answered, with their port."),
+    ("allowed_origins", "allowed_origins", "Sites whose pages may call (CORS)."),
+    (
+        "requests_per_minute",
+        "requests_per_minute",
+        "REST requests of one token a minute; 0 is no limit.",
+    ),
 )
 MAINTENANCE: Final = (
     ("logs_days", "logs_days", "Days for which logs of executions are kept; 0: for ever."),
@@ -321,6 +359,8 @@ def page() -> str:
         ("worker", WORKER, worker_settings.WorkerSettings),
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
+        ("people", PEOPLE, people_settings.PeopleSettings),
+        ("up", SERVING, serving_settings.ServingSettings),
     ):
         own = {field.name: field for field in dataclasses.fields(kind)}
         lines += [
@@ -378,6 +418,8 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
             "checkpoints",
             "gateway",
             "maintenance",
+            "people",
+            "serving",
             "queue",
             "worker",
         }

@@ -197,22 +197,23 @@ async def test_a_database_of_either_kind_takes_a_write(database_url: str, tmp_pa
 
 def test_a_store_is_counted_and_its_damage_said(tmp_path: Path):
     clock = StillClock()
-    (absent,) = doctor.check_store(tmp_path / "store", clock)
+    settings = settings_in(tmp_path)
+    (absent,) = doctor.check_store(settings, clock)
     assert "first start" in absent.text
     assert not (tmp_path / "store").exists()
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "a").write_text("content")
     store = Store.open(tmp_path / "store", clock=clock)
     store.write_ref("checkpoints/x", store.snapshot({"w": tmp_path / "tree"}).root)
-    (found,) = doctor.check_store(tmp_path / "store", clock)
+    (found,) = doctor.check_store(settings, clock)
     assert (found.level, found.details["checkpoints"]) == ("ok", 1)
     for index in (tmp_path / "store" / "packs").glob("*.idx"):
         index.write_bytes(b"garbage")
-    (damaged,) = doctor.check_store(tmp_path / "store", clock)
+    (damaged,) = doctor.check_store(settings, clock)
     assert damaged.level == "warn"
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "x").write_text("no store")
-    (none,) = doctor.check_store(tmp_path / "other", clock)
+    (tmp_path / "other" / "store").mkdir(parents=True)
+    (tmp_path / "other" / "store" / "x").write_text("no store")
+    (none,) = doctor.check_store(settings_in(tmp_path / "other"), clock)
     assert none.level == "bad"
 
 
@@ -255,16 +256,17 @@ def test_tool_chains_are_proposed_without_what_holds_a_login(tmp_path: Path):
 async def test_checkpoints_without_reference_are_told_of_and_damaged_ones_too(
     plane: Plane, tmp_path: Path
 ):
-    fine = await doctor.check_checkpoints(plane.db, plane.store.path)
+    settings = settings_in(plane.store.path.parent)
+    fine = await doctor.check_checkpoints(plane.db, settings)
     assert (fine.level, fine.details["read_at"]) == ("ok", "")
     project = await plane.project()
     made = await plane.checkpoint(project.id)
-    found = await doctor.check_checkpoints(plane.db, plane.store.path)
+    found = await doctor.check_checkpoints(plane.db, settings)
     assert (found.level, found.details["without_reference"]) == ("warn", [made.id])
     runner = scheduler_of(plane, tmp_path).runner
     await run_job(runner, "cleanup-checkpoints")
     await run_job(runner, "audit-store")
-    found = await doctor.check_checkpoints(plane.db, plane.store.path)
+    found = await doctor.check_checkpoints(plane.db, settings)
     assert found.details["damaged"] == 1
     assert "all read back on 2026-11-23" in found.text
     assert "--repair --from" in found.advice

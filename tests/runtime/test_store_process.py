@@ -16,8 +16,12 @@ from spoiling import spoil
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.progress import Step, listening
 from autovibe.runtime import store_process
-from autovibe.runtime.store_process import StoreProcess, StoreProcessError
-from autovibe.store import Store
+from autovibe.runtime.store_process import (
+    StoreProcess,
+    StoreProcessError,
+    read_store_key,
+)
+from autovibe.store import Store, StoreKeyError
 
 
 @pytest.fixture
@@ -226,3 +230,21 @@ async def test_what_is_damaged_is_stored_again_when_the_whole_is_asked_for(
     healed, verified = await work.import_tree({"workspace": directory}, [], whole=True)
     assert (healed.root, verified) == (first.root, True)
     assert (await work.verify_tree(first.root)).ok
+
+
+async def test_an_encrypted_store_is_worked_on_with_the_key_of_a_file(
+    directory: Path, tmp_path: Path
+):
+    key_file = tmp_path / "key"
+    with pytest.raises(StoreKeyError, match="cannot be read"):
+        read_store_key(key_file)
+    key_file.write_text("0f" * 32)
+    work = StoreProcess(tmp_path / "store", key_file)
+    snapshot, verified = await work.import_tree({"workspace": directory}, [])
+    assert verified
+    store = Store.open(tmp_path / "store", key=read_store_key(key_file))
+    store.write_ref("checkpoints/a", snapshot.root)
+    assert (await work.audit()).refs == 1
+    with pytest.raises(AutovibeError) as caught:
+        await StoreProcess(tmp_path / "store").audit()
+    assert caught.value.reason == "STORE_KEY_WRONG"

@@ -58,7 +58,7 @@ from autovibe.runtime.instance import host_name, registered_instance
 from autovibe.runtime.protection import protect_process
 from autovibe.runtime.recovery import Recovery
 from autovibe.runtime.scheduler import Scheduler
-from autovibe.runtime.store_process import StoreProcess
+from autovibe.runtime.store_process import StoreProcess, read_store_key
 from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.services import Services
@@ -114,7 +114,7 @@ async def open_control_plane(
         database = open_configured(settings, clock=clock)
         stack.push_async_callback(database.close)
         await ensure_schema(database.engine)
-        store = Store.open(settings.store_path, clock=clock, journal=True)
+        store = open_store(settings, clock)
         instance_id = new_id()
         control = LocalControl()
         reaching = ReachingControl(control, clock)
@@ -168,6 +168,16 @@ async def open_control_plane(
         )
 
 
+def open_store(settings: Settings, clock: Clock) -> Store:
+    """Open the checkpoint store of this home, as a resident process keeps it.
+
+    Raises:
+        AutovibeError: it cannot be opened, or not with this key.
+    """
+    key = read_store_key(settings.checkpoints.key_file)
+    return Store.open(settings.store_path, key=key, clock=clock, journal=True)
+
+
 def _registry(
     settings: Settings,
     *,
@@ -178,7 +188,7 @@ def _registry(
     telemetry: GatewayTelemetry,
 ) -> Registry:
     """Return every service, joined with what it works with."""
-    keeper = StoreProcess(settings.store_path)
+    keeper = StoreProcess(settings.store_path, settings.checkpoints.key_file)
     return Registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),

@@ -15,6 +15,7 @@ from autovibe.app.compose import (
     Offer,
     http_session,
     local_drivers,
+    open_store,
     registered_worker,
     surroundings_of,
 )
@@ -30,7 +31,6 @@ from autovibe.runtime.protection import protect_process
 from autovibe.runtime.recovery import Recovery
 from autovibe.runtime.worker import Worker
 from autovibe.sdk.grpc_remote import connect_grpc
-from autovibe.store import Store
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ async def open_worker(
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )
-        store = Store.open(settings.store_path, clock=clock)
+        store = open_store(settings, clock)
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
         http = await stack.enter_async_context(http_session())

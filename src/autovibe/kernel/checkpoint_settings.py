@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from autovibe.kernel.database_settings import Source
@@ -21,9 +22,11 @@ class CheckpointSettings:
     """Every so many checkpoints all files are looked at, whatever was told; 0: the last only."""
     detection: str = AUTO_DETECTION
     """One of `DETECTIONS`; what the kernel refuses is replaced by looking at every file."""
+    key_file: Path | None = None
+    """Holds the key of an encrypted store; a home that has a plain one stays so."""
 
 
-CHECKPOINT_KEYS: Final = frozenset({"audit_every", "detection"})
+CHECKPOINT_KEYS: Final = frozenset({"audit_every", "detection", "key_file"})
 
 
 def read_checkpoint_settings(
@@ -42,5 +45,7 @@ def read_checkpoint_settings(
         msg = f"{where} must be one of {', '.join(DETECTIONS)}."
         raise InvalidArgumentError(msg, name="detection")
     return CheckpointSettings(
-        audit_every=source.number("audit_every", int, own.audit_every), detection=detection
+        audit_every=source.number("audit_every", int, own.audit_every),
+        detection=detection,
+        key_file=source.path("key_file"),
     )

@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from autovibe.db import Database
 from autovibe.domains.checkpoints import count_damaged, last_read_as_a_whole, roots_of_all
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.settings import Settings
+from autovibe.runtime.store_process import read_store_key
 from autovibe.store import Store
 
 _REFERENCES: Final = "checkpoints/"
@@ -45,21 +46,23 @@ class CheckpointHealth:
         return found
 
 
-async def look_at_checkpoints(database: Database, store_path: Path) -> CheckpointHealth:
+async def look_at_checkpoints(database: Database, settings: Settings) -> CheckpointHealth:
     """Compare rows and references; rows first, since a reference is there before its row."""
     async with database.read() as tx:
         roots = await roots_of_all(tx)
         damaged = await count_damaged(tx)
         read_at = await last_read_as_a_whole(tx)
-    names = await asyncio.to_thread(_names, store_path)
+    names = await asyncio.to_thread(_names, settings)
     kept = {one for one, root in roots.items() if root is not None}
     missing = {one for one in kept if f"{_REFERENCES}{one}" not in names}
     return CheckpointHealth(len(kept), damaged, missing, read_at)
 
 
-def _names(store_path: Path) -> set[str]:
+def _names(settings: Settings) -> set[str]:
     try:
-        return set(Store.open(store_path, create=False).ref_names(_REFERENCES))
+        key = read_store_key(settings.checkpoints.key_file)
+        store = Store.open(settings.store_path, key=key, create=False)
+        return set(store.ref_names(_REFERENCES))
     except AutovibeError:
         # There is none, or one that cannot be opened: a finding of its own.
         return set()

@@ -35,6 +35,7 @@ from autovibe.kernel.protoconv import from_timestamp
 from autovibe.kernel.settings import Settings
 from autovibe.runtime.checkpoint_health import look_at_checkpoints
 from autovibe.runtime.store_jobs import MEND
+from autovibe.runtime.store_process import read_store_key
 from autovibe.store import Store
 from autovibe.v1 import metering_pb2
 
@@ -108,7 +109,7 @@ async def examine(
         *check_keys(settings),
         check_home(settings.home),
         *await check_database(settings, clock),
-        *await asyncio.to_thread(check_store, settings.store_path, clock),
+        *await asyncio.to_thread(check_store, settings, clock),
         check_disk(settings.home),
         check_prices(settings.home / "prices.toml", clock.now().date()),
     ]
@@ -274,7 +275,7 @@ async def _look_at_database(settings: Settings, database: Database, clock: Clock
     return [
         Finding("database", "ok", f"{where}, revision {revision}, takes writes", "", details),
         await check_rate(database, settings.rates_max_age_days, clock),
-        await check_checkpoints(database, settings.store_path),
+        await check_checkpoints(database, settings),
     ]
 
 
@@ -313,9 +314,9 @@ async def check_rate(database: Database, max_age_days: int | None, clock: Clock)
     return Finding("rate", "ok", text, "", details)
 
 
-async def check_checkpoints(database: Database, store_path: Path) -> Finding:
+async def check_checkpoints(database: Database, settings: Settings) -> Finding:
     """Say whether the store has the files of all checkpoints, as far as that is known."""
-    health = await look_at_checkpoints(database, store_path)
+    health = await look_at_checkpoints(database, settings)
     read_at = health.read_at
     when = f"all read back on {read_at:%Y-%m-%d}" if read_at else "not yet read back as a whole"
     details: dict[str, object] = {
@@ -331,12 +332,14 @@ async def check_checkpoints(database: Database, store_path: Path) -> Finding:
     return Finding("checkpoints", "ok", f"{health.checkpoints:,} with files, {when}", "", details)
 
 
-def check_store(path: Path, clock: Clock) -> list[Finding]:
+def check_store(settings: Settings, clock: Clock) -> list[Finding]:
     """Count what is in the checkpoint store; makes none where there is none."""
+    path = settings.store_path
     if not path.exists():
         return [Finding("store", "ok", f"{path} is made at the first start.")]
     try:
-        stats = Store.open(path, create=False, clock=clock).stats()
+        key = read_store_key(settings.checkpoints.key_file)
+        stats = Store.open(path, key=key, create=False, clock=clock).stats()
     except (AutovibeError, OSError) as error:
         message = error.message if isinstance(error, AutovibeError) else str(error)
         return [Finding("store", "bad", message, f"Restore {path} from a backup.")]

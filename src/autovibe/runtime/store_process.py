@@ -16,7 +16,15 @@ from typing import Any, Final
 from autovibe.domains.checkpoints import Pruned
 from autovibe.kernel.errors import AutovibeError, Code, RemoteError
 from autovibe.kernel.progress import Step, report
-from autovibe.store import AuditResult, Damage, RefDamage, Snapshot, VerifyResult
+from autovibe.store import (
+    AuditResult,
+    Damage,
+    RefDamage,
+    Snapshot,
+    StoreKeyError,
+    VerifyResult,
+    parse_key,
+)
 
 _PIECE: Final = 64 * 1024
 _PROGRESS: Final = b'{"event": "progress"'
@@ -30,11 +38,31 @@ class StoreProcessError(AutovibeError):
     reason = "STORE_PROCESS_FAILED"
 
 
+def read_store_key(key_file: Path | None) -> bytes | None:
+    """Return the key of an encrypted store; `None` of a plain one.
+
+    Raises:
+        StoreKeyError: the file cannot be read, or holds no key.
+    """
+    if key_file is None:
+        return None
+    try:
+        return parse_key(key_file.read_bytes())
+    except OSError as error:
+        raise StoreKeyError(
+            f"The key of the checkpoint store, {key_file}, cannot be read ({error.strerror}); "
+            "put it back, or correct checkpoints.key_file.",
+            path=str(key_file),
+        ) from error
+
+
 @dataclass(frozen=True)
 class StoreProcess:
     """Implements `checkpoints.StoreWork` and `Storekeeper` for a store in a directory."""
 
     path: Path
+    key_file: Path | None = None
+    """Of an encrypted store; the process reads it itself: its arguments are no secret."""
 
     async def import_tree(
         self, roots: Mapping[str, Path], exclude: Sequence[str], *, whole: bool = False
@@ -120,6 +148,7 @@ class StoreProcess:
             "-m",
             "autovibe.store",
             f"--store={self.path}",
+            *([f"--key-file={self.key_file}"] if self.key_file is not None else []),
             command,
             *arguments,
             stdin=asyncio.subprocess.PIPE,

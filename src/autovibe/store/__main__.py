@@ -22,6 +22,7 @@ from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.store.exclude import Exclude
 from autovibe.store.resident import Resident
+from autovibe.store.sealing import parse_key
 from autovibe.store.store import Store
 from autovibe.store.tracking import DETECTIONS
 
@@ -64,6 +65,7 @@ def _named_root(text: str) -> tuple[str, Path]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m autovibe.store", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="directory of the store")
+    parser.add_argument("--key-file", type=Path, help="the key of an encrypted store")
     commands = parser.add_subparsers(dest="command", required=True)
     snapshot = commands.add_parser("snapshot", help="capture directories")
     snapshot.add_argument("--root", type=_named_root, action="append", required=True)
@@ -101,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
     serves = options.command == "serve"
     store = Store.open(
-        options.store, create=serves or options.command == "snapshot", journal=serves
+        options.store,
+        key=parse_key(options.key_file.read_bytes()) if options.key_file else None,
+        create=serves or options.command == "snapshot",
+        journal=serves,
     )
     if serves:
         resident = Resident(store, dict(options.root), detection=options.detection)

@@ -131,7 +131,7 @@ def check(*, as_json: bool) -> int:
     async def body(settings: Settings, database: Database) -> list[revisions.Problem]:
         problems = await revisions.check_database(database)
         if not problems:
-            health = await look_at_checkpoints(database, settings.store_path)
+            health = await look_at_checkpoints(database, settings)
             problems += [revisions.Problem("checkpoint", text) for text in health.problems]
         return problems
 

@@ -89,6 +89,8 @@ def open_store(store_path: Path | None, key_file: Path | None, *, create: bool =
         StoreNotFoundError: there is none.
         StoreKeyError: the key is missing or wrong.
     """
+    if store_path is None and key_file is None:
+        key_file = load_settings().checkpoints.key_file
     return Store.open(store_directory(store_path), key=read_key(key_file), create=create)
 
 
