@@ -190,7 +190,7 @@ CHECKPOINTS: Final = (
     (
         "detection",
         "detection",
-        "File with the key of an encrypted store, 32 bytes or 64 hex digits; for a new home only.",
+        (
             "How changes are found between: `inotify`, `fanotify` (needs root), `walk` (look at "
             "every file), or `auto`, the first of these that the kernel gives."
         ),
@@ -198,7 +198,7 @@ CHECKPOINTS: Final = (
     (
         "key_file",
         "key_file",
-        "File with the key of an encrypted store, 32 bytes or 64 hexadecimal digits; for new homes.",
+        "File with the key of an encrypted store, 32 bytes or 64 hex digits; for a new home only.",
     ),
 )
 QUEUE: Final = (
