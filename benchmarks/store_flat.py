@@ -1,0 +1,92 @@
+"""Measure what a file costs in trees of different sizes: it should stay the same.
+
+    python benchmarks/run.py store_flat
+    AUTOVIBE_BENCH_FLAT=1000,10000,100000,1000000
+
+For each size: the first capture, ten changes by looking at every entry, and ten changes by what the
+kernel tells. Files are small and lie a hundred in a directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from autovibe.store import NewRef, Store
+from autovibe.store.tracking import TrackedTree, WalkTracker, choose
+
+SEED: Final = 20261125
+SIZES: Final = os.environ.get("AUTOVIBE_BENCH_FLAT", "1000,10000,100000").split(",")
+IN_A_DIRECTORY: Final = 100
+CHANGED: Final = 10
+ROUNDS: Final = 7
+
+
+def main() -> int:
+    """Measure each size."""
+    for size in map(int, SIZES):
+        with tempfile.TemporaryDirectory(prefix="store-flat-") as scratch:
+            measure(size, Path(scratch))
+    return 0
+
+
+def measure(size: int, top: Path) -> None:
+    """Build a tree of one size and print its rows."""
+    rng = random.Random(SEED)  # noqa: S311  # the same tree every time, not a secret
+    tree = top / "tree"
+    paths = [
+        tree / f"{at // IN_A_DIRECTORY // 100}" / f"{at // IN_A_DIRECTORY % 100}" / f"f{at}"
+        for at in range(size)
+    ]
+    for path in paths:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+        path.write_bytes(rng.randbytes(100).hex().encode() * 2)
+    roots = {"w": tree}
+    store = Store.open(top / "store", journal=True)
+    tracked = TrackedTree(store, roots, choose(roots), audit_every=0)
+    walked = TrackedTree(store, roots, WalkTracker(), audit_every=0)
+    first = timed(tracked.snapshot)
+    for resident in (tracked, walked, walked):
+        resident.snapshot()
+    times: dict[str, list[float]] = {"tracked": [], "walk": []}
+    for number in range(ROUNDS):
+        for path in rng.sample(paths, CHANGED):
+            path.write_bytes(b"round %d %s" % (number, rng.randbytes(8).hex().encode()))
+        times["tracked"].append(timed(lambda: tracked.snapshot(ref=NewRef("b/t"))))
+        times["walk"].append(timed(lambda: walked.snapshot(ref=NewRef("b/w"))))
+    if store.read_ref("b/t") != store.read_ref("b/w"):
+        msg = "two snapshots of one tree differ"
+        raise RuntimeError(msg)
+    tracked.close()
+    walk = statistics.median(times["walk"])
+    out(f"store_flat_first_{size}", "us", first / size * 1e6, 1)
+    out(f"store_flat_walk_{size}", "us", walk / size * 1e6, ROUNDS)
+    out(f"store_flat_tracked_{size}", "ms", statistics.median(times["tracked"]) * 1e3, ROUNDS)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds that an action takes, with a quiet disk before it."""
+    os.sync()
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def out(name: str, unit: str, ours: float, runs: int) -> None:
+    """Print a row."""
+    print(
+        json.dumps({"name": name, "unit": unit, "ours": round(ours, 3), "runs": runs}), flush=True
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
