@@ -10,9 +10,12 @@ import pytest
 from plane import Plane, write_files
 from sqlalchemy import Uuid, bindparam, text
 
+from autovibe.db.visibility import Viewer, limit
 from autovibe.domains.checkpoints.errors import CheckpointsNeededError, MachineNotEndedError
+from autovibe.domains.checkpoints.purging import purge_machine
 from autovibe.domains.machines.errors import MachineNotFoundError
 from autovibe.kernel.errors import AutovibeError
+from autovibe.testing.factories import add, add_user
 from autovibe.v1 import checkpoints_pb2, machines_pb2, work_pb2
 
 
@@ -190,6 +193,23 @@ async def test_what_others_descend_from_is_kept(past: Past) -> None:
     await past.purge(other)
     await past.purge()
     assert await past.count() == (0, 0)
+
+
+async def test_a_member_purges_in_the_own_projects_only(past_once: Past) -> None:
+    async with past_once.plane.db.write() as tx:
+        member, stranger = await add_user(tx), await add_user(tx)
+        seat = {"project_id": uuid.UUID(past_once.project_id), "user_id": member.id}
+        await add(tx, "project_members", role="developer", **seat)
+    request = machines_pb2.PurgeMachineRequest(machine_id=past_once.machine_id)
+    for user in (stranger, member):
+        async with past_once.plane.db.write() as tx:
+            limit(tx.session, Viewer(user.id, ("developer",)))
+            if user is stranger:
+                with pytest.raises(MachineNotFoundError):
+                    await purge_machine(tx, past_once.plane.context, request)
+            else:
+                await purge_machine(tx, past_once.plane.context, request)
+    assert await past_once.count() == (0, 0)
 
 
 @pytest.mark.long

@@ -9,7 +9,11 @@ import pytest
 from ledger_desk import LedgerDesk
 from sqlalchemy import text
 
+from autovibe.db.visibility import Viewer, limit
+from autovibe.domains.metering.auditing import audit_usage
+from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
 from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.testing.factories import add, add_user
 from autovibe.v1 import metering_pb2, projects_pb2, usage_pb2
 
 
@@ -208,3 +212,24 @@ async def test_differences_come_in_pages_over_all_projects(busy: LedgerDesk) -> 
     for token in ("rubbish", "WyJhIiwiYiIsImMiLCJkIiwiZSJd"):
         with pytest.raises(InvalidArgumentError, match="start again without one"):
             await busy.metering.audit_usage(usage_pb2.AuditUsageRequest(page_token=token))
+
+
+async def test_a_member_audits_the_own_projects_only(busy: LedgerDesk) -> None:
+    other = await busy.services.projects.create_project(
+        projects_pb2.CreateProjectRequest(name="other")
+    )
+    await busy.budget("1", project=other.id)
+    await run_sql(busy, "UPDATE resource_budgets SET used_amount = allocated_amount")
+    async with busy.db.write() as tx:
+        user = await add_user(tx)
+        member = {"project_id": uuid.UUID(other.id), "user_id": user.id, "role": "viewer"}
+        await add(tx, "project_members", **member)
+    actor = Actor("system", "tests", ALL_SCOPES)
+    ctx = CallContext(actor=actor, clock=busy.clock, instance_id=uuid.uuid4())
+    async with busy.db.read() as tx:
+        limit(tx.session, Viewer(user.id, ("viewer",)))
+        answer = await audit_usage(tx, ctx, usage_pb2.AuditUsageRequest())
+    assert [(one.project_name, one.recorded_amount) for one in answer.differences] == [
+        ("other", "1.00")
+    ]
+    assert (answer.budgets, answer.next_page_token) == (1, "")

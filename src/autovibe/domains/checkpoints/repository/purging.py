@@ -22,11 +22,15 @@ from sqlalchemy.orm import aliased
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.types import Json
+from autovibe.db.visibility import UNLIMITED
 from autovibe.domains.checkpoints.models import Checkpoint, CheckpointType
 
 # Models are private to their domains; these are the few columns that are needed of them.
 _PROJECTS: Final = table(
-    "projects", column("initial_checkpoint_id", Uuid()), column("current_checkpoint_id", Uuid())
+    "projects",
+    column("id", Uuid()),
+    column("initial_checkpoint_id", Uuid()),
+    column("current_checkpoint_id", Uuid()),
 )
 _MACHINES: Final = table(
     "intelligent_machines", column("id", Uuid()), column("parent_checkpoint_id", Uuid())
@@ -48,6 +52,7 @@ _LOG: Final = table(
     column("details", Json),
 )
 _FINISHED: Final = ("completed", "cancelled")
+_SEEN: Final = {UNLIMITED: "the machine was found by the viewer, and all of it goes"}
 
 
 class Need(NamedTuple):
@@ -105,7 +110,8 @@ async def needs_of_machine(tx: ReadTx, machine_id: uuid.UUID, limit: int) -> lis
         .join(_MACHINES, _MACHINES.c.parent_checkpoint_id == Checkpoint.id)
         .where(own, _MACHINES.c.id != machine_id),
     ]
-    found = await tx.session.execute(union_all(*queries).limit(limit))
+    needs = union_all(*queries).subquery()
+    found = await tx.session.execute(select(needs).limit(limit))
     return [Need(row[0], row[1], row[2]) for row in found]
 
 
@@ -128,12 +134,16 @@ async def delete_machine(tx: WriteTx, machine_id: uuid.UUID) -> int:
     mine = select(Checkpoint.id).where(own)
     for name in ("base_checkpoint_id", "result_checkpoint_id"):
         named: ColumnElement[uuid.UUID] = _TASKS.c[name]
-        await tx.session.execute(update(_TASKS).where(named.in_(mine)).values({name: None}))
+        await tx.session.execute(
+            update(_TASKS).where(named.in_(mine)).values({name: None}), execution_options=_SEEN
+        )
     # One statement: the database looks at the references among them when it has ended.
     await tx.session.execute(
-        delete(Checkpoint).where(own), execution_options={"synchronize_session": False}
+        delete(Checkpoint).where(own), execution_options={"synchronize_session": False, **_SEEN}
     )
-    await tx.session.execute(delete(_MACHINES).where(_MACHINES.c.id == machine_id))
+    await tx.session.execute(
+        delete(_MACHINES).where(_MACHINES.c.id == machine_id), execution_options=_SEEN
+    )
     await tx.session.execute(
         insert(_LOG).values(
             id=uuid.uuid4(),

@@ -12,6 +12,7 @@ from sqlalchemy import Table, Uuid, and_, column, exists, func, literal, or_, se
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.types import Json
+from autovibe.db.visibility import UNLIMITED
 from autovibe.domains.metering.models import (
     BudgetHold,
     BudgetReservation,
@@ -135,5 +136,6 @@ async def sum_up_days(tx: WriteTx, rows: Sequence[Mapping[str, Any]]) -> None:
                 _DAYS.c.resource_type == resource_type,
                 _DAYS.c.unit == unit,
             )
-            .values(amount=amount, cost_cad=cost, transaction_count=number)
+            .values(amount=amount, cost_cad=cost, transaction_count=number),
+            execution_options={UNLIMITED: "these are days of rows that were just put back"},
         )
