@@ -231,6 +231,28 @@ async def test_plain_http_is_refused_with_a_sentence() -> None:
             assert await response.text() == "gateway GET /llm/models"
 
 
+async def test_a_program_that_asks_the_proxy_for_everything_reaches_the_gateway() -> None:
+    """Some know no NO_PROXY, and ask for a tunnel to plain HTTP, too."""
+    async with open_egress([], {}) as bench:
+        for host in ("127.0.0.1", "localhost", "[::1]"):
+            reader, writer, head = await bench.connect(f"{host}:{bench.port}")
+            assert head.startswith("HTTP/1.1 200 ")
+            for path in (b"/llm/a", b"/llm/b"):
+                writer.write(b"GET " + path + b" HTTP/1.1\r\nhost: gateway\r\n\r\n")
+                answer = await asyncio.wait_for(reader.readuntil(b"gateway GET " + path), 20)
+                assert b"HTTP/1.1 200" in answer
+            writer.close()
+        # What is sent along with the request for the tunnel is not lost, and all is counted once.
+        early = b"GET /llm/c HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n"
+        before = bench.server.network_bytes
+        reader, writer, _ = await bench.connect(f"127.0.0.1:{bench.port}", then=early)
+        assert b"gateway GET /llm/c" in await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        assert bench.server.network_bytes - before < 600
+        assert (await bench.refused(f"127.0.0.1:{bench.port + 1}"))[0] == 403
+        assert [one.port for one in await bench.observer.first()] == [bench.port + 1]
+
+
 async def test_a_tunnel_in_which_nothing_passes_is_cut(
     index: PackageIndex, authority: Authority
 ) -> None:

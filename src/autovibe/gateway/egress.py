@@ -16,11 +16,12 @@ from typing import Final
 
 from autovibe.domains.metering.egress import Connection, EgressObserver
 from autovibe.gateway.gauge import NetworkGauge
-from autovibe.gateway.tunnel import RefusedError, Target, Tunnel, TunnelLimits
+from autovibe.gateway.tunnel import ESTABLISHED, RefusedError, Target, Tunnel, TunnelLimits
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.egress import Address, HostRule, Network, clean_host, may_reach
 
 _RESOLVING_THREADS: Final = 4
+_ITSELF: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -61,7 +62,8 @@ class ThreadedResolver:
 class Egress:
     """The proxy of one machine; `close()` ends its tunnels.
 
-    `accepts` knows the machine's key. The gauge counts all that passes the machine's listener.
+    `accepts` knows the machine's key. The gauge counts all that passes the machine's listener, on
+    `own_port`, which `serve_itself` serves to a connection that is to it.
     """
 
     policy: EgressPolicy
@@ -71,6 +73,8 @@ class Egress:
     resolver: Resolver
     limits: TunnelLimits = field(default_factory=TunnelLimits)
     gauge: NetworkGauge = field(default_factory=NetworkGauge)
+    serve_itself: Callable[[asyncio.Transport, bytes], None] | None = None
+    own_port: int = 0
     tunnels: dict[Tunnel, asyncio.Task[None]] = field(
         default_factory=dict[Tunnel, "asyncio.Task[None]"]
     )
@@ -103,6 +107,15 @@ class Egress:
         for tunnel in list(self.tunnels):
             tunnel.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def takes_itself(self, target: Target, transport: asyncio.Transport, early: bytes) -> bool:
+        """Serve a connection to the machine's own listener (see `tunnel.Desk`)."""
+        host = clean_host(target.host)
+        if self.serve_itself is None or target.port != self.own_port or host not in _ITSELF:
+            return False
+        transport.write(ESTABLISHED)
+        self.serve_itself(transport, early)
+        return True
 
     def admit(self, target: Target) -> str:
         """Return the host of a request in its one form (see `tunnel.Desk`).

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cache
 from typing import Any, Final, cast
 
@@ -68,6 +68,11 @@ class _CountedTransport:
         self._flush()
         self._transport.set_protocol(protocol)
 
+    def give_up(self) -> asyncio.Transport:
+        """Return the transport itself, to be counted by somebody else from now on."""
+        self._flush()
+        return self._transport
+
     def _flush(self) -> None:
         if self._written:
             data = b"".join(self._written)
@@ -114,12 +119,34 @@ class _Protocol(H11Protocol):
         state.gauge.add(len(data))
         super().data_received(data)
 
+    def go_on(self, early: bytes) -> None:
+        """Serve requests that came through a tunnel; its first bytes are counted already."""
+        self._first = None
+        if early:
+            super().data_received(early)
+
     def _become_tunnel(self, egress: Egress) -> None:
         first, self._first = self._first or b"", None
         self.connections.discard(self)
         tunnel = egress.begin(self.transport)
         self.transport.set_protocol(tunnel.client)
         tunnel.client.data_received(first)
+
+
+def _server_of_itself(
+    server: _Server, config: uvicorn.Config
+) -> Callable[[asyncio.Transport, bytes], None]:
+    """Return what serves the application on a connection that came through the proxy."""
+
+    def serve(transport: asyncio.Transport, early: bytes) -> None:
+        raw = cast("_CountedTransport", transport).give_up()
+        protocol = _Protocol(config=config, server_state=server.server_state, app_state={})
+        protocol.connection_made(raw)
+        raw.set_protocol(protocol)
+        protocol.go_on(early)
+        raw.resume_reading()
+
+    return serve
 
 
 class _Server(uvicorn.Server):
@@ -250,6 +277,9 @@ async def serve_listener(
     )
     config.load()
     server = _Server(config, egress)
+    if egress is not None:
+        egress.own_port = sock.getsockname()[1]
+        egress.serve_itself = _server_of_itself(server, config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[sock])
     return RunningServer(server, sock, app)

@@ -23,7 +23,7 @@ from autovibe.kernel.egress import Address
 
 CONNECT: Final = b"CONNECT "
 _END_OF_HEAD: Final = b"\r\n\r\n"
-_ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _REASON_CHARS: Final = 300
 _LINGER_S: Final = 2.0
 _FLUSH_S: Final = 30.0
@@ -74,6 +74,14 @@ class Desk(Protocol):
     limits: TunnelLimits
     clock: Clock
     gauge: NetworkGauge
+
+    def takes_itself(self, target: Target, transport: asyncio.Transport, early: bytes) -> bool:
+        """Serve a connection to the machine's own listener; returns whether it is one.
+
+        The connection is the listener's from then on. Some programs ask their proxy for every
+        address, the gateway's among them.
+        """
+        ...
 
     def admit(self, target: Target) -> str:
         """Return the host in its one form.
@@ -231,6 +239,7 @@ class Tunnel:
         self._over = asyncio.Event()
         self._connected = False
         self._named = False
+        self._given_away = False
         self._failure: RefusedError | None = None
         self._connection: Connection | None = None
         self.upstream.hold("hello")
@@ -287,11 +296,13 @@ class Tunnel:
         """Serve the request and pass bytes until one end closes or a limit is reached."""
         try:
             await self._open()
-            await self._stay()
+            if not self._given_away:
+                await self._stay()
         except RefusedError as error:
             await self._refuse(error)
         finally:
-            self._close()
+            if not self._given_away:
+                self._close()
             self._desk.ended(self, self._told())
 
     def _close(self) -> None:
@@ -314,17 +325,20 @@ class Tunnel:
         if not head or len(head) > limits.head_bytes:
             raise RefusedError(431, "MALFORMED", "The request is too long.")
         target = parse_head(head + _END_OF_HEAD)
+        client = self.client.transport
+        if client is not None and desk.takes_itself(target, client, self._early):
+            self._given_away = True
+            return
         self._connection = Connection(target.host[:255], target.port, "allowed")
         host = desk.admit(target)
         self._connection = replace(self._connection, host=host)
         addresses = await desk.addresses(host, target.port)
         address = await self._connect(host, addresses, target.port)
         self._connection = replace(self._connection, address=str(address))
-        client = self.client.transport
         if self._over.is_set() or client is None or client.is_closing():
             raise RefusedError(400, "GONE", "The program has left.", "failed")
         self._connected = True
-        client.write(_ESTABLISHED)
+        client.write(ESTABLISHED)
         self._last_s = desk.clock.monotonic()
         self.client.release("head")
         early, self._early = self._early, b""
