@@ -61,7 +61,6 @@ NOT_IN_REST: Final = {
     "autovibe.v1.MeteringService/RecordUsageMany": _OWN,
     "autovibe.v1.MeteringService/RecoverReservations": _OWN,
     **dict.fromkeys((f"autovibe.v1.QueueService/{name}" for name in _WORKERS), _OWN),
-    "autovibe.v1.WorkService/EnsureWorker": _OWN,
     "autovibe.v1.WorkService/KeepModelCall": _OWN,
     "autovibe.v1.WorkService/ClaimWorkOrder": _OWN,
     "autovibe.v1.WorkService/HeartbeatWorkOrder": _OWN,

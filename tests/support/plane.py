@@ -32,7 +32,7 @@ from autovibe.runtime.control import LocalControl
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.sdk.services import Services
 from autovibe.store import AuditResult, Exclude, Snapshot, Store, VerifyResult
-from autovibe.v1 import checkpoints_pb2, machines_pb2, projects_pb2, work_pb2
+from autovibe.v1 import checkpoints_pb2, machines_pb2, projects_pb2, queue_pb2, work_pb2
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -176,8 +176,10 @@ class Plane:
 
     async def worker(self, name: str = "worker", slots: int = 1) -> str:
         """Register a worker, which is that of the claims that follow, and return its id."""
-        worker = await self.services.work.ensure_worker(
-            work_pb2.EnsureWorkerRequest(name=name, max_concurrent_tasks=slots)
+        worker = await self.services.queue.register_worker(
+            queue_pb2.RegisterWorkerRequest(
+                name=name, max_concurrent_tasks=slots, version=__version__
+            )
         )
         self.worker_id = worker.id
         return worker.id

@@ -14,6 +14,7 @@ from walk_people import people
 from walk_queue import queue
 from walk_upkeep import maintain
 
+from autovibe import __version__
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.protoconv import struct
 from autovibe.sdk.services import Services
@@ -24,6 +25,7 @@ from autovibe.v1 import (
     metering_pb2,
     model_calls_pb2,
     projects_pb2,
+    queue_pb2,
     tasks_pb2,
     usage_pb2,
     work_pb2,
@@ -158,8 +160,8 @@ async def _execution(
     """Do what a worker does: claim, run, log, pay, checkpoint, finish."""
     services = going.services
     instance_id = str(going.plane.instance_id)
-    worker = await services.work.ensure_worker(
-        work_pb2.EnsureWorkerRequest(name="w", max_concurrent_tasks=2)
+    worker = await services.queue.register_worker(
+        queue_pb2.RegisterWorkerRequest(name="w", max_concurrent_tasks=2, version=__version__)
     )
     claimed = await services.work.claim_work_order(
         work_pb2.ClaimWorkOrderRequest(

@@ -674,12 +674,6 @@ class WorkService(Protocol):
         """List what was logged for a task, in order."""
         ...
 
-    async def ensure_worker(
-        self, request: work_pb2.EnsureWorkerRequest, /
-    ) -> work_pb2.Worker:
-        """Register a worker, or find it by name."""
-        ...
-
     async def claim_work_order(
         self, request: work_pb2.ClaimWorkOrderRequest, /
     ) -> work_pb2.ClaimWorkOrderResponse:

@@ -493,16 +493,6 @@ class ExecutionMetrics(_message.Message):
     foreground: bool
     def __init__(self, stop_reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoints: _Optional[int] = ..., model_calls: _Optional[int] = ..., duration_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., summary: _Optional[str] = ..., instance_id: _Optional[str] = ..., stop_requested: _Optional[bool] = ..., changed_files: _Optional[bool] = ..., cost_since_change_cad: _Optional[str] = ..., foreground: _Optional[bool] = ...) -> None: ...
 
-class EnsureWorkerRequest(_message.Message):
-    __slots__ = ("name", "worker_type", "max_concurrent_tasks")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    WORKER_TYPE_FIELD_NUMBER: _ClassVar[int]
-    MAX_CONCURRENT_TASKS_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    worker_type: str
-    max_concurrent_tasks: int
-    def __init__(self, name: _Optional[str] = ..., worker_type: _Optional[str] = ..., max_concurrent_tasks: _Optional[int] = ...) -> None: ...
-
 class ClaimWorkOrderRequest(_message.Message):
     __slots__ = ("worker_id", "instance_id", "queue_name", "task_id", "lease_s")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]

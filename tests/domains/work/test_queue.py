@@ -12,11 +12,12 @@ import pytest
 from plane import NOON, Plane, write_files
 from sqlalchemy import text
 
+from autovibe import __version__
 from autovibe.domains.work.completions import retry_pause
 from autovibe.domains.work.enqueuing import next_fair_key
 from autovibe.domains.work.errors import LeaseLostError, WorkerNotFoundError
 from autovibe.kernel.protoconv import from_timestamp
-from autovibe.v1 import projects_pb2, work_pb2
+from autovibe.v1 import projects_pb2, queue_pb2, work_pb2
 
 
 @pytest.fixture
@@ -371,8 +372,8 @@ async def test_executions_of_a_dead_machine_are_paused_and_others_are_not(plane:
 async def test_a_worker_is_registered_once_and_keeps_its_id(plane: Plane):
     first = await plane.worker("w", slots=1)
     plane.clock.advance(minutes=1)
-    again = await plane.services.work.ensure_worker(
-        work_pb2.EnsureWorkerRequest(name="w", max_concurrent_tasks=4, worker_type="docs")
+    again = await plane.services.queue.register_worker(
+        queue_pb2.RegisterWorkerRequest(name="w", max_concurrent_tasks=4, version=__version__)
     )
     assert (again.id, again.max_concurrent_tasks, again.worker_type) == (first, 4, "feature")
     assert from_timestamp(again.last_heartbeat_at) == plane.clock.now()

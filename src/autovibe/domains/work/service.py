@@ -31,22 +31,17 @@ from autovibe.domains.work.messages import (
     execution_message,
     log_message,
     task_message,
-    worker_message,
 )
 from autovibe.domains.work.model_calls import get_model_call, keep_model_call
 from autovibe.domains.work.models import (
     ExecutionStatus,
     TaskStatus,
-    TaskType,
-    Worker,
     WorkerAssignment,
-    WorkerStatus,
 )
 from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
 from autovibe.domains.work.queue import check_execution, check_lease
 from autovibe.domains.work.repository import graph as graph_repository
-from autovibe.domains.work.repository import workers as worker_rows
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
 from autovibe.domains.work.watermarks import Watermarks
@@ -230,28 +225,6 @@ class WorkService:
             next_cursor=f"{attempt}:{seq}",
             ended=task.status not in _OPEN and len(entries) < size,
         )
-
-    async def ensure_worker(
-        self, tx: WriteTx, ctx: CallContext, request: work_pb2.EnsureWorkerRequest
-    ) -> work_pb2.Worker:
-        """Return the worker of a name, registered when absent."""
-        worker = await worker_rows.find_worker_by_name(tx, request.name)
-        if worker is None:
-            worker = Worker(
-                name=request.name,
-                worker_type=TaskType(request.worker_type or TaskType.FEATURE),
-                status=WorkerStatus.IDLE,
-                config={},
-                capabilities=[],
-                capability_rows=[],
-                # The order's own limit decides; this one only bounds it.
-                timeout_seconds=30 * 86_400,
-            )
-            tx.session.add(worker)
-        worker.max_concurrent_tasks = max(1, request.max_concurrent_tasks)
-        worker.last_heartbeat_at = ctx.clock.now()
-        await tx.session.flush()  # the row's defaults are part of the answer
-        return worker_message(worker)
 
     async def claim_work_order(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.ClaimWorkOrderRequest
