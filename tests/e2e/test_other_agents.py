@@ -65,7 +65,7 @@ async def test_an_exhausted_budget_stops_an_agent_at_once(
     logs = (await user.autovibe("logs", run.json["task_id"], "--json")).json
 
     # Whatever the agent made of it: this old Qwen Code ends with status 0.
-    assert run.status == 3
+    assert run.status == 3, [entry["message"] for entry in logs["entries"]]
     assert run.json["status"] == "blocked"
     assert run.json["error"]["reason"] == "BUDGET_EXHAUSTED"
     events = [entry["event"] for entry in logs["entries"]]
