@@ -8,7 +8,9 @@ plain texts on PostgreSQL.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, any_, bindparam
@@ -16,7 +18,7 @@ from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import replacement_traverse
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, Uuid
 
 from autovibe.db.base import Base
 from autovibe.db.dialects.base import Dialect
@@ -220,5 +222,11 @@ def bind_processor(kind: TypeEngine[Any], sql: SqlDialect) -> _Processor | None:
     return kind.dialect_impl(sql).bind_processor(sql)
 
 
+# Rows name the same projects, budgets and executions again and again.
+_known_id: Final = lru_cache(8_192)(uuid.UUID)
+
+
 def _result_processor(kind: TypeEngine[Any], sql: SqlDialect) -> _Processor | None:
+    if isinstance(kind, Uuid):
+        return lambda value: None if value is None else _known_id(value)
     return kind.dialect_impl(sql).result_processor(sql, None)
