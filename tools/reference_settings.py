@@ -146,7 +146,8 @@ EGRESS: Final = (
         "allow",
         (
             "Hosts that machines may reach by HTTPS, for projects without a list of their own: "
-            '`["pypi.org", "*.example.org", "example.org:8443"]`; in the variable between commas.'
+            '`["packages.example.net", "*.example.org", "example.org:8443"]`; in the variable '
+            "between commas."
         ),
     ),
     (

@@ -23,11 +23,27 @@ def test_egress_is_shown_and_nothing_is_changed(cli, plane):
 
 
 def test_hosts_are_added_and_removed(cli, plane):
-    cli("project", "egress", "website", "--allow", "PyPI.org", "--allow", "*.example.org:8443")
-    added = cli("project", "egress", "website", "--allow", "pypi.org", "--allow", "npmjs.org")
-    assert added.out.split() == ["pypi.org", "*.example.org:8443", "npmjs.org"]
-    assert cli("project", "egress", "website", "--remove", "npmjs.org").out.split() == [
-        "pypi.org",
+    cli(
+        "project",
+        "egress",
+        "website",
+        "--allow",
+        "Packages.Example.net",
+        "--allow",
+        "*.example.org:8443",
+    )
+    added = cli(
+        "project",
+        "egress",
+        "website",
+        "--allow",
+        "packages.example.net",
+        "--allow",
+        "npm.example.net",
+    )
+    assert added.out.split() == ["packages.example.net", "*.example.org:8443", "npm.example.net"]
+    assert cli("project", "egress", "website", "--remove", "npm.example.net").out.split() == [
+        "packages.example.net",
         "*.example.org:8443",
     ]
     assert (
@@ -42,9 +58,9 @@ def test_hosts_are_added_and_removed(cli, plane):
     ("options", "says"),
     [
         (("--allow", "*"), "names no host"),
-        (("--allow", "https://pypi.org"), "without a scheme"),
-        (("--remove", "pypi.org"), "not on the list"),
-        (("--inherit", "--allow", "pypi.org"), "leave out --allow"),
+        (("--allow", "https://packages.example.net"), "without a scheme"),
+        (("--remove", "packages.example.net"), "not on the list"),
+        (("--inherit", "--allow", "packages.example.net"), "leave out --allow"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, says, cli, plane):

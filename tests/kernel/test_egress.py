@@ -11,14 +11,14 @@ from autovibe.kernel.errors import InvalidArgumentError
 @pytest.mark.parametrize(
     ("rule", "host", "port", "allowed"),
     [
-        ("pypi.org", "pypi.org", 443, True),
-        ("PyPI.org.", "pypi.org", 443, True),
-        ("pypi.org", "files.pypi.org", 443, False),
-        ("pypi.org", "evilpypi.org", 443, False),
-        ("pypi.org", "pypi.org.evil.example", 443, False),
-        ("pypi.org", "pypi.org", 80, False),
-        ("pypi.org:8443", "pypi.org", 8443, True),
-        ("pypi.org:8443", "pypi.org", 443, False),
+        ("packages.example.net", "packages.example.net", 443, True),
+        ("Packages.Example.net.", "packages.example.net", 443, True),
+        ("packages.example.net", "files.packages.example.net", 443, False),
+        ("packages.example.net", "evilpackages.example.net", 443, False),
+        ("packages.example.net", "packages.example.net.evil.example", 443, False),
+        ("packages.example.net", "packages.example.net", 80, False),
+        ("packages.example.net:8443", "packages.example.net", 8443, True),
+        ("packages.example.net:8443", "packages.example.net", 443, False),
         ("*.example.org", "a.example.org", 443, True),
         ("*.example.org", "a.b.example.org", 443, True),
         ("*.example.org", "example.org", 443, False),
@@ -44,14 +44,14 @@ def test_a_rule_covers_what_it_names_on_one_port(rule: str, host: str, port: int
         "*.org",
         "*.192.0.2.7",
         "a.*.example.org",
-        "https://pypi.org",
-        "pypi.org/simple",
-        "user@pypi.org",
-        "pypi.org:0",
-        "pypi.org:70000",
-        "pypi.org:https",
+        "https://packages.example.net",
+        "packages.example.net/simple",
+        "user@packages.example.net",
+        "packages.example.net:0",
+        "packages.example.net:70000",
+        "packages.example.net:https",
         "py pi.org",
-        "pypi..org",
+        "packages..org",
         "2130706433",
         "127.1",
         "0x7f.0.0.0x1",
@@ -72,7 +72,7 @@ def test_rules_are_kept_once_and_in_order_up_to_a_bound():
 
 
 def test_hosts_are_compared_in_one_form():
-    assert clean_host("PyPI.ORG.") == "pypi.org"
+    assert clean_host("Packages.EXAMPLE.NET.") == "packages.example.net"
     assert clean_host("[2001:DB8:0::1]") == "2001:db8::1"
     assert clean_host("::ffff:127.0.0.1") == "::ffff:7f00:1"
     assert [clean_host(text) for text in ("", ".", "a b", "0177.1", "a\n", "é.org")] == [None] * 6

@@ -53,19 +53,19 @@ def connection(host: str, verdict: Verdict = "allowed", **more: Any) -> Connecti
 async def test_connections_are_logged_and_recorded():
     trail, lines = Trail(), Lines()
     told = reporter(trail, lines)
-    told.connected(connection("pypi.org", sent_bytes=1_200, received_bytes=34_000))
+    told.connected(connection("packages.example.net", sent_bytes=1_200, received_bytes=34_000))
     told.connected(connection("2001:db8::1", "failed", reason="UNREACHABLE"))
     told.connected(connection("evil.example", "denied", reason="HOST_NOT_ALLOWED"))
     told.connected(connection("evil.example", "denied", reason="HOST_NOT_ALLOWED"))
     await told.close()
     # A host that is refused again is no news for the log, but the trail has each.
     assert lines.lines == [
-        ("INFO", "Connected to pypi.org:443: 1,200 bytes sent, 34,000 received"),
+        ("INFO", "Connected to packages.example.net:443: 1,200 bytes sent, 34,000 received"),
         ("WARNING", "The connection to [2001:db8::1]:443 failed: because"),
         ("WARNING", "Refused to connect to evil.example:443: because"),
     ]
     assert [one.host for one in trail.recorded] == [
-        "pypi.org",
+        "packages.example.net",
         "2001:db8::1",
         *["evil.example"] * 2,
     ]
@@ -89,13 +89,13 @@ async def test_a_flood_of_connections_fills_neither_log_nor_memory():
 async def test_what_cannot_be_recorded_at_once_is_recorded_later_or_said():
     trail, lines = Trail(failures=2), Lines()
     told = reporter(trail, lines)
-    told.connected(connection("pypi.org"))
+    told.connected(connection("packages.example.net"))
     await told.close()
-    assert [one.host for one in trail.recorded] == ["pypi.org"]
+    assert [one.host for one in trail.recorded] == ["packages.example.net"]
 
     trail, lines = Trail(failures=9), Lines()
     told = reporter(trail, lines)
-    told.connected(connection("pypi.org"))
+    told.connected(connection("packages.example.net"))
     await told.close()
     assert lines.lines[-1] == (
         "ERROR",

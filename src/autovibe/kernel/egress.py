@@ -108,7 +108,7 @@ def _parse_rule(text: str, field: str) -> HostRule:
     if host is None or not 0 < port <= _LAST_PORT:
         raise InvalidArgumentError(
             f"{text!r} names no host; write a name or an address without a scheme or path, as in "
-            "pypi.org, *.example.org or example.org:8443.",
+            "packages.example.net, *.example.org or example.org:8443.",
             field=field,
         )
     if below and (host.count(".") + 1 < _LEAST_LABELS_OF_WILDCARD or _is_address(host)):

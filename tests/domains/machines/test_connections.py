@@ -26,7 +26,7 @@ async def test_connections_of_a_machine_stand_in_the_audit_trail(plane: Plane):
         plane,
         machine.id,
         machines_pb2.MachineConnection(
-            host="pypi.org",
+            host="packages.example.net",
             port=443,
             verdict="allowed",
             address="192.0.2.1",
@@ -57,7 +57,7 @@ async def test_connections_of_a_machine_stand_in_the_audit_trail(plane: Plane):
         ("refused", "HOST_NOT_ALLOWED"),
         ("failed", "UNREACHABLE"),
     ]
-    assert rows[0][3] == "pypi.org:443"
+    assert rows[0][3] == "packages.example.net:443"
     assert rows[1][3].endswith(".example:443")
     details = [json.loads(row[6]) if isinstance(row[6], str) else row[6] for row in rows]
     assert (details[0]["received_bytes"], details[0]["address"]) == (2_000, "192.0.2.1")

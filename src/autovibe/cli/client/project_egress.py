@@ -13,7 +13,7 @@ from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import projects_pb2
 
 
-@click.command(epilog="Example: autovibe project egress website --allow pypi.org")
+@click.command(epilog="Example: autovibe project egress website --allow packages.example.net")
 @click.argument("name", metavar="PROJECT")
 @click.option(
     "--allow",
