@@ -17,7 +17,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import statistics
 import subprocess
@@ -95,6 +94,7 @@ class Bench:
         }
         self.store = top / "store"
         self.root = ""
+        self.resident_kib = 0
 
     def own(self, command: str, *arguments: str) -> None:
         """Run the store as a process of its own."""
@@ -203,7 +203,10 @@ class Bench:
             yield
         finally:
             server.kill()
-            server.communicate()
+            _, status, usage = os.wait4(server.pid, 0)
+            server.returncode = os.waitstatus_to_exitcode(status)
+            server.stdout.close()
+            self.resident_kib = usage.ru_maxrss
 
     def ask(self) -> None:
         """Take a snapshot as a process that asks another."""
@@ -325,8 +328,7 @@ class Bench:
         )
 
     def memory(self) -> None:
-        """Tell the largest memory of any of our processes: this one is resident, too."""
-        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        """Tell the largest memory of a first capture, and of the process that watched the tree."""
         program = [
             sys.executable,
             "-c",
@@ -339,7 +341,7 @@ class Bench:
             f"--root=w={self.copy}",
         ]
         child = int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
-        resident = resource.getrusage(kinds[0]).ru_maxrss
+        resident = self.resident_kib
         suffix = "" if self.name == "node_modules" else f"_{self.name}"
         out(
             f"store_peak_memory{suffix}_mb",
