@@ -46,6 +46,7 @@ BETWEEN_FIELDS: Final = {
     ("ResumeTask", "budget"): "a task that may cost nothing cannot go on",
     ("RetryTask", "budget"): "as ResumeTask",
     ("*", "UNKNOWN_AGENT"): "which agents there are is not part of the contract",
+    ("*", "capabilities"): "each is named once",
     ("*", "exclude"): "a character class in a pattern may be no range, as in [z-a]",
     ("*", "NOT_A_DIRECTORY"): "what lies on the server's disk is not part of the contract",
     ("*", "path"): "a path may not climb",
