@@ -90,7 +90,9 @@ class TreeBuilder:
 
     def _store(self, node: DirNode) -> Directory:
         record, base = node.record, node.base
-        entries = record.files | record.dirs
+        entries = record.files
+        if record.dirs or record.linked:
+            entries = record.files | record.dirs
         for name in record.linked:
             label = self._labels.get((node.path, name))
             if label is not None:
