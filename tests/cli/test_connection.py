@@ -99,7 +99,7 @@ class Opened:
         monkeypatch.setattr(lazy, "open_embedded", self._embedded)
 
     @contextlib.asynccontextmanager
-    async def _http(self, url, token):
+    async def _http(self, url, token, _certificate=None):
         self.calls.append(("http", url, token))
         yield "services"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import os
+import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
@@ -15,13 +17,18 @@ from autovibe.app.compose import ControlPlane, open_control_plane
 from autovibe.app.pinning import server_certificate
 from autovibe.db.bell_redis import redis_bells
 from autovibe.db.listening import hearing_bells
+from autovibe.domains.identity import has_admin
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE
 from autovibe.kernel.settings import Settings
 from autovibe.operations import token_authenticator
+from autovibe.skins.errors import ExposedError
 from autovibe.skins.grpc import serve_grpc
+from autovibe.skins.listening import check_tls_files
 from autovibe.skins.rest import serve_rest
+from autovibe.skins.rest.limits import RateLimit
 from autovibe.v1 import identity_pb2
 
+_LOOPBACK: Final = "127.0.0.1"
 SLOTS: Final = 4
 """How many tasks a server works on itself, if it is not told another number."""
 
@@ -33,22 +40,41 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
 
     Raises:
         PortTakenError: another program listens on one of the ports.
+        ExposedError: others could reach it, without users or without TLS.
         AutovibeError: the control plane cannot be opened.
     """
     async with open_control_plane(settings) as plane, contextlib.AsyncExitStack() as stack:
+        await refuse_exposure(plane)
         authenticate = token_authenticator(plane.operations)
+        serving = settings.serving
+        tls = _tls_files(settings)
+        per_minute = serving.requests_per_minute
         rest = await stack.enter_async_context(
             serve_rest(
                 plane.operations,
                 authenticate,
                 settings.host,
                 settings.http_port,
+                allowed_hosts=serving.allowed_hosts,
+                allowed_origins=serving.allowed_origins,
+                rate_limit=RateLimit(per_minute, plane.clock) if per_minute else None,
+                tls=tls,
                 metrics=plane.database.metrics.render,
             )
         )
         grpc = await stack.enter_async_context(
-            serve_grpc(plane.operations, authenticate, settings.host, settings.grpc_port)
+            serve_grpc(
+                plane.operations,
+                authenticate,
+                settings.host,
+                settings.grpc_port,
+                credentials=(tls[1].read_bytes(), tls[0].read_bytes()) if tls else None,
+            )
         )
+        if tls:  # processes of this host need no certificate: they come from the loopback
+            grpc = await stack.enter_async_context(
+                serve_grpc(plane.operations, authenticate, _LOOPBACK, 0)
+            )
         if settings.worker_host:
             shown = server_certificate(settings.tls_path)
             await stack.enter_async_context(
@@ -76,6 +102,47 @@ async def serve(settings: Settings, slots: int = SLOTS) -> None:
         await asyncio.Event().wait()
 
 
+async def refuse_exposure(plane: ControlPlane) -> None:
+    """Refuse to be reached from elsewhere where nobody has to log in, or nothing is encrypted.
+
+    Raises:
+        ExposedError: with what to do.
+    """
+    settings = plane.settings
+    if _is_loopback(settings.host):
+        return
+    if settings.serving.tls_certificate is None:
+        raise ExposedError(
+            f"On {settings.host} others could read every token: set tls_certificate and tls_key in "
+            "[up] of config.toml, or listen on 127.0.0.1.",
+            host=settings.host,
+        )
+    async with plane.database.read() as tx:
+        if not await has_admin(tx):
+            raise ExposedError(
+                f"On {settings.host} others could reach the server, and it has no users: make an "
+                "admin with `autovibe user add NAME --email ADDRESS --role admin`, or listen on "
+                "127.0.0.1.",
+                host=settings.host,
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(address)).is_loopback for address in found)
+
+
+def _tls_files(settings: Settings) -> tuple[Path, Path] | None:
+    serving = settings.serving
+    if serving.tls_certificate is None or serving.tls_key is None:
+        return None
+    check_tls_files(serving.tls_certificate, serving.tls_key)
+    return serving.tls_certificate, serving.tls_key
+
+
 @contextlib.asynccontextmanager
 async def _announced(plane: ControlPlane, url: str, grpc_target: str) -> AsyncGenerator[None]:
     """Leave the token and the address where the commands of this home find them."""
@@ -89,6 +156,7 @@ async def _announced(plane: ControlPlane, url: str, grpc_target: str) -> AsyncGe
         "grpc": grpc_target,
         "instance_id": str(plane.instance_id),
         "pid": os.getpid(),
+        "certificate": str(settings.serving.tls_certificate or ""),
     }
     _write_private(settings.server_file, json.dumps(told))
     try:

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from autovibe.cli.client.connection import Embedded
     from autovibe.cli.view import View
@@ -52,9 +53,11 @@ async def serve(settings: Settings, slots: int) -> None:
     await load("autovibe.app.server:serve")(settings, slots)
 
 
-def connect_http(url: str, token: str) -> AbstractAsyncContextManager[Services]:
+def connect_http(
+    url: str, token: str, certificate: Path | None = None
+) -> AbstractAsyncContextManager[Services]:
     """Open the services of a server."""
-    return load("autovibe.sdk.remote:connect_http")(url, token)
+    return load("autovibe.sdk.remote:connect_http")(url, token, certificate=certificate)
 
 
 def terminal_view(stream: object, *, color: bool) -> View:

@@ -57,6 +57,12 @@ COMMANDS: Final = {
     "usage": ("autovibe.cli.client.usage:usage", "Show what was used and what it cost."),
     "store": ("autovibe.cli.local.store:store", "Work on a checkpoint store itself."),
     "db": ("autovibe.cli.local.db:db", "Migrate, check, back up and restore the database."),
+    "user": ("autovibe.cli.client.people:user", "Create, list and change users."),
+    "token": ("autovibe.cli.client.people:token", "Make, list and revoke tokens."),
+    "login": ("autovibe.cli.client.people:login", "Open a session with a server."),
+    "logout": ("autovibe.cli.client.people:logout", "End the session with a server."),
+    "whoami": ("autovibe.cli.client.people:whoami", "Show who calls, and what they may do."),
+    "audit": ("autovibe.cli.client.audit:audit", "Read, seal and verify the audit trail."),
     "doctor": ("autovibe.cli.local.doctor:doctor", "Say what works here, and what is missing."),
     "completion": (
         "autovibe.cli.client.completion:completion",

@@ -45,6 +45,11 @@ from autovibe.kernel.maintenance_settings import (
 )
 from autovibe.kernel.money import parse_decimal
 from autovibe.kernel.people_settings import PEOPLE_KEYS, PeopleSettings, read_people_settings
+from autovibe.kernel.serving_settings import (
+    SERVING_KEYS,
+    ServingSettings,
+    read_serving_settings,
+)
 from autovibe.kernel.worker_settings import (
     QUEUE_KEYS,
     WORKER_KEYS,
@@ -59,7 +64,7 @@ GRPC_PORT: Final = 8421
 WORKER_PORT: Final = 8422
 _LAST_PORT: Final = 65_535
 _SECTIONS: Final[Mapping[str, Collection[str]]] = {
-    "": {"database_url", "server", "token"},
+    "": {"database_url", "server", "server_certificate", "token"},
     "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
     "checkpoints": CHECKPOINT_KEYS,
@@ -73,7 +78,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "people": PEOPLE_KEYS,
     "rates": {"max_age_days"},
     "sandbox": {"ro"},
-    "up": {"host", "http_port", "grpc_port", "worker_host", "worker_port"},
+    "up": {"host", "http_port", "grpc_port", "worker_host", "worker_port", *SERVING_KEYS},
 }
 
 
@@ -111,6 +116,9 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     maintenance: MaintenanceSettings = field(default_factory=MaintenanceSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    server_certificate: Path | None = None
+    """What a named server must show over TLS, PEM; None trusts whom this system trusts."""
     people: PeopleSettings = field(default_factory=PeopleSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
@@ -161,6 +169,11 @@ class Settings:
         return self.home / "server.json"
 
     @property
+    def credentials_file(self) -> Path:
+        """Where `autovibe login` keeps the tokens of servers, by address."""
+        return self.home / "credentials.json"
+
+    @property
     def token_file(self) -> Path:
         """Where a running `autovibe up` leaves the owner's token."""
         return self.home / "token"
@@ -202,6 +215,10 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         cache=read_cache_settings(env, _table(config, "cache")),
         maintenance=read_maintenance_settings(env, _table(config, "maintenance")),
         checkpoints=read_checkpoint_settings(env, _table(config, "checkpoints")),
+        serving=read_serving_settings(env, up),
+        server_certificate=_path_of(
+            env.get("AUTOVIBE_SERVER_CERTIFICATE") or _text(config, "server_certificate")
+        ),
         people=read_people_settings(env, _table(config, "people")),
         queue=read_queue_settings(env, _table(config, "queue")),
         worker=read_worker_settings(env, _table(config, "worker")),
@@ -296,6 +313,10 @@ def _number(table: Mapping[str, object], name: str, default: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise InvalidArgumentError(f"{name} in config.toml must be a number above 0.", name=name)
     return float(value)
+
+
+def _path_of(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _paths(table: Mapping[str, object], name: str) -> tuple[Path, ...]:

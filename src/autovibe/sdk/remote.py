@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -30,22 +32,29 @@ _CODE_OF_STATUS: Final = {status: code for code, status in reversed(HTTP_STATUS.
 
 
 @contextlib.asynccontextmanager
-async def connect_http(url: str, token: str) -> AsyncGenerator[Services]:
+async def connect_http(
+    url: str, token: str, *, certificate: Path | None = None
+) -> AsyncGenerator[Services]:
     """Open the services of a server. Nothing is sent before the first call.
 
     Operations of our own processes are not offered over HTTP; calling one is PERMISSION_DENIED.
 
     Args:
         url: such as `http://127.0.0.1:8420`.
-        token: sent with every call, and to no other server: redirects are not followed.
+        token: sent with every call, and to no other server: redirects are not followed. Empty
+            for what is called without one.
+        certificate: the one that a server must show over TLS, PEM, under whatever name; without
+            it those that this system trusts.
 
     Raises:
-        InvalidArgumentError: the URL is malformed.
+        InvalidArgumentError: the URL is malformed, or the certificate cannot be read.
     """
     base = _checked_url(url)
     async with aiohttp.ClientSession(
         timeout=_TIMEOUT,
-        headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+        headers={"accept": "application/json"}
+        | ({"authorization": f"Bearer {token}"} if token else {}),
+        connector=aiohttp.TCPConnector(ssl=_trusting(certificate)),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         yield build_services(lambda method: _call_of(session, base, method))
@@ -134,6 +143,19 @@ def _object(body: bytes, base: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise unreachable(base, "what answers there speaks another protocol")
     return cast("dict[str, Any]", document)
+
+
+def _trusting(certificate: Path | None) -> ssl.SSLContext | bool:
+    if certificate is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidArgumentError(
+            f"{certificate} is no certificate that can be read ({error}); give one as PEM."
+        ) from error
+    context.check_hostname = False  # the certificate itself says which server it is
+    return context
 
 
 def _checked_url(url: str) -> str:

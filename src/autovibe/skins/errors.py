@@ -52,3 +52,17 @@ class MethodNotAllowedError(AutovibeError):
 
     code = Code.INVALID_ARGUMENT
     reason = "METHOD_NOT_ALLOWED"
+
+
+class TlsFilesError(AutovibeError):
+    """Certificate and key cannot be read, or do not belong together."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "TLS_FILES"
+
+
+class ExposedError(AutovibeError):
+    """Others could reach the server, and nobody has to log in, or nothing is encrypted."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "SERVER_EXPOSED"

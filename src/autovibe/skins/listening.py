@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
+from pathlib import Path
 
 from autovibe.kernel.errors import AutovibeError
-from autovibe.skins.errors import AddressUnusableError, PortTakenError
+from autovibe.skins.errors import AddressUnusableError, PortTakenError, TlsFilesError
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -53,3 +55,18 @@ def address_error(host: str, port: int, error: OSError) -> AutovibeError:
         host=host,
         port=port,
     )
+
+
+def check_tls_files(certificate: Path, key: Path) -> None:
+    """Look whether a server can show a certificate.
+
+    Raises:
+        TlsFilesError: the files cannot be read, or do not belong together.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFilesError(
+            f"TLS cannot be served with {certificate} and {key} "
+            f"({getattr(error, 'reason', None) or error}); give a certificate and its key as PEM."
+        ) from error

@@ -8,7 +8,7 @@ import json
 import logging
 import logging.handlers
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -53,6 +53,8 @@ class LivingServer:
     """Address of gRPC, as in `127.0.0.1:8421`."""
     instance_id: str
     pid: int
+    certificate: str = ""
+    """File of the certificate that it shows over TLS."""
 
 
 @contextlib.asynccontextmanager
@@ -64,18 +66,26 @@ async def connect(settings: Settings) -> AsyncGenerator[Connection]:
         UnavailableError: the server cannot be reached.
         HomeUnusableError: the home directory cannot be made or written.
     """
-    url = settings.server
-    if url is None:
-        living = find_server(settings)
-        url = living.url if living else None
-    if url is not None:
-        async with lazy.connect_http(url, token_of(settings, url)) as services:
+    found = server_of(settings)
+    if found is not None:
+        url, certificate = found
+        async with lazy.connect_http(url, token_of(settings, url), certificate) as services:
             yield Connection(services)
         return
     ensure_home(settings)
     log_to_file(settings.home / "autovibe.log")
     async with lazy.open_embedded(settings) as embedded:
         yield Connection(embedded.services, embedded)
+
+
+def server_of(settings: Settings) -> tuple[str, Path | None] | None:
+    """Return address and certificate of the server that was named, or of one living here."""
+    if settings.server is not None:
+        return settings.server, settings.server_certificate
+    living = find_server(settings)
+    if living is None:
+        return None
+    return living.url, Path(living.certificate) if living.certificate else None
 
 
 def find_server(settings: Settings) -> LivingServer | None:
@@ -88,6 +98,7 @@ def find_server(settings: Settings) -> LivingServer | None:
             str(fields.get("grpc", "")),
             str(fields["instance_id"]),
             int(cast("int", fields["pid"])),
+            str(fields.get("certificate", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -133,18 +144,39 @@ def _process_exists(pid: int) -> bool:
 
 
 def token_of(settings: Settings, url: str) -> str:
-    """Return the token for a server: `AUTOVIBE_TOKEN`, else what `autovibe up` left in this home.
+    """Return the token for a server.
+
+    `AUTOVIBE_TOKEN`, else that of `autovibe login`, else what `autovibe up` left in this home.
 
     Raises:
         UnauthenticatedError: there is none.
     """
-    token = settings.token
+    token = settings.token or read_credentials(settings).get(url, "")
     if not token:
         with contextlib.suppress(OSError):
             token = settings.token_file.read_text(encoding="utf-8").strip()
     if not token:
         raise UnauthenticatedError(
-            f"There is no token for {url}; set AUTOVIBE_TOKEN, or put it into "
-            f"{settings.token_file}."
+            f"There is no token for {url}; log in with `autovibe login`, or set AUTOVIBE_TOKEN."
         )
     return token
+
+
+def read_credentials(settings: Settings) -> dict[str, str]:
+    """Return the tokens that `autovibe login` has kept, by address of their server."""
+    try:
+        kept = cast("object", json.loads(settings.credentials_file.read_bytes()))
+    except (OSError, ValueError):
+        return {}
+    tokens = cast("dict[object, object]", kept) if isinstance(kept, dict) else {}
+    return {url: str(token) for url, token in tokens.items() if isinstance(url, str)}
+
+
+def keep_credentials(settings: Settings, tokens: Mapping[str, str]) -> None:
+    """Keep tokens where only their owner may read them, at once or not at all."""
+    path = settings.credentials_file
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(dict(tokens), file)
+    temporary.replace(path)

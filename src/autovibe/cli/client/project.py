@@ -116,3 +116,75 @@ def show(name: str, *, as_json: bool) -> None:
             ]
         )
     )
+
+
+@project.group(epilog="Example: autovibe project member list website")
+def member() -> None:
+    """Say who takes part in a project."""
+
+
+@member.command("add", epilog="Example: autovibe project member add website ada --role viewer")
+@click.argument("name", metavar="PROJECT")
+@click.argument("user")
+@click.option(
+    "--role",
+    type=click.Choice(["admin", "developer", "viewer"]),
+    default="developer",
+    show_default=True,
+    help="What they may do in it.",
+)
+@json_option
+def add_member(name: str, user: str, role: str, *, as_json: bool) -> None:
+    """Let a user take part, or change as what."""
+
+    async def body(connection: Connection) -> projects_pb2.ProjectMember:
+        return await connection.services.projects.add_project_member(
+            projects_pb2.AddProjectMemberRequest(project=name, user_id=user, role=role)
+        )
+
+    made = with_connection(body)
+    if as_json:
+        print_json(to_document(made))
+    else:
+        print_notes([f"{made.username} takes part in {name} as {made.role}."])
+
+
+@member.command("remove", epilog="Example: autovibe project member remove website ada")
+@click.argument("name", metavar="PROJECT")
+@click.argument("user")
+def remove_member(name: str, user: str) -> None:
+    """Take a user out of a project."""
+
+    async def body(connection: Connection) -> None:
+        await connection.services.projects.remove_project_member(
+            projects_pb2.RemoveProjectMemberRequest(project=name, user_id=user)
+        )
+
+    with_connection(body)
+    print_notes([f"{user} takes no part in {name} any more."])
+
+
+@member.command("list", epilog="Example: autovibe project member list website")
+@click.argument("name", metavar="PROJECT")
+@limit_option
+@json_option
+def list_members(name: str, limit: int, *, as_json: bool) -> None:
+    """List who takes part in a project."""
+
+    async def body(connection: Connection) -> tuple[list[projects_pb2.ProjectMember], str]:
+        async def fetch(size: int, token: str) -> tuple[Sequence[projects_pb2.ProjectMember], str]:
+            answer = await connection.services.projects.list_project_members(
+                projects_pb2.ListProjectMembersRequest(
+                    project=name, page_size=size, page_token=token
+                )
+            )
+            return answer.members, answer.next_page_token
+
+        return await collect(fetch, limit)
+
+    members, token = with_connection(body)
+    if as_json:
+        print_json({"members": [to_document(one) for one in members], "next_page_token": token})
+        return
+    print_lines(table(("USER", "ROLE"), [(one.username, one.role) for one in members]))
+    print_notes(more(token))

@@ -7,13 +7,14 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from autovibe.operations import Authenticate, Operations
-from autovibe.skins.listening import bind
+from autovibe.skins.listening import bind, check_tls_files
 from autovibe.skins.rest.app import build_app
 from autovibe.skins.rest.guard import local_hosts
 from autovibe.skins.rest.limits import RateLimit
@@ -28,12 +29,13 @@ class RestServer:
     host: str
     port: int
     """The port itself, also where any free one was asked for."""
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where clients find it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 @contextlib.asynccontextmanager
@@ -46,6 +48,7 @@ async def serve_rest(
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
     rate_limit: RateLimit | None = None,
+    tls: tuple[Path, Path] | None = None,
     metrics: Callable[[], bytes] | None = None,
 ) -> AsyncGenerator[RestServer]:
     """Serve the operations for people until the block ends; calls under way get five seconds.
@@ -58,15 +61,20 @@ async def serve_rest(
         allowed_hosts: Host headers that are answered beside the address itself and the loopback's.
         allowed_origins: sites whose pages may call; none by default.
         rate_limit: how often one token may call; as often as it likes by default.
+        tls: files of the certificate and its key, PEM; without them nothing is encrypted.
         metrics: what `/metrics` answers with.
 
     Raises:
+        TlsFilesError: certificate and key cannot be read, or do not belong together.
         PortTakenError: another program listens there.
         AddressUnusableError: the address cannot be listened on.
     """
+    if tls is not None:
+        check_tls_files(*tls)
     with contextlib.closing(bind(host, port)) as listener:
-        server = RestServer(host, listener.getsockname()[1])
-        own = server.url.removeprefix("http://")
+        scheme = "http" if tls is None else "https"
+        server = RestServer(host, listener.getsockname()[1], scheme)
+        own = server.url.partition("://")[2]
         app = build_app(
             operations,
             authenticate,
@@ -75,7 +83,7 @@ async def serve_rest(
             rate_limit=rate_limit,
             metrics=metrics,
         )
-        async with _served(app, listener):
+        async with _served(app, listener, tls):
             yield server
 
 
@@ -96,7 +104,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _served(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+async def _served(
+    app: ASGIApp, listener: socket.socket, tls: tuple[Path, Path] | None
+) -> AsyncGenerator[None]:
     server = _Server(
         uvicorn.Config(
             app,
@@ -107,6 +117,8 @@ async def _served(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="rest-server")
