@@ -436,6 +436,7 @@ WITHOUT: Final = {
     "context_document_versions": {"created_at"},
     "exchange_rates": {"created_at"},
     "execution_logs": {"logged_at"},
+    "idempotent_replies": {"created_at"},
     "hub_checkpoints": {"created_at"},
     "llm_round_table_results": {"created_at"},
     "maintenance_log": {"performed_at"},
@@ -449,8 +450,10 @@ WITHOUT: Final = {
     "machine_messages": {"enqueued_at", "delivered_at", "processed_at"},
     "outbox_events": {"created_at", "relayed_at"},
     "tool_executions": {"created_at"},
-    # Parts of other rows: of a reservation, and sums by day.
+    "login_throttles": {"last_failed_at"},
+    # Parts of other rows: of a reservation, of a project in a queue, and sums by day.
     "budget_holds": set[str](),
+    "queue_shares": set[str](),
     "resource_usage_daily": set[str](),
 }
 

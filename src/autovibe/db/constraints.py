@@ -92,6 +92,7 @@ _BOUNDS: Final = {
     ),
     "ck_orders_amounts": Rule("NEGATIVE_AMOUNT", "Give prices of zero or more."),
     "ck_products_amounts": Rule("NEGATIVE_AMOUNT", "Give a price and a quantity of zero or more."),
+    "ck_queue_shares_max_running": Rule("LIMIT_NOT_POSITIVE", "Give a limit above zero, or none."),
     "ck_rag_documents_chunks": Rule(
         "CHUNK_OUT_OF_RANGE", "Give a chunk_index from 0 to total_chunks - 1."
     ),
