@@ -298,7 +298,7 @@ OF_POSTGRESQL: Final = re.compile(
 OF_THE_QUEUE: Final = {
     f"domains/work/repository/{name}.py" for name in ("claiming", "completing", "orders")
 }
-"""Its hot statements: one text for both databases, which is never rendered anew and keeps its plan."""
+"""Its hot statements: one text for both databases, never rendered anew, so that plans are kept."""
 
 
 @pytest.mark.req("S4-45", "S4-46")
