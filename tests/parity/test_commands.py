@@ -155,7 +155,7 @@ def changing(found: Found, mark: str) -> list[list[str]]:
     ]
 
 
-_CHANGES: Final = ("id", "created_at", "updated_at")
+_CHANGES: Final = ("id", "created_at", "updated_at", "etag")
 
 
 def unmarked(ended: Ended, mark: str) -> Ended:
