@@ -81,7 +81,7 @@ async def log_in(operations: Operations, name: str, password: str = PASSWORD) ->
     return await token_authenticator(operations)(opened.token)
 
 
-@pytest.mark.req("S3-04", "S3-07", "S3-110", "S4-40")
+@pytest.mark.req("S3-07", "S3-110", "S4-40")
 async def test_a_password_is_kept_as_its_bcrypt_hash_and_never_shown(
     operations: Operations, db: Database
 ) -> None:
@@ -236,3 +236,20 @@ async def test_an_address_is_proved_once_by_the_token_in_the_log(
     assert (await nobody.verify_email(request)).is_verified
     with pytest.raises(UnauthenticatedError):
         await nobody.verify_email(request)
+
+
+@pytest.mark.req("S3-04")
+async def test_a_service_account_has_tokens_and_no_login(operations: Operations) -> None:
+    owner = as_actor(operations, OWNER)
+    made = await owner.create_user(
+        identity_pb2.CreateUserRequest(
+            username="robot", email="r@example.org", role="viewer", is_service_account=True
+        )
+    )
+    assert made.is_service_account
+    for password in ("!", PASSWORD):
+        with pytest.raises(UnauthenticatedError):
+            await log_in(operations, "robot", password)
+    token = await owner.create_token(identity_pb2.CreateTokenRequest(name="ci", user_id="robot"))
+    actor = await token_authenticator(operations)(token.secret)
+    assert (str(actor.user_id), actor.role) == (made.id, "viewer")

@@ -131,7 +131,8 @@ def enable(name: str, *, as_json: bool) -> None:
 @user.command("password", epilog="Example: autovibe user password ada")
 @click.argument("name")
 @_STDIN
-def set_password(name: str, *, password_stdin: bool) -> None:
+@json_option
+def set_password(name: str, *, password_stdin: bool, as_json: bool) -> None:
     """Set a user's password; their sessions end."""
     request = identity_pb2.SetPasswordRequest(
         user_id=name, new_password=_password(from_stdin=password_stdin, confirm=True)
@@ -141,12 +142,13 @@ def set_password(name: str, *, password_stdin: bool) -> None:
         await connection.services.identity.set_password(request)
 
     with_connection(body)
-    print_notes([f"{name} has a new password; their sessions have ended."])
+    _say({"user": name}, f"{name} has a new password; their sessions have ended.", as_json=as_json)
 
 
 @user.command(epilog="Example: autovibe user verify avt_…")
 @click.argument("token", required=False, default="")
-def verify(token: str) -> None:
+@json_option
+def verify(token: str, *, as_json: bool) -> None:
     """Prove one's e-mail address with the token from the server's log; without one, ask for it."""
 
     async def body(connection: Connection) -> None:
@@ -159,7 +161,8 @@ def verify(token: str) -> None:
             )
 
     with_connection(body)
-    print_notes(["The address is verified." if token else "The token is in the server's log."])
+    told = "The address is verified." if token else "The token is in the server's log."
+    _say({"verified": bool(token)}, told, as_json=as_json)
 
 
 @click.group(epilog="Example: autovibe token list")
@@ -232,7 +235,8 @@ def list_tokens(user_id: str, limit: int, *, show_all: bool, as_json: bool) -> N
 
 @token.command(epilog="Example: autovibe token revoke 0b7c…")
 @click.argument("token_id")
-def revoke(token_id: str) -> None:
+@json_option
+def revoke(token_id: str, *, as_json: bool) -> None:
     """Revoke a token; it ends at once."""
 
     async def body(connection: Connection) -> None:
@@ -241,7 +245,7 @@ def revoke(token_id: str) -> None:
         )
 
     with_connection(body)
-    print_notes([f"Revoked {token_id}."])
+    _say({"token_id": token_id}, f"Revoked {token_id}.", as_json=as_json)
 
 
 @click.command(epilog="Example: autovibe login ada")
@@ -274,7 +278,8 @@ def login(name: str, *, password_stdin: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: autovibe logout")
-def logout() -> None:
+@json_option
+def logout(*, as_json: bool) -> None:
     """End the session with the server, and forget its token."""
     settings = load_settings()
     found = server_of(settings)
@@ -292,7 +297,7 @@ def logout() -> None:
         run_with_interrupts(body)
     finally:
         keep_credentials(settings, kept)
-    print_notes([f"Logged out at {url}."])
+    _say({"server": url}, f"Logged out at {url}.", as_json=as_json)
 
 
 @click.command(epilog="Example: autovibe whoami")
@@ -310,6 +315,13 @@ def whoami(*, as_json: bool) -> None:
     name = who.user.username if who.HasField("user") else "the owner of this home"
     shown = [("user", name), ("role", who.user.role), ("token", who.token_name)]
     print_lines(pairs([*shown, ("permissions", ", ".join(who.permissions))]))
+
+
+def _say(document: dict[str, object], sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        print_notes([sentence])
 
 
 def _update(request: identity_pb2.UpdateUserRequest, *, as_json: bool) -> None:

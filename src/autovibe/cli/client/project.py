@@ -152,7 +152,8 @@ def add_member(name: str, user: str, role: str, *, as_json: bool) -> None:
 @member.command("remove", epilog="Example: autovibe project member remove website ada")
 @click.argument("name", metavar="PROJECT")
 @click.argument("user")
-def remove_member(name: str, user: str) -> None:
+@json_option
+def remove_member(name: str, user: str, *, as_json: bool) -> None:
     """Take a user out of a project."""
 
     async def body(connection: Connection) -> None:
@@ -161,7 +162,10 @@ def remove_member(name: str, user: str) -> None:
         )
 
     with_connection(body)
-    print_notes([f"{user} takes no part in {name} any more."])
+    if as_json:
+        print_json({"project": name, "user": user})
+    else:
+        print_notes([f"{user} takes no part in {name} any more."])
 
 
 @member.command("list", epilog="Example: autovibe project member list website")
