@@ -23,6 +23,7 @@ from walk_steps import Found, walk
 from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
 from autovibe.kernel.paging import decode_place, decode_token
 from autovibe.sdk.contract import Method, methods, rule_of
+from autovibe.sdk.services import Services
 from autovibe.v1 import (
     checkpoints_pb2,
     identity_pb2,
@@ -140,6 +141,21 @@ async def _more(world: Composed, found: Found, number: int) -> None:
     await services.identity.register_instance(
         identity_pb2.RegisterInstanceRequest(id=str(uuid.uuid4()), host="elsewhere", pid=1)
     )
+    await _one_more_user(services, f"user-{number}")
+
+
+async def _one_more_user(services: Services, name: str) -> None:
+    await services.identity.create_user(
+        identity_pb2.CreateUserRequest(
+            username=name, email=f"{name}@example.org", role="viewer", is_service_account=True
+        )
+    )
+    await services.identity.create_token(
+        identity_pb2.CreateTokenRequest(name=name, user_id="robot")
+    )
+    await services.projects.add_project_member(
+        projects_pb2.AddProjectMemberRequest(project="website", user_id=name)
+    )
 
 
 async def _request(world: Composed, method: Method) -> Message:
@@ -147,6 +163,14 @@ async def _request(world: Composed, method: Method) -> Message:
     request = method.request_type()
     if method.descriptor.name == "ListPathHistory":
         request.project, request.path = "website", _PATH  # type: ignore[attr-defined]  # it has both
+    if method.descriptor.name == "ListProjectMembers":
+        request.project = "website"  # type: ignore[attr-defined]  # it has one
+    if method.descriptor.name == "ListTokens":
+        # Of nobody who calls: the time of a token's last use moves.
+        request.user_id = "robot"  # type: ignore[attr-defined]  # it has one
+    if method.descriptor.name == "ListAuditRecords":
+        # None of them tells of these calls.
+        request.operation = "CreateProject"  # type: ignore[attr-defined]  # it has one
     if "checkpoint_id" in method.descriptor.input_type.fields_by_name:
         listed = await world.local.checkpoints.list_checkpoints(
             checkpoints_pb2.ListCheckpointsRequest()
