@@ -90,7 +90,7 @@ def limit_statement(state: ORMExecuteState) -> None:
         # A clone of the traversal, which nobody else has: `where()` would make another one.
         part._where_criteria += tuple(rule for rule in rules if rule is not None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as said above
 
-    state.statement = visitors.cloned_traverse(statement, {}, {"select": limit_part})
+    state.statement = visitors.cloned_traverse(statement, {}, {"select": limit_part})  # pyright: ignore[reportUnknownArgumentType]  # a Select of anything
 
 
 async def sees_any(tx: ReadTx, viewer: Viewer, names: Iterable[str]) -> bool:

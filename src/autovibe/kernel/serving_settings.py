@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from autovibe.kernel.database_settings import Source
 from autovibe.kernel.errors import InvalidArgumentError
@@ -57,7 +57,11 @@ def read_serving_settings(env: Mapping[str, str], table: Mapping[str, object]) -
 def _names(source: Source, name: str) -> tuple[str, ...]:
     """Return names of a list, or of a text with commas between them."""
     given, where = source.value(name)
-    items = given.split(",") if isinstance(given, str) else given or []
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+    if isinstance(given, str):
+        return tuple(part.strip().lower() for part in given.split(",") if part.strip())
+    items = cast("list[object]", given) if isinstance(given, list) else []
+    if not (given is None or isinstance(given, list)) or not all(
+        isinstance(item, str) for item in items
+    ):
         raise InvalidArgumentError(f"{where} must be a list of texts.", name=name)
-    return tuple(str(item).strip().lower() for item in items if str(item).strip())
+    return tuple(str(item).strip().lower() for item in items)

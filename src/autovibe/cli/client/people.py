@@ -21,7 +21,6 @@ from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
 from autovibe.cli.signals import Interrupts, run_with_interrupts
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.kernel.protoconv import timestamp
 from autovibe.kernel.settings import ensure_home, load_settings
 from autovibe.v1 import identity_pb2
 
@@ -191,8 +190,7 @@ def create(
         name=name, user_id=user_id, scopes=scopes, for_worker=for_worker
     )
     if expires_days is not None:
-        end = timestamp(datetime.now(UTC) + timedelta(days=expires_days))
-        request.expires_at.CopyFrom(end)
+        request.expires_at.FromDatetime(datetime.now(UTC) + timedelta(days=expires_days))
 
     async def body(connection: Connection) -> identity_pb2.CreateTokenResponse:
         return await connection.services.identity.create_token(request)

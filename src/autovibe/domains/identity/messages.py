@@ -37,7 +37,7 @@ def user_message(user: User) -> identity_pb2.User:
         updated_at=timestamp(user.updated_at),
     )
     if user.last_login_at is not None:
-        message.last_login_at.CopyFrom(timestamp(user.last_login_at))
+        message.last_login_at.FromDatetime(user.last_login_at)
     message.etag = etag_of(message)
     return message
 

@@ -87,5 +87,5 @@ async def count_active_admins(tx: ReadTx) -> int:
     return (await tx.session.scalar(query)) or 0
 
 
-def _users() -> Select[tuple[User]]:
+def _users() -> Select[User]:
     return select(User).where(User.deleted_at.is_(None))
