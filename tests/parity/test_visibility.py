@@ -185,7 +185,7 @@ async def test_every_rpc_is_refused_without_a_token(world: World, skin: str) -> 
 
 
 @in_module
-@pytest.mark.parametrize("skin", ["http", "grpc"])
+@pytest.mark.parametrize("skin", ["http", pytest.param("grpc", marks=pytest.mark.long)])
 async def test_nothing_of_anothers_project_is_there_for_a_stranger(world: World, skin: str) -> None:
     """Ask again, as a stranger, for all that the owner of the project asked for."""
     services = getattr(world, skin)["developer"]
