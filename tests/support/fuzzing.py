@@ -26,6 +26,7 @@ BETWEEN_FIELDS: Final = {
     ("CreateTasks", "description"): "as CreateTask, for each of its tasks",
     ("CreateTasks", "tasks"): "keys are given once, and name tasks of the request",
     ("*", "metadata.labels"): "free data has no schema, and labels in it have",
+    ("SetEgress", "egress.allow"): "which texts name a host is more than a pattern says",
     ("*", "ETAG_MISMATCH"): "only etags that an answer gave are current",
     ("*", "expires_at"): "a token ends in the future",
     ("*", "password"): "a person has one of 10 characters and 72 bytes, a service account none",
