@@ -412,6 +412,21 @@ def test_full_disk_while_folding_keeps_the_journal_and_all_that_is_in_it(
     assert journals(tmp_path / "s") == []
 
 
+def test_disk_with_little_room_gets_packs_and_files_of_refs_and_no_journal(
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store.open(tmp_path / "s", journal=True)
+    disk = os.statvfs(tmp_path)
+    blocks = [*disk[:4], (100 << 20) // disk.f_frsize, *disk[5:]]
+    monkeypatch.setattr(os, "statvfs", lambda *_: os.statvfs_result(blocks))
+    root = store.snapshot({"w": tree}, ref=NewRef("a/1")).root
+    store.write_ref("a/2", root)
+    assert journals(tmp_path / "s") == []
+    for opened in (store, Store.open(tmp_path / "s")):
+        assert dict(opened.refs()) == {"a/1": root, "a/2": root}
+        assert opened.verify(root).ok
+
+
 def test_journal_with_a_damaged_head_is_told_of_and_left_alone(tmp_path: Path, tree: Path):
     store = Store.open(tmp_path / "s", journal=True)
     store.snapshot({"w": tree}, ref=NewRef("a/1"))

@@ -7,6 +7,7 @@ folded, which is to say that what it holds is written as a pack and as files of 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -32,6 +33,8 @@ SUFFIX: Final = ".journal"
 VOIDS: Final = ".voids"
 # The next journal is made when this one is half full, so that nobody waits for it.
 _HALF: Final = JOURNAL_BYTES // 2
+# A disk with less room than this gets no new journals: packs take what they hold and no more.
+_SPARED: Final = 8 * JOURNAL_BYTES
 # What is larger than this goes into a pack at once.
 MOST_BYTES: Final = 2 << 20
 
@@ -300,6 +303,10 @@ class Journals:
         return own
 
     def _make(self) -> tuple[str, TemporaryFile, bytes]:
+        disk = os.statvfs(self._store)
+        if disk.f_bavail * disk.f_frsize < _SPARED:
+            # What asks for this much at once would fill the disk for everybody else on it.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         name = uuid.uuid4().hex
         made = (name, *journalfile.create(self._store / "tmp", name))
         faults.reach("journal_created")

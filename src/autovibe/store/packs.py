@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import zstandard
 
 from autovibe.kernel import faults
-from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
+from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, StoreFullError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
 from autovibe.store.journalfile import Fresh
 from autovibe.store.journals import SUFFIX, Journals
@@ -406,9 +407,12 @@ class PackWriter:
         if self._file is None and journals.enabled and (self._waiting or ref is not None):
             self._objects.sync_packs(force=False)
             fresh = [Fresh(address, data) for address, data in self._waiting.items()]
-            journal, records = journals.commit(fresh, () if ref is None else (ref,))
-            self._objects.publish(journal, records)
-            return Committed(added, self._waiting_bytes, named=ref is not None)
+            # Without room for another journal there may be some for a pack.
+            with contextlib.suppress(StoreFullError):
+                journal, records = journals.commit(fresh, () if ref is None else (ref,))
+                self._objects.publish(journal, records)
+                return Committed(added, self._waiting_bytes, named=ref is not None)
+            self._append_waiting()
         size = self.finish()
         self.show()
         return Committed(added, size, named=False)

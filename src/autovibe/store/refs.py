@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.store.errors import ObjectCorruptError, ObjectMissingError
+from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, StoreFullError
 from autovibe.store.files import create_temporary, store_writes, sync_dir, write_all
 
 if TYPE_CHECKING:
@@ -149,8 +150,10 @@ class Refs:
         """
         name, value = self.encode(ref)
         if self._journals.enabled:
-            self._journals.commit((), ((name, value),))
-            return
+            # Without room for another journal there may be some for a file.
+            with contextlib.suppress(StoreFullError):
+                self._journals.commit((), ((name, value),))
+                return
         with store_writes(self._path), self._journals.replacing(name):
             self.write_files({name: value})
 

@@ -15,7 +15,7 @@ from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.testing.dev_data import add_dev_data, has_projects
 
 
-@click.command(epilog="Example: AUTOVIBE_HOME=/tmp/dev autovibe db seed")
+@click.command(epilog="Example: autovibe db seed --json")
 @json_option
 def seed(*, as_json: bool) -> None:
     """Fill an empty database with made-up projects, tasks, checkpoints and usage to develop on.
