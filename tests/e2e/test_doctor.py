@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import pytest
 from cli_user import User, processes_mentioning
 
 
+@pytest.mark.long
 async def test_doctor_finds_and_removes_what_a_killed_run_left(user: User) -> None:
     script = "echo begun > begun.txt; touch /workspace/ready; exec sleep 300"
     run = await user.start(

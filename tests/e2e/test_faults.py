@@ -251,6 +251,7 @@ async def recovery_is_killed(aftermath: Aftermath, *points: str) -> None:
     await goes_on(aftermath.user, aftermath, task["id"])
 
 
+@pytest.mark.long
 async def test_recovery_that_was_killed_is_done_again(
     user: User, databases: TestDatabases, tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def ready_places(user: User) -> list[Path]:
     return [path.parent for path in user.home.glob(".autovibe/machines/*/tree/workspace/ready")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["sqlite"], indirect=True)
 async def test_a_killed_run_leaves_the_others_alone(after: Aftermath) -> None:
     user = after.user

@@ -104,6 +104,7 @@ async def test_200_steps_that_are_stopped_three_times_are_done_once_each(user: U
     assert last.json["api_calls"] == len(user.server.billed)
 
 
+@pytest.mark.long
 async def test_a_fork_goes_on_from_the_middle_and_leaves_its_source_alone(user: User) -> None:
     user.server.script = steps(4)
     run = await user.run("do the steps")
@@ -158,6 +159,7 @@ async def test_a_failed_task_goes_on_or_begins_again_until_it_is_cancelled(user:
     assert (await user.cat(result["result_checkpoint_id"], "times.txt")).count("\n") == 1
 
 
+@pytest.mark.long
 async def test_a_server_goes_on_with_a_task_that_nobody_waits_for(user: User) -> None:
     alone = await user.shell("echo once >> times.txt; printf 'a\\r\\0\\377' > raw; exit 7")
     task = alone.json["task_id"]
