@@ -115,13 +115,19 @@ class JsonValue(Checked[Any]):
         return dialect.type_descriptor(kind(none_as_null=True))
 
     def bind_processor(self, dialect: Dialect) -> Any:
-        """Let a `JsonText` pass, and check and write everything else."""
+        """Let a `JsonText` pass, and check and write everything else.
+
+        An empty object is a whole message of any kind; most rows of usage have no other.
+        """
         written = super().bind_processor(dialect)
         if written is None:
             raise AssertionError("a JSON column writes what it is given")
+        takes_empty = not self.many
 
         def process(value: Any | None) -> Any:
-            return str(value) if isinstance(value, JsonText) else written(value)
+            if isinstance(value, JsonText):
+                return str(value)
+            return "{}" if takes_empty and value == {} else written(value)
 
         return process
 
