@@ -298,11 +298,13 @@ async def test_tunnels_die_with_the_machine(index: PackageIndex, authority: Auth
         assert (told.verdict, told.reason) == ("allowed", "MACHINE_ENDED")
 
 
-async def serve_for_ever(writer: asyncio.StreamWriter, sent: list[int]) -> None:
-    while True:
+async def serve_while_open(writer: asyncio.StreamWriter, sent: list[int]) -> None:
+    while not writer.is_closing():
         writer.write(b"x" * 65_536)
         await writer.drain()
         sent[0] += 65_536
+        # drain() waits for nothing where the other end has just gone: nobody else would run.
+        await asyncio.sleep(0)
 
 
 async def test_what_nobody_reads_is_not_kept(authority: Authority, tmp_path: Path) -> None:
@@ -312,7 +314,7 @@ async def test_what_nobody_reads_is_not_kept(authority: Authority, tmp_path: Pat
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
-        tasks.append(asyncio.create_task(serve_for_ever(writer, sent)))
+        tasks.append(asyncio.create_task(serve_while_open(writer, sent)))
 
     context = authority.server_context(tmp_path, [HOST])
     server = await asyncio.start_server(flood, "127.0.0.1", 0, ssl=context)
@@ -347,7 +349,7 @@ async def test_at_its_cap_nothing_passes_until_there_is_more(
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
-        tasks.append(asyncio.create_task(serve_for_ever(writer, sent)))
+        tasks.append(asyncio.create_task(serve_while_open(writer, sent)))
 
     context = authority.server_context(tmp_path, [HOST])
     server = await asyncio.start_server(flood, "127.0.0.1", 0, ssl=context)
