@@ -68,6 +68,7 @@ async def test_what_is_due_is_run_once_and_listed(tmp_path: Path) -> None:
     assert "There is no job 'coffee'" in autovibe(tmp_path, "db", "maintain", "coffee", status=2)
 
 
+@pytest.mark.long
 async def test_logs_are_archived_and_put_back_by_hand(tmp_path: Path) -> None:
     autovibe(tmp_path, "db", "upgrade")
     await add_old_logs(tmp_path)

@@ -187,6 +187,7 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came to be")
 
 
+@pytest.mark.long
 async def test_a_machine_that_was_killed_from_outside_is_reported_and_goes_on(
     user: User, databases: TestDatabases, tmp_path: Path
 ) -> None:
@@ -209,6 +210,7 @@ async def test_a_machine_that_was_killed_from_outside_is_reported_and_goes_on(
     await goes_on(user, aftermath, told.json["task_id"])
 
 
+@pytest.mark.long
 async def test_a_killed_run_is_recovered_beside_a_living_one_by_two_at_once(
     user: User, databases: TestDatabases, tmp_path: Path
 ) -> None:

@@ -75,9 +75,8 @@ async def completed(after: Aftermath, runs: Sequence[Ended]) -> None:
     await after.nothing_is_left()
 
 
-@pytest.mark.parametrize(
-    "after", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
-)
+@pytest.mark.long
+@pytest.mark.parametrize("after", ["sqlite", "postgresql"], indirect=True)
 async def test_two_first_runs_of_a_real_agent_at_once(after: Aftermath) -> None:
     user = after.user
     runs = list(await asyncio.gather(user.run(PROMPT), user.run(PROMPT)))
@@ -184,6 +183,7 @@ async def test_a_killed_run_leaves_the_others_alone(after: Aftermath) -> None:
     await after.nothing_is_left()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["sqlite"], indirect=True)
 async def test_a_server_with_many_clients_keeps_to_its_slots(after: Aftermath) -> None:
     user = after.user

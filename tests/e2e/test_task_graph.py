@@ -36,6 +36,7 @@ tasks:
 """
 
 
+@pytest.mark.long
 async def test_a_diamond_is_worked_off_by_two_slots_in_order_and_exactly_once(
     user: User, tmp_path: Path
 ) -> None:

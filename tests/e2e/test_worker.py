@@ -49,6 +49,7 @@ async def test_a_worker_without_a_database_does_the_whole_job(user: User) -> Non
         assert applied.status == 0, applied.err
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_stopped_pauses_its_task_and_another_goes_on(user: User) -> None:
     async with server_of(user, "--slots", "0"):
         async with worker_of(user) as worker:

@@ -41,7 +41,7 @@ async def fuzzed(home: Path, *, seed: int, examples: int, phases: tuple[str, ...
 
 @pytest.mark.req("S2-15")
 async def test_a_short_run_of_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    done = await fuzzed(tmp_path, seed=1, examples=2, phases=("coverage", "fuzzing"))
+    done = await fuzzed(tmp_path, seed=1, examples=1, phases=("coverage", "fuzzing"))
     assert done.calls > 1000
     assert not done.problems, "\n".join(done.problems)
 

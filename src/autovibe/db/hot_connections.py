@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.util import greenlet_spawn
 
 from autovibe.db.dialects.base import Dialect
-from autovibe.db.errors import DatabaseUnavailableError
 from autovibe.db.metrics import is_exhausted
 from autovibe.db.prepared import PostgresqlDriver
 from autovibe.db.session import WriteTx
@@ -100,8 +99,9 @@ class HotConnections:
             kept.timer.cancel()
             try:
                 await kept.driver.execute(_BEGIN)
-            except DatabaseUnavailableError:
-                # The server has closed it since; nothing was done on it yet.
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, a new one will tell
+                # The server has closed it since, of which asyncpg may be just hearing; nothing
+                # was done on it yet.
                 kept.connection.invalidate()
                 self._return(kept.connection)
             except BaseException:
