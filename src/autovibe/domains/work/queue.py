@@ -22,11 +22,16 @@ async def check_lease(tx: WriteTx, work_order_id: uuid.UUID, lease_generation: i
         or order.lease_generation != lease_generation
         or order.status != WorkOrderStatus.CLAIMED
     ):
-        raise LeaseLostError(
-            "The work order has passed to another worker; this report changes nothing.",
-            work_order_id=str(work_order_id),
-        )
+        raise lease_lost(work_order_id)
     return order
+
+
+def lease_lost(work_order_id: uuid.UUID) -> LeaseLostError:
+    """Return the error of a report under a lease that has ended."""
+    return LeaseLostError(
+        "The work order has passed to another worker; this report changes nothing.",
+        work_order_id=str(work_order_id),
+    )
 
 
 async def check_execution(tx: WriteTx, execution_id: uuid.UUID, lease_generation: int) -> Execution:

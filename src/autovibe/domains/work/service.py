@@ -40,7 +40,7 @@ from autovibe.domains.work.models import (
 )
 from autovibe.domains.work.patching import GetTaskPatch
 from autovibe.domains.work.ports import Fleet, WorkDefaults
-from autovibe.domains.work.queue import check_execution, check_lease
+from autovibe.domains.work.queue import check_execution, lease_lost
 from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.results import ApplyTask, GetTaskResult, PauseTask
 from autovibe.domains.work.tasks import get_task
@@ -253,11 +253,12 @@ class WorkService:
         Raises:
             LeaseLostError: it has passed to another.
         """
-        order = await check_lease(tx, uuid.UUID(request.work_order_id), request.lease_generation)
-        order.lease_expires_at = ctx.clock.now() + timedelta(seconds=request.lease_s)
-        return work_pb2.HeartbeatWorkOrderResponse(
-            lease_expires_at=timestamp(order.lease_expires_at)
-        )
+        now = ctx.clock.now()
+        until = now + timedelta(seconds=request.lease_s)
+        order_id = uuid.UUID(request.work_order_id)
+        if not await repository.prolong_lease(tx, order_id, request.lease_generation, now, until):
+            raise lease_lost(order_id)
+        return work_pb2.HeartbeatWorkOrderResponse(lease_expires_at=timestamp(until))
 
     async def attach_machine(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.AttachMachineRequest

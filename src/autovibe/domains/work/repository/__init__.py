@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    update,
 )
 
 from autovibe.db import ReadTx, WriteTx
@@ -94,6 +95,24 @@ async def lock_order(tx: WriteTx, order_id: uuid.UUID) -> WorkOrder | None:
     """Return one order, locked for the transaction."""
     query = select(WorkOrder).where(WorkOrder.id == order_id).with_for_update(of=WorkOrder)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def prolong_lease(
+    tx: WriteTx, order_id: uuid.UUID, generation: int, now: datetime, until: datetime
+) -> bool:
+    """Let a lease end later; return whether that generation still holds the order."""
+    held = (
+        update(WorkOrder)
+        .where(
+            WorkOrder.id == order_id,
+            WorkOrder.lease_generation == generation,
+            WorkOrder.status == WorkOrderStatus.CLAIMED,
+        )
+        .values(lease_expires_at=until, updated_at=now)
+        .returning(WorkOrder.id)
+        .execution_options(synchronize_session=False)
+    )
+    return (await tx.session.execute(held)).first() is not None
 
 
 async def refresh_locked(tx: WriteTx, row: Task | WorkOrder) -> None:
