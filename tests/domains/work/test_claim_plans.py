@@ -81,13 +81,12 @@ async def _explained(db: Database, sql: str, values: dict[str, Any], *, generic:
     return told
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("generic", [False, True])
 async def test_a_claim_reads_its_own_route_by_the_index_and_nothing_else(
     queue: Database,
     generic: bool,  # noqa: FBT001 - a parameter of the test
 ):
-    if queue.dialect.name != "postgresql":
-        pytest.skip("the plan of SQLite is looked at below")
     values = {"queue": "default", "now": NOW, "until": NOW, "routes": [MINE], "wants": [10]}
     plan = await _explained(queue, claiming.TAKE, values, generic=generic)
     assert "idx_work_orders_claim" in plan
@@ -104,9 +103,8 @@ async def test_a_claim_reads_its_own_route_by_the_index_and_nothing_else(
     assert "Sort" not in routes
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_sqlite_reads_the_route_by_the_index_in_its_order(queue: Database):
-    if queue.dialect.name != "sqlite":
-        pytest.skip("the plan of PostgreSQL is looked at above")
     async with queue.read() as tx:
         for sql, values in (
             (claiming.ONE_ROUTE, {"queue": "default", "now": NOW, "route": MINE, "most": 10}),
@@ -129,9 +127,8 @@ async def test_a_worker_gets_what_it_can_do_from_behind_what_it_cannot(queue: Da
     assert await _claim(queue, [MINE, OTHERS], 1) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_held_snapshot_does_not_make_claims_walk_over_what_is_gone(queue: Database):
-    if queue.dialect.name != "postgresql":
-        pytest.skip("SQLite keeps no dead rows")
     marks, clock = Watermarks(held_age=0), SystemClock()
     abilities = Abilities("feature", capabilities={"gpu": CapabilityLevel.EXPERT})
     reader = await queue.engine.connect()
