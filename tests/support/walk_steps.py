@@ -10,8 +10,10 @@ from pathlib import Path
 
 from plane import make_repository, write_files
 from walk import Walk
+from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
+from walk_tasks import other_tasks
 from walk_upkeep import maintain
 
 from autovibe import __version__
@@ -26,7 +28,6 @@ from autovibe.v1 import (
     model_calls_pb2,
     projects_pb2,
     queue_pb2,
-    tasks_pb2,
     usage_pb2,
     work_pb2,
 )
@@ -64,7 +65,7 @@ async def walk(going: Walk) -> Found:
     await _look(services, found)
     await _store(going, found)
     await _purge(going, found)
-    await _other_tasks(services, found)
+    await other_tasks(services, found)
     await queue(services, str(going.plane.instance_id))
     await _instances_and_tokens(services)
     await people(going)
@@ -197,9 +198,9 @@ async def _execution(
                 machine_id=machine.id, status=status, resource_usage=struct({"cpu_s": 0.5})
             )
         )
-    await _network(services, order, machine)
+    await network(services, order, machine)
     await _log(services, order)
-    await _pay(going, order, machine)
+    await pay(going, order, machine)
     final = await _final_checkpoint(going, order, machine, genesis)
     await services.machines.update_machine(
         machines_pb2.UpdateMachineRequest(machine_id=machine.id, status="terminated")
@@ -216,38 +217,6 @@ async def _execution(
         )
     )
     return Found(repo, project, genesis, final, task, machine, order.execution)
-
-
-async def _network(
-    services: Services, order: work_pb2.ClaimedOrder, machine: machines_pb2.Machine
-) -> None:
-    await services.machines.record_connections(
-        machines_pb2.RecordConnectionsRequest(
-            machine_id=machine.id,
-            connections=[
-                machines_pb2.MachineConnection(
-                    host="packages.example.org",
-                    port=443,
-                    verdict="allowed",
-                    address="192.0.2.1",
-                    sent_bytes=1_000,
-                    received_bytes=20_000,
-                    duration_ms=150,
-                    count=1,
-                ),
-                machines_pb2.MachineConnection(
-                    host="example.com",
-                    port=443,
-                    verdict="denied",
-                    reason="HOST_NOT_ALLOWED",
-                    count=2,
-                ),
-            ],
-        )
-    )
-    await services.work.get_earlier_attempts(
-        work_pb2.GetEarlierAttemptsRequest(execution_id=order.execution.id)
-    )
 
 
 async def _log(services: Services, order: work_pb2.ClaimedOrder) -> None:
@@ -268,68 +237,6 @@ async def _log(services: Services, order: work_pb2.ClaimedOrder) -> None:
             lease_generation=order.lease_generation,
             entries=entries,
         )
-    )
-
-
-async def _pay(going: Walk, order: work_pb2.ClaimedOrder, machine: machines_pb2.Machine) -> None:
-    services = going.services
-    calls = [
-        metering_pb2.Reservation(
-            id=str(uuid.uuid4()),
-            project_id=order.task.project_id,
-            task_id=order.task.id,
-            machine_id=machine.id,
-            execution_id=order.execution.id,
-            work_order_id=order.work_order_id,
-            lease_generation=order.lease_generation,
-            instance_id=str(going.plane.instance_id),
-            amounts=[metering_pb2.ResourceAmount(resource_type="money", amount=amount)],
-            terms=metering_pb2.CallTerms(
-                provider="anthropic",
-                model="claude-opus-5-5",
-                rate_to_cad="1.40",
-                unit_prices={"input": "4", "output": "20"},
-                input_bound_tokens=2**40,
-            ),
-            ttl_s=60,
-        )
-        for amount in ("0.5", "99")
-    ]
-    await services.metering.reserve_many(metering_pb2.ReserveManyRequest(reservations=calls))
-    await services.metering.settle_many(
-        metering_pb2.SettleManyRequest(
-            settlements=[
-                metering_pb2.Settlement(
-                    id=calls[0].id,
-                    outcome="settled",
-                    amounts=[
-                        metering_pb2.ResourceAmount(resource_type="money", amount="0.021001"),
-                        metering_pb2.ResourceAmount(resource_type="api_calls", amount="1"),
-                    ],
-                    native_cost="0.015",
-                    raw_usage=struct({"input_tokens": 1200}),
-                )
-            ]
-        )
-    )
-    await services.metering.record_usage_many(
-        metering_pb2.RecordUsageManyRequest(
-            samples=[
-                metering_pb2.UsageSample(
-                    project_id=calls[0].project_id,
-                    execution_id=calls[0].execution_id,
-                    resource_type="time",
-                    resource_subtype="vm_runtime",
-                    amount="1.5",
-                )
-            ]
-        )
-    )
-    await services.metering.get_budget_levels(
-        metering_pb2.GetBudgetLevelsRequest(execution_id=order.execution.id)
-    )
-    await services.metering.recover_reservations(
-        metering_pb2.RecoverReservationsRequest(instance_ids=[str(uuid.UUID(int=7))])
     )
 
 
@@ -494,63 +401,6 @@ async def _store(going: Walk, found: Found) -> None:
     )
     await services.work.get_task_patch(work_pb2.GetTaskPatchRequest(task_id=found.task.id))
     await services.work.apply_task(work_pb2.ApplyTaskRequest(task_id=found.task.id))
-
-
-async def _other_tasks(services: Services, found: Found) -> None:
-    """Fork, pause, cancel, retry, resume: as far as that goes without a worker."""
-    work = services.work
-    fork = await work.fork_checkpoint(
-        work_pb2.ForkCheckpointRequest(
-            checkpoint_id=found.final.id,
-            description="And in French",
-            context=work_pb2.TaskContext(agent="shell", isolation="process", agent_args=["true"]),
-            budget="1",
-            start=True,
-        )
-    )
-    with contextlib.suppress(AutovibeError):
-        await work.pause_task(work_pb2.PauseTaskRequest(task_id=fork.id))
-    with contextlib.suppress(AutovibeError):
-        await work.resume_task(work_pb2.ResumeTaskRequest(task_id=fork.id, budget="3", timeout_s=9))
-    await work.cancel_task(work_pb2.CancelTaskRequest(task_id=fork.id))
-    with contextlib.suppress(AutovibeError):
-        await work.retry_task(work_pb2.RetryTaskRequest(task_id=fork.id))
-    await work.delete_task(tasks_pb2.DeleteTaskRequest(task_id=fork.id))
-    await _graph(services)
-    await work.abandon_executions(work_pb2.AbandonExecutionsRequest(machine_id=found.machine.id))
-
-
-async def _graph(services: Services) -> None:
-    """Make tasks that wait for each other, and let them wait for others."""
-    work = services.work
-    common = {"agent": "shell", "isolation": "process", "agent_args": ["true"]}
-    made = await work.create_tasks(
-        tasks_pb2.CreateTasksRequest(
-            project="website",
-            tasks=[
-                tasks_pb2.TaskSpec(key="a", prompt="A", labels={"team": "ü"}, **common),
-                tasks_pb2.TaskSpec(key="b", prompt="B", after=["a"], parent="a", **common),
-            ],
-            start=True,
-        )
-    )
-    first, second = (task.task_id for task in made.tasks)
-    edge = {"task_id": second, "depends_on_task_id": first}
-    with contextlib.suppress(AutovibeError):  # each waits for the other then
-        await work.add_task_dependency(
-            tasks_pb2.AddTaskDependencyRequest(task_id=first, depends_on_task_id=second)
-        )
-    await work.remove_task_dependency(tasks_pb2.RemoveTaskDependencyRequest(**edge))
-    await work.add_task_dependency(
-        tasks_pb2.AddTaskDependencyRequest(dependency_type="related", **edge)
-    )
-    await work.list_task_dependencies(tasks_pb2.ListTaskDependenciesRequest(task_id=second))
-    for query in ({"task_id": first}, {"project": "website"}, {}):
-        with contextlib.suppress(AutovibeError):
-            await work.get_task_graph(tasks_pb2.GetTaskGraphRequest(**query))
-    await work.list_tasks(work_pb2.ListTasksRequest(ready=True, labels=["team=ü"]))
-    for task_id in (first, second):
-        await work.cancel_task(work_pb2.CancelTaskRequest(task_id=task_id))
 
 
 async def _instances_and_tokens(services: Services) -> None:
