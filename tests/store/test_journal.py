@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import JOURNAL
-from autovibe.runtime.backup import copy_store
 from autovibe.store import NewRef, Store, StoreFullError, StoreWriteError, journalfile
 from autovibe.store.journalfile import BLOCK, FIRST, read_voids
 
@@ -452,23 +450,6 @@ def test_prune_keeps_what_stands_in_the_journals_of_others(tmp_path: Path, tree:
     assert ours.verify(kept).ok
     ours.close()
     assert Store.open(tmp_path / "s").verify(kept).ok
-
-
-def test_copy_of_a_store_in_use_holds_what_is_in_its_journal(tmp_path: Path, tree: Path):
-    store = Store.open(tmp_path / "s", journal=True)
-    roots = []
-    for turn in range(3):
-        fill(tree, turn)
-        roots.append(store.snapshot({"w": tree}, ref=NewRef(f"a/{turn}")).root)
-        if turn == 1:
-            store.close()
-    copy_store(tmp_path / "s", tmp_path / "copy", SystemClock())
-    copied = Store.open(tmp_path / "copy")
-    assert [copied.read_ref(f"a/{turn}") for turn in range(3)] == roots
-    assert all(copied.verify(root).ok for root in roots)
-    fill(tree, 9)
-    root = store.snapshot({"w": tree}, ref=NewRef("a/9")).root
-    assert store.verify(root).ok
 
 
 def test_reader_without_leave_to_write_reads_the_journal_of_the_dead(
