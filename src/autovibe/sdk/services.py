@@ -24,6 +24,9 @@ _ATTRIBUTES: Final = {
     "autovibe.v1.QueueService": "queue",
     "autovibe.v1.MaintenanceService": "maintenance",
     "autovibe.v1.AuditService": "audit",
+    "autovibe.v1.AgentService": "agent",
+    "autovibe.v1.ChatService": "chat",
+    "autovibe.v1.DocumentService": "documents",
 }
 
 
@@ -40,6 +43,9 @@ class Services:
     queue: services.QueueService
     maintenance: services.MaintenanceService
     audit: services.AuditService
+    agent: services.AgentService
+    chat: services.ChatService
+    documents: services.DocumentService
 
 
 def build_services(call_of: Callable[[Method], Call]) -> Services:

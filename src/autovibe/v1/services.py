@@ -5,8 +5,11 @@ Generated from proto/ by tools/generate.py; do not edit.
 
 from typing import Protocol
 
+from autovibe.v1 import agent_api_pb2
 from autovibe.v1 import audit_pb2
+from autovibe.v1 import chat_pb2
 from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import documents_pb2
 from autovibe.v1 import identity_pb2
 from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
@@ -17,6 +20,58 @@ from autovibe.v1 import queue_pb2
 from autovibe.v1 import tasks_pb2
 from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
+
+
+class AgentService(Protocol):
+    """The machine's own task, its events, its messages and its sub-tasks (decision C8)."""
+
+    async def get_own_task(
+        self, request: agent_api_pb2.GetOwnTaskRequest, /
+    ) -> agent_api_pb2.OwnTask:
+        """Get the machine's own task."""
+        ...
+
+    async def send_events(
+        self, request: agent_api_pb2.SendEventsRequest, /
+    ) -> agent_api_pb2.SendEventsResponse:
+        """Tell what happens; it stands in the log of the execution."""
+        ...
+
+    async def send_machine_message(
+        self, request: agent_api_pb2.SendMachineMessageRequest, /
+    ) -> agent_api_pb2.SendMachineMessageResponse:
+        """Send a message to the machine of the parent task, or to those of the sub-tasks."""
+        ...
+
+    async def take_machine_messages(
+        self, request: agent_api_pb2.TakeMachineMessagesRequest, /
+    ) -> agent_api_pb2.TakeMachineMessagesResponse:
+        """Take the messages that have come for this machine; each is given once."""
+        ...
+
+    async def create_subtask(
+        self, request: agent_api_pb2.CreateSubtaskRequest, /
+    ) -> agent_api_pb2.Subtask:
+        """Ask for a part of the own task to be done by another machine."""
+        ...
+
+    async def get_subtask(
+        self, request: agent_api_pb2.GetSubtaskRequest, /
+    ) -> agent_api_pb2.Subtask:
+        """Get one sub-task of the own task."""
+        ...
+
+    async def list_subtasks(
+        self, request: agent_api_pb2.ListSubtasksRequest, /
+    ) -> agent_api_pb2.ListSubtasksResponse:
+        """List the sub-tasks of the own task, the newest first."""
+        ...
+
+    async def relay_agent_call(
+        self, request: agent_api_pb2.RelayAgentCallRequest, /
+    ) -> agent_api_pb2.RelayAgentCallResponse:
+        """Do for a machine what it has asked for on its listener; whoever serves that listener calls."""
+        ...
 
 
 class AuditService(Protocol):
@@ -38,6 +93,106 @@ class AuditService(Protocol):
         self, request: audit_pb2.SealAuditRequest, /
     ) -> audit_pb2.SealAuditResponse:
         """Put rows that have no seal yet under one, so many at a time."""
+        ...
+
+
+class ChatService(Protocol):
+    """Conversations of projects and tasks, their messages, and the files that belong to these."""
+
+    async def create_conversation(
+        self, request: chat_pb2.CreateConversationRequest, /
+    ) -> chat_pb2.Conversation:
+        """Begin a conversation about a project or a task."""
+        ...
+
+    async def get_conversation(
+        self, request: chat_pb2.GetConversationRequest, /
+    ) -> chat_pb2.Conversation:
+        """Get one conversation."""
+        ...
+
+    async def list_conversations(
+        self, request: chat_pb2.ListConversationsRequest, /
+    ) -> chat_pb2.ListConversationsResponse:
+        """List conversations, the newest first."""
+        ...
+
+    async def update_conversation(
+        self, request: chat_pb2.UpdateConversationRequest, /
+    ) -> chat_pb2.Conversation:
+        """Rename a conversation, archive it or bring it back; what is not given stays."""
+        ...
+
+    async def send_message(
+        self, request: chat_pb2.SendMessageRequest, /
+    ) -> chat_pb2.ChatMessage:
+        """Say something in a conversation. What a person says in one of a task, its agent gets: at once if it works and takes messages, else when it goes on."""
+        ...
+
+    async def get_message(
+        self, request: chat_pb2.GetMessageRequest, /
+    ) -> chat_pb2.ChatMessage:
+        """Get one message."""
+        ...
+
+    async def list_messages(
+        self, request: chat_pb2.ListMessagesRequest, /
+    ) -> chat_pb2.ListMessagesResponse:
+        """List the messages of a conversation, the oldest first."""
+        ...
+
+    async def edit_message(
+        self, request: chat_pb2.EditMessageRequest, /
+    ) -> chat_pb2.ChatMessage:
+        """Say a message of one's own in other words; what it said before stays with it."""
+        ...
+
+    async def search_messages(
+        self, request: chat_pb2.SearchMessagesRequest, /
+    ) -> chat_pb2.SearchMessagesResponse:
+        """Find the messages that hold every one of some words, the newest first."""
+        ...
+
+    async def attach_file(
+        self, request: chat_pb2.AttachFileRequest, /
+    ) -> chat_pb2.ChatAttachment:
+        """Attach a file to a message of one's own."""
+        ...
+
+    async def get_attachment(
+        self, request: chat_pb2.GetAttachmentRequest, /
+    ) -> chat_pb2.ChatAttachment:
+        """Get what is known of an attachment."""
+        ...
+
+    async def read_attachment(
+        self, request: chat_pb2.ReadAttachmentRequest, /
+    ) -> chat_pb2.AttachmentContent:
+        """Read an attachment, checked against its checksum. REST gives the bytes themselves, as a file to be saved, unless the client accepts only JSON."""
+        ...
+
+    async def wait_for_mail(
+        self, request: chat_pb2.WaitForMailRequest, /
+    ) -> chat_pb2.WaitForMailResponse:
+        """Wait until there is something in the mailbox of a machine, for a short time."""
+        ...
+
+    async def take_mail(
+        self, request: chat_pb2.TakeMailRequest, /
+    ) -> chat_pb2.TakeMailResponse:
+        """Take what is in the mailbox of a machine, also what its task's earlier machines left unread."""
+        ...
+
+    async def report_mail(
+        self, request: chat_pb2.ReportMailRequest, /
+    ) -> chat_pb2.ReportMailResponse:
+        """Record what became of mail that was taken."""
+        ...
+
+    async def post_agent_message(
+        self, request: chat_pb2.PostAgentMessageRequest, /
+    ) -> chat_pb2.ChatMessage:
+        """Record what an agent says or asks in the conversation of its task."""
         ...
 
 
@@ -154,6 +309,76 @@ class CheckpointService(Protocol):
         self, request: checkpoints_pb2.RecordCheckpointRequest, /
     ) -> checkpoints_pb2.Checkpoint:
         """Insert the row of a snapshot that is durable in the store."""
+        ...
+
+
+class DocumentService(Protocol):
+    """Documents that agents read; those of a project are given to its machines as files."""
+
+    async def create_document(
+        self, request: documents_pb2.CreateDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Write a document."""
+        ...
+
+    async def get_document(
+        self, request: documents_pb2.GetDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Get one document, as it is now or as it was in an earlier version."""
+        ...
+
+    async def list_documents(
+        self, request: documents_pb2.ListDocumentsRequest, /
+    ) -> documents_pb2.ListDocumentsResponse:
+        """List documents by title, without their content."""
+        ...
+
+    async def update_document(
+        self, request: documents_pb2.UpdateDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Change a document; what is not given stays. A change of title, content or tags makes a version."""
+        ...
+
+    async def delete_document(
+        self, request: documents_pb2.DeleteDocumentRequest, /
+    ) -> documents_pb2.DeleteDocumentResponse:
+        """Delete a document; machines that run keep what they were given."""
+        ...
+
+    async def list_document_versions(
+        self, request: documents_pb2.ListDocumentVersionsRequest, /
+    ) -> documents_pb2.ListDocumentVersionsResponse:
+        """List the versions of a document, the newest first, without their content."""
+        ...
+
+    async def diff_document(
+        self, request: documents_pb2.DiffDocumentRequest, /
+    ) -> documents_pb2.DocumentDiff:
+        """Compare two versions of a document."""
+        ...
+
+    async def rollback_document(
+        self, request: documents_pb2.RollbackDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Bring title, content and tags of an earlier version back, as a new version."""
+        ...
+
+    async def attach_document(
+        self, request: documents_pb2.AttachDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Attach a document to a project, whose machines get it from their next start on."""
+        ...
+
+    async def detach_document(
+        self, request: documents_pb2.DetachDocumentRequest, /
+    ) -> documents_pb2.ContextDocument:
+        """Take a document from its project; only who wrote it and admins see it from then on."""
+        ...
+
+    async def get_machine_documents(
+        self, request: documents_pb2.GetMachineDocumentsRequest, /
+    ) -> documents_pb2.MachineDocuments:
+        """Give the documents that a machine of a project is to have, with their content."""
         ...
 
 
