@@ -24,6 +24,7 @@ from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.audit import AuditService
 from autovibe.domains.checkpoints import CheckpointService
 from autovibe.domains.identity import IdentityService
+from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
@@ -193,6 +194,7 @@ def _registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),
             "autovibe.v1.AuditService": AuditService(),
+            "autovibe.v1.DocumentService": DocumentService(settings.documents),
             "autovibe.v1.ProjectService": ProjectService(
                 {name: upstream.api for name, upstream in settings.upstreams.items()},
                 settings.egress.allow,

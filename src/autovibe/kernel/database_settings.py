@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -131,6 +131,22 @@ class Source:
         if given is not None and not isinstance(given, str):
             raise InvalidArgumentError(f"{where} must be text in quotes.", name=name)
         return given or default
+
+    def texts(self, name: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the texts of a list; in a variable they stand between commas or spaces.
+
+        Raises:
+            InvalidArgumentError: it is no list of texts.
+        """
+        given, where = self.value(name)
+        if given is None:
+            return tuple(default)
+        if isinstance(given, str) and where.startswith(self.prefix):
+            return tuple(given.replace(",", " ").split())
+        items = cast("list[object]", given)
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):  # pyright: ignore[reportUnnecessaryIsInstance]  # what a person wrote
+            raise InvalidArgumentError(f"{where} must be a list of texts in quotes.", name=name)
+        return tuple(str(item) for item in items)
 
     def path(self, name: str) -> Path | None:
         """Return a path, None if there is none."""

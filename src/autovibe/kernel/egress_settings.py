@@ -32,17 +32,7 @@ def read_egress_settings(env: Mapping[str, str], table: Mapping[str, object]) ->
     """
     source = Source(env, "AUTOVIBE_EGRESS_", table)
     return EgressSettings(
-        allow=parse_rules(_texts(source, "allow"), "egress.allow"),
-        private=parse_networks(_texts(source, "private"), "egress.private"),
+        allow=parse_rules(source.texts("allow"), "egress.allow"),
+        private=parse_networks(source.texts("private"), "egress.private"),
     )
 
-
-def _texts(source: Source, name: str) -> list[str]:
-    """Return the texts of a list; in a variable they stand between commas or spaces."""
-    given, where = source.value(name)
-    if isinstance(given, str) and where.startswith(source.prefix):
-        return given.replace(",", " ").split()
-    items = [] if given is None else cast("list[object]", given)
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):  # pyright: ignore[reportUnnecessaryIsInstance]  # what a person wrote
-        raise InvalidArgumentError(f"{where} must be a list of texts in quotes.", name=name)
-    return [str(item) for item in items]

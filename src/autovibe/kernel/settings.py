@@ -50,6 +50,14 @@ from autovibe.kernel.serving_settings import (
     ServingSettings,
     read_serving_settings,
 )
+from autovibe.kernel.talk_settings import (
+    CHAT_KEYS,
+    DOCUMENT_KEYS,
+    ChatSettings,
+    DocumentSettings,
+    read_chat_settings,
+    read_document_settings,
+)
 from autovibe.kernel.worker_settings import (
     QUEUE_KEYS,
     WORKER_KEYS,
@@ -67,10 +75,12 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "server_certificate", "token"},
     "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
+    "chat": CHAT_KEYS,
     "checkpoints": CHECKPOINT_KEYS,
     "queue": QUEUE_KEYS,
     "worker": WORKER_KEYS,
     "database": KEYS,
+    "documents": DOCUMENT_KEYS,
     "egress": EGRESS_KEYS,
     "gateway": GATEWAY_KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
@@ -125,6 +135,8 @@ class Settings:
     egress: EgressSettings = field(default_factory=EgressSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
+    documents: DocumentSettings = field(default_factory=DocumentSettings)
     keys: str | None = field(default=None, repr=False)
     """A key ring in place of the file `keys.json`; see `db.encryption`."""
 
@@ -225,6 +237,8 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         egress=read_egress_settings(env, _table(config, "egress")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),
         gateway=read_gateway_settings(env, _table(config, "gateway")),
+        chat=read_chat_settings(env, _table(config, "chat")),
+        documents=read_document_settings(env, _table(config, "documents")),
         keys=env.pop("AUTOVIBE_KEYS", None) or None,
     )
 

@@ -103,6 +103,13 @@ class Dialect(Protocol):
         """Return the condition that every element of a JSON array or list is among these texts."""
         ...
 
+    def holds_words(self, column: JsonColumn, words: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that a text holds all of these, in whatever case.
+
+        PostgreSQL knows the case of letters beyond ASCII where the database has a locale that does.
+        """
+        ...
+
     async def now(self, session: AsyncSession) -> datetime:
         """Return the database's clock, aware, in UTC (leases are measured by it)."""
         ...

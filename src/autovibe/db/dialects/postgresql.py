@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, String, Table, Text, func, literal, select, text
+from sqlalchemy import ColumnElement, String, Table, Text, and_, func, literal, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
@@ -169,6 +169,10 @@ class PostgresqlDialect:
     def json_subset(self, column: JsonColumn, items: Sequence[str]) -> ColumnElement[bool]:
         """Return the condition that every element of a JSON array or list is among these texts."""
         return column.op("<@", is_comparison=True)(_texts(list(items), column))
+
+    def holds_words(self, column: JsonColumn, words: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that a text holds all of these, in whatever case."""
+        return and_(true(), *(column.icontains(word, autoescape=True) for word in words))
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the server's clock as it is now, not as it was when the transaction began."""

@@ -79,11 +79,20 @@ class _Connection(sqlite3.Connection):
     was cancelled lives in the frames of the exception that is being handled.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # SQLite's own lower() knows the letters of ASCII only.
+        self.create_function("autovibe_fold", 1, _folded, deterministic=True)
+
     def close(self) -> None:
         with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
             if self.in_transaction:
                 self.rollback()
         super().close()
+
+
+def _folded(text_: str | None) -> str | None:
+    return None if text_ is None else text_.lower()
 
 
 _CONNECT_ARGS: Final = {"factory": _Connection}
@@ -186,6 +195,11 @@ class SqliteDialect:
         """Return the condition that every element of a JSON array or list is among these texts."""
         each = func.json_each(column).table_valued("value")
         return ~exists(select(literal(1)).select_from(each).where(each.c.value.not_in(list(items))))
+
+    def holds_words(self, column: JsonColumn, words: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that a text holds all of these, in whatever case."""
+        folded = func.autovibe_fold(column)
+        return and_(true(), *(func.instr(folded, word.lower()) > 0 for word in words))
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the clock of the host, aware, in UTC, to the millisecond."""

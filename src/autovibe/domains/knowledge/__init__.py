@@ -1,1 +1,5 @@
-"""Knowledge: documents that people wrote, and the chunks that agents retrieve."""
+"""Knowledge: documents that agents read, in versions."""
+
+from autovibe.domains.knowledge.service import DocumentService
+
+__all__ = ["DocumentService"]
