@@ -27,6 +27,14 @@ _WORKERS: Final = (
     "WaitForWork",
     "RequestStop",
 )
+_TRANSFERS: Final = (
+    "DescribeStore",
+    "GetSnapshotObjects",
+    "GetObjects",
+    "FindMissingObjects",
+    "PutObjects",
+    "NameSnapshot",
+)
 _JOBS: Final = (
     "GetJobs",
     "BeginJob",
@@ -61,6 +69,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.MeteringService/RecordUsageMany": _OWN,
     "autovibe.v1.MeteringService/RecoverReservations": _OWN,
     **dict.fromkeys((f"autovibe.v1.QueueService/{name}" for name in _WORKERS), _OWN),
+    **dict.fromkeys((f"autovibe.v1.TransferService/{name}" for name in _TRANSFERS), _OWN),
     "autovibe.v1.WorkService/KeepModelCall": _OWN,
     "autovibe.v1.WorkService/ClaimWorkOrder": _OWN,
     "autovibe.v1.WorkService/HeartbeatWorkOrder": _OWN,

@@ -17,7 +17,7 @@ from autovibe import __version__
 from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
-from autovibe.domains.checkpoints import CheckpointService, Pruned
+from autovibe.domains.checkpoints import CheckpointService, Pruned, TransferService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
@@ -271,6 +271,7 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             "autovibe.v1.MaintenanceService": maintenance_service(
                 store, InlineStoreWork(store), MaintenanceSettings()
             ),
+            "autovibe.v1.TransferService": TransferService(store),
             "autovibe.v1.MeteringService": MeteringService(),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
             "autovibe.v1.QueueService": QueueService(db.bells, __version__),

@@ -50,6 +50,9 @@ _LEFT_OUT: Final = {
     "last_used_at",
     "token_id",
     "token_name",
+    # Of a store, and of trees that hold times.
+    "store_id",
+    "ids",
     "etag",  # it tells of ids and times
 }
 _OPAQUE: Final = {"next_page_token", "page_token"}

@@ -14,6 +14,7 @@ from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
 from walk_tasks import other_tasks
+from walk_transfer import transfer
 from walk_upkeep import maintain
 
 from autovibe import __version__
@@ -69,6 +70,7 @@ async def walk(going: Walk) -> Found:
     await queue(services, str(going.plane.instance_id))
     await _instances_and_tokens(services)
     await people(going)
+    await transfer(going)
     await maintain(going)
     await _refused(services, found)
     return found

@@ -22,7 +22,7 @@ from autovibe.app.telemetry import gateway_telemetry
 from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.audit import AuditService
-from autovibe.domains.checkpoints import CheckpointService
+from autovibe.domains.checkpoints import CheckpointService, TransferService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
@@ -201,6 +201,7 @@ def _registry(
             ),
             "autovibe.v1.MachineService": MachineService(),
             "autovibe.v1.CheckpointService": CheckpointService(store, keeper, check_lease),
+            "autovibe.v1.TransferService": TransferService(store),
             "autovibe.v1.MeteringService": MeteringService(
                 max_rate_age_days=settings.rates_max_age_days, parked=telemetry.brake.parked
             ),

@@ -24,6 +24,8 @@ _ATTRIBUTES: Final = {
     "autovibe.v1.QueueService": "queue",
     "autovibe.v1.MaintenanceService": "maintenance",
     "autovibe.v1.AuditService": "audit",
+    "autovibe.v1.ApprovalService": "approvals",
+    "autovibe.v1.TransferService": "transfer",
     "autovibe.v1.AgentService": "agent",
     "autovibe.v1.ChatService": "chat",
     "autovibe.v1.DocumentService": "documents",
@@ -43,6 +45,8 @@ class Services:
     queue: services.QueueService
     maintenance: services.MaintenanceService
     audit: services.AuditService
+    approvals: services.ApprovalService
+    transfer: services.TransferService
     agent: services.AgentService
     chat: services.ChatService
     documents: services.DocumentService

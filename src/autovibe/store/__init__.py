@@ -51,6 +51,7 @@ from autovibe.store.refs import NewRef, Ref
 from autovibe.store.sealing import parse_key
 from autovibe.store.statcache import StatCache
 from autovibe.store.store import Store
+from autovibe.store.transfer import Sent, TransferringStore, objects_of
 
 __all__ = [
     "AuditResult",
@@ -76,6 +77,7 @@ __all__ = [
     "RefDamage",
     "RefExistsError",
     "RestoreResult",
+    "Sent",
     "Skipped",
     "Snapshot",
     "StatCache",
@@ -91,10 +93,12 @@ __all__ = [
     "StoreWriteError",
     "TargetNotEmptyError",
     "TargetUnwritableError",
+    "TransferringStore",
     "UnreadableArchiveError",
     "UnsafeTreeError",
     "VerifyResult",
     "iter_patch",
+    "objects_of",
     "parse_key",
     "patch",
 ]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.store import audit, diff, prune, reading, tree, verify
 from autovibe.store.check import Check
-from autovibe.store.core import StoreCore
 from autovibe.store.errors import ObjectMissingError, RefExistsError
 from autovibe.store.exporting import Exporter
 from autovibe.store.history import History
@@ -17,6 +16,7 @@ from autovibe.store.pins import TAKEN
 from autovibe.store.refs import parse_root
 from autovibe.store.renames import pair_renames
 from autovibe.store.totals import Totals
+from autovibe.store.transfer import TransferringStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -42,7 +42,7 @@ _ROOT_DIGITS: Final = 64
 _LEAST_DIGITS: Final = 8
 
 
-class Store(StoreCore):
+class Store(TransferringStore):
     """A checkpoint store in a directory (docs/formats/store.md).
 
     Several threads and processes may use one store at once. A `progress` callback may raise: the

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61utovibe/v1/agents.proto\x12\x0b\x61utovibe.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa6\x01\n\x0f\x41pprovalDetails\x12\x12\n\x04tool\x18\x01 \x01(\tR\x04tool\x12-\n\x05input\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x05input\x12\x10\n\x03\x63wd\x18\x03 \x01(\tR\x03\x63wd\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n\x06\x61mount\x18\x05 \x01(\tR\x06\x61mount\x12\x12\n\x04unit\x18\x06 \x01(\tR\x04unit\"<\n\x0e\x41pprovalAnswer\x12\x16\n\x06\x63hoice\x18\x01 \x01(\tR\x06\x63hoice\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\"\x89\x01\n\x0b\x41gentResult\x12\x16\n\x06output\x18\x01 \x01(\tR\x06output\x12\x1f\n\x0bstop_reason\x18\x02 \x01(\tR\nstopReason\x12\x14\n\x05\x65rror\x18\x03 \x01(\tR\x05\x65rror\x12+\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x04\x64\x61ta\"\xb0\x01\n\x15RoundTableParticipant\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x14\n\x05model\x18\x02 \x01(\tR\x05model\x12\x1a\n\x08response\x18\x03 \x01(\tR\x08response\x12\x14\n\x05score\x18\x04 \x01(\x01R\x05score\x12\x1d\n\nlatency_ms\x18\x05 \x01(\x05R\tlatencyMs\x12\x14\n\x05\x65rror\x18\x06 \x01(\tR\x05\x65rrorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61utovibe/v1/agents.proto\x12\x0b\x61utovibe.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xe8\x01\n\x0f\x41pprovalDetails\x12\x12\n\x04tool\x18\x01 \x01(\tR\x04tool\x12-\n\x05input\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x05input\x12\x10\n\x03\x63wd\x18\x03 \x01(\tR\x03\x63wd\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n\x06\x61mount\x18\x05 \x01(\tR\x06\x61mount\x12\x12\n\x04unit\x18\x06 \x01(\tR\x04unit\x12\x1e\n\x0btool_use_id\x18\x07 \x01(\tR\ttoolUseId\x12 \n\x0b\x66ingerprint\x18\x08 \x01(\tR\x0b\x66ingerprint\"\x88\x01\n\x0e\x41pprovalAnswer\x12\x16\n\x06\x63hoice\x18\x01 \x01(\tR\x06\x63hoice\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x0e\n\x02\x62y\x18\x03 \x01(\tR\x02\x62y\x12\x1c\n\tidentical\x18\x04 \x01(\x08R\tidentical\x12\x1c\n\tdelivered\x18\x05 \x01(\x08R\tdelivered\"\x89\x01\n\x0b\x41gentResult\x12\x16\n\x06output\x18\x01 \x01(\tR\x06output\x12\x1f\n\x0bstop_reason\x18\x02 \x01(\tR\nstopReason\x12\x14\n\x05\x65rror\x18\x03 \x01(\tR\x05\x65rror\x12+\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x04\x64\x61ta\"\xb0\x01\n\x15RoundTableParticipant\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x14\n\x05model\x18\x02 \x01(\tR\x05model\x12\x1a\n\x08response\x18\x03 \x01(\tR\x08response\x12\x14\n\x05score\x18\x04 \x01(\x01R\x05score\x12\x1d\n\nlatency_ms\x18\x05 \x01(\x05R\tlatencyMs\x12\x14\n\x05\x65rror\x18\x06 \x01(\tR\x05\x65rrorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'autovibe.v1.agents_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_APPROVALDETAILS']._serialized_start=72
-  _globals['_APPROVALDETAILS']._serialized_end=238
-  _globals['_APPROVALANSWER']._serialized_start=240
-  _globals['_APPROVALANSWER']._serialized_end=300
-  _globals['_AGENTRESULT']._serialized_start=303
-  _globals['_AGENTRESULT']._serialized_end=440
-  _globals['_ROUNDTABLEPARTICIPANT']._serialized_start=443
-  _globals['_ROUNDTABLEPARTICIPANT']._serialized_end=619
+  _globals['_APPROVALDETAILS']._serialized_end=304
+  _globals['_APPROVALANSWER']._serialized_start=307
+  _globals['_APPROVALANSWER']._serialized_end=443
+  _globals['_AGENTRESULT']._serialized_start=446
+  _globals['_AGENTRESULT']._serialized_end=583
+  _globals['_ROUNDTABLEPARTICIPANT']._serialized_start=586
+  _globals['_ROUNDTABLEPARTICIPANT']._serialized_end=762
 # @@protoc_insertion_point(module_scope)

@@ -7,28 +7,38 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ApprovalDetails(_message.Message):
-    __slots__ = ("tool", "input", "cwd", "text", "amount", "unit")
+    __slots__ = ("tool", "input", "cwd", "text", "amount", "unit", "tool_use_id", "fingerprint")
     TOOL_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CWD_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    TOOL_USE_ID_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     tool: str
     input: _struct_pb2.Struct
     cwd: str
     text: str
     amount: str
     unit: str
-    def __init__(self, tool: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., cwd: _Optional[str] = ..., text: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ...) -> None: ...
+    tool_use_id: str
+    fingerprint: str
+    def __init__(self, tool: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., cwd: _Optional[str] = ..., text: _Optional[str] = ..., amount: _Optional[str] = ..., unit: _Optional[str] = ..., tool_use_id: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class ApprovalAnswer(_message.Message):
-    __slots__ = ("choice", "text")
+    __slots__ = ("choice", "text", "by", "identical", "delivered")
     CHOICE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    IDENTICAL_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
     choice: str
     text: str
-    def __init__(self, choice: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    by: str
+    identical: bool
+    delivered: bool
+    def __init__(self, choice: _Optional[str] = ..., text: _Optional[str] = ..., by: _Optional[str] = ..., identical: _Optional[bool] = ..., delivered: _Optional[bool] = ...) -> None: ...
 
 class AgentResult(_message.Message):
     __slots__ = ("output", "stop_reason", "error", "data")

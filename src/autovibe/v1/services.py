@@ -6,6 +6,7 @@ Generated from proto/ by tools/generate.py; do not edit.
 from typing import Protocol
 
 from autovibe.v1 import agent_api_pb2
+from autovibe.v1 import approvals_pb2
 from autovibe.v1 import audit_pb2
 from autovibe.v1 import chat_pb2
 from autovibe.v1 import checkpoints_pb2
@@ -18,6 +19,7 @@ from autovibe.v1 import model_calls_pb2
 from autovibe.v1 import projects_pb2
 from autovibe.v1 import queue_pb2
 from autovibe.v1 import tasks_pb2
+from autovibe.v1 import transfer_pb2
 from autovibe.v1 import usage_pb2
 from autovibe.v1 import work_pb2
 
@@ -71,6 +73,70 @@ class AgentService(Protocol):
         self, request: agent_api_pb2.RelayAgentCallRequest, /
     ) -> agent_api_pb2.RelayAgentCallResponse:
         """Do for a machine what it has asked for on its listener; whoever serves that listener calls."""
+        ...
+
+
+class ApprovalService(Protocol):
+    """The one inbox of all agents: questions, and things that they may not do without leave."""
+
+    async def list_approvals(
+        self, request: approvals_pb2.ListApprovalsRequest, /
+    ) -> approvals_pb2.ListApprovalsResponse:
+        """List what waits for a person, or has been answered; what ends first comes first."""
+        ...
+
+    async def get_approval(
+        self, request: approvals_pb2.GetApprovalRequest, /
+    ) -> approvals_pb2.Approval:
+        """Get one request with all that is asked."""
+        ...
+
+    async def answer_approval(
+        self, request: approvals_pb2.AnswerApprovalRequest, /
+    ) -> approvals_pb2.AnswerApprovalResponse:
+        """Answer a request. A task that was freed meanwhile goes on by itself."""
+        ...
+
+    async def cancel_approval(
+        self, request: approvals_pb2.CancelApprovalRequest, /
+    ) -> approvals_pb2.Approval:
+        """Withdraw a request: nobody is to answer it, and what asked is told no."""
+        ...
+
+    async def request_apply(
+        self, request: approvals_pb2.RequestApplyRequest, /
+    ) -> approvals_pb2.Approval:
+        """Ask for leave to apply the result of a supervised task; the same result is asked for once."""
+        ...
+
+    async def get_permission_policy(
+        self, request: approvals_pb2.GetPermissionPolicyRequest, /
+    ) -> approvals_pb2.PermissionPolicy:
+        """Say what tools may do without asking in supervised tasks of a project."""
+        ...
+
+    async def set_permission_policy(
+        self, request: approvals_pb2.SetPermissionPolicyRequest, /
+    ) -> approvals_pb2.PermissionPolicy:
+        """State what tools may do without asking, in place of what was stated before."""
+        ...
+
+    async def ask_approval(
+        self, request: approvals_pb2.AskApprovalRequest, /
+    ) -> approvals_pb2.AskApprovalResponse:
+        """Ask for a machine: the rules answer, or a person who answered before, or somebody has to."""
+        ...
+
+    async def wait_for_approval(
+        self, request: approvals_pb2.WaitForApprovalRequest, /
+    ) -> approvals_pb2.WaitForApprovalResponse:
+        """Wait until a request is answered, or the time is up."""
+        ...
+
+    async def withdraw_approvals(
+        self, request: approvals_pb2.WithdrawApprovalsRequest, /
+    ) -> approvals_pb2.WithdrawApprovalsResponse:
+        """Withdraw what an execution that has ended still asked for."""
         ...
 
 
@@ -1039,4 +1105,44 @@ class QueueService(Protocol):
         self, request: queue_pb2.SetQueueLimitRequest, /
     ) -> queue_pb2.QueueShare:
         """Say how many tasks of a project may run at once; 0 takes the limit away."""
+        ...
+
+
+class TransferService(Protocol):
+    """The objects of the server's checkpoint store, for workers that do not share it."""
+
+    async def describe_store(
+        self, request: transfer_pb2.DescribeStoreRequest, /
+    ) -> transfer_pb2.DescribeStoreResponse:
+        """Say which store this is, and which process answers."""
+        ...
+
+    async def get_snapshot_objects(
+        self, request: transfer_pb2.GetSnapshotObjectsRequest, /
+    ) -> transfer_pb2.GetSnapshotObjectsResponse:
+        """Return the ids of the objects that a snapshot needs, in order."""
+        ...
+
+    async def get_objects(
+        self, request: transfer_pb2.GetObjectsRequest, /
+    ) -> transfer_pb2.GetObjectsResponse:
+        """Return objects, as many of those asked for as fit into one answer."""
+        ...
+
+    async def find_missing_objects(
+        self, request: transfer_pb2.FindMissingObjectsRequest, /
+    ) -> transfer_pb2.FindMissingObjectsResponse:
+        """Return those of some objects that the store does not have."""
+        ...
+
+    async def put_objects(
+        self, request: transfer_pb2.PutObjectsRequest, /
+    ) -> transfer_pb2.PutObjectsResponse:
+        """Keep objects; each is checked, and all are durable, or none is kept."""
+        ...
+
+    async def name_snapshot(
+        self, request: transfer_pb2.NameSnapshotRequest, /
+    ) -> transfer_pb2.NameSnapshotResponse:
+        """Name a snapshot of which everything has been sent as that of a checkpoint, durably."""
         ...

@@ -29,6 +29,7 @@ from autovibe.domains.checkpoints.storekeeping import (
     Storekeeper,
 )
 from autovibe.domains.checkpoints.thinning import KeepCheckpoints, ThinCheckpoints
+from autovibe.domains.checkpoints.transferring import TransferService
 from autovibe.domains.checkpoints.verifying import VerificationQueue
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "StoredBytes",
     "Storekeeper",
     "ThinCheckpoints",
+    "TransferService",
     "VerificationQueue",
     "change_message",
     "count_damaged",
