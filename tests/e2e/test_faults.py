@@ -37,10 +37,6 @@ _TIMES = {
     "before_final_checkpoint": 1,
     "before_finish": 1,
     "after_finish": 1,
-    # A checkpoint comes to these twice: with its files, and with its reference.
-    "journal_written": 5,
-    "journal_synced": 5,
-    "journal_acknowledged": 5,
     "file_restored": 3,
 }
 # What recovery makes of the call that was under way (facts on metering, 5.5): one that was marked

@@ -191,13 +191,6 @@ def _transcript_fails(desk: Desk) -> None:
     desk.agent.fault = PermissionError("transcript")
 
 
-def _reference_fails(desk: Desk) -> None:
-    def refuse(*_: object) -> None:
-        raise StoreFullError("No space is left.")
-
-    desk.store.write_ref = refuse  # type: ignore[attr-defined]  # shadows the store's
-
-
 def _database_fails(desk: Desk) -> None:
     async def refuse(_: object) -> checkpoints_pb2.Checkpoint:
         raise DatabaseUnavailableError("gone")
@@ -221,7 +214,6 @@ async def _lease_is_lost(desk: Desk) -> None:
         _freeze_fails,
         _thaw_fails,
         _transcript_fails,
-        _reference_fails,
         _database_fails,
         _lease_is_lost,
     ],

@@ -63,7 +63,6 @@ RUN: Final = (
     "last_byte",
     "before_settle",
     "after_settle",
-    "snapshot_read",  # the files are in the store, under no name
     "reference_written",  # a reference without a row (decision E2)
     "checkpoint_recorded",
     "before_final_checkpoint",

@@ -20,7 +20,7 @@ from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.text import utf8
 from autovibe.runtime.execution_log import ExecutionLog
-from autovibe.store import Change, CheckpointStore, Snapshot
+from autovibe.store import Change, CheckpointStore, NewRef, Snapshot
 from autovibe.store.tracking import TrackedTree, shared_writable_inodes
 from autovibe.v1 import checkpoints_pb2, services
 
@@ -129,13 +129,14 @@ class Checkpointer:
                 finally:
                     # From here on a further request starts the next checkpoint.
                     self._next = None
-                snapshot, fuzzy, span = await self._read_frozen(this, deadline)
+                checkpoint_id = str(new_id())
+                snapshot, fuzzy, span = await self._read_frozen(checkpoint_id, this, deadline)
                 consistency: Consistency = "exact"
                 if behind:
                     consistency = "conversation_behind"
                 if fuzzy or snapshot.torn:
                     consistency = "fuzzy_tree"
-                await self._record(snapshot, "automatic", consistency, span)
+                await self._record(checkpoint_id, snapshot, "automatic", consistency, span)
             except Exception as error:  # noqa: BLE001 - whatever it is, work beyond is not safe
                 self._fail(error)
             finally:
@@ -158,7 +159,9 @@ class Checkpointer:
             await asyncio.sleep(_TRANSCRIPT_POLL_S)
         return True
 
-    async def _read_frozen(self, this: _Round, deadline: float) -> tuple[Snapshot, bool, _Span]:
+    async def _read_frozen(
+        self, checkpoint_id: str, this: _Round, deadline: float
+    ) -> tuple[Snapshot, bool, _Span]:
         """Snapshot the machine while it stands still.
 
         Returns:
@@ -178,7 +181,7 @@ class Checkpointer:
         except BaseException:
             await self.machine.thaw()  # some processes may have been stopped
             raise
-        work = asyncio.create_task(asyncio.to_thread(self._snapshot, on_read))
+        work = asyncio.create_task(asyncio.to_thread(self._snapshot, checkpoint_id, on_read))
         work.add_done_callback(lambda _: read.set())
         try:
             async with asyncio.timeout(max(0.0, deadline - self.clock.monotonic())):
@@ -194,10 +197,10 @@ class Checkpointer:
                 await asyncio.wait({work})  # the tree takes one snapshot at a time
         return work.result(), fuzzy, span
 
-    def _snapshot(self, on_read: Callable[[], None]) -> Snapshot:
+    def _snapshot(self, checkpoint_id: str, on_read: Callable[[], None]) -> Snapshot:
         # Asked while they stand still: nobody begins to map a file meanwhile.
         mapped = shared_writable_inodes(self.machine.process_ids())
-        return self.tree.snapshot(mapped=mapped, on_read=on_read)
+        return self.tree.snapshot(mapped=mapped, ref=_reference(checkpoint_id), on_read=on_read)
 
     async def settled(self) -> None:
         """Return when no checkpoint is being made."""
@@ -213,21 +216,26 @@ class Checkpointer:
         await self.settled()  # those under way become ancestors, not children, of this one
         async with self._busy:
             span = _Span(self.clock.monotonic())
-            snapshot = await asyncio.to_thread(self.tree.snapshot, audit=True)
-            return await self._record(snapshot, "final", consistency, span)
+            checkpoint_id = str(new_id())
+            snapshot = await asyncio.to_thread(
+                self.tree.snapshot, audit=True, ref=_reference(checkpoint_id)
+            )
+            return await self._record(checkpoint_id, snapshot, "final", consistency, span)
 
     async def _record(
-        self, snapshot: Snapshot, kind: Kind, consistency: Consistency, span: _Span
+        self,
+        checkpoint_id: str,
+        snapshot: Snapshot,
+        kind: Kind,
+        consistency: Consistency,
+        span: _Span,
     ) -> checkpoints_pb2.Checkpoint:
-        """Make the reference durable, verify what is new, and insert the row (decision E2)."""
-        reach("snapshot_read")
+        """Verify what is new in a snapshot, and insert its row: its reference is durable (E2)."""
+        reach("reference_written")
         if snapshot.missed:
             self._tell_missed(snapshot.missed)
-        checkpoint_id = str(new_id())
         parent = self.position
-        changes, verified = await asyncio.to_thread(
-            self._make_durable, checkpoint_id, parent.root, snapshot
-        )
+        changes, verified = await asyncio.to_thread(self._examine, parent.root, snapshot)
         request = checkpoints_pb2.RecordCheckpointRequest(
             id=checkpoint_id,
             project_id=self.scope.project_id,
@@ -255,7 +263,6 @@ class Checkpointer:
             work_order_id=self.scope.work_order_id,
             lease_generation=self.scope.lease_generation,
         )
-        reach("reference_written")
         recorded = await self.checkpoints.record_checkpoint(request)
         reach("checkpoint_recorded")
         self.position = Position(checkpoint_id, snapshot.root)
@@ -263,10 +270,7 @@ class Checkpointer:
         self._tell(recorded, changes, self.clock.monotonic() - span.started)
         return recorded
 
-    def _make_durable(
-        self, checkpoint_id: str, parent_root: str, snapshot: Snapshot
-    ) -> tuple[list[Change], bool]:
-        self.store.write_ref(f"checkpoints/{checkpoint_id}", snapshot.root)
+    def _examine(self, parent_root: str, snapshot: Snapshot) -> tuple[list[Change], bool]:
         changes = self.store.diff(parent_root, snapshot.root)
         return changes, self.store.verify(snapshot.root, objects=snapshot.new_objects).ok
 
@@ -310,6 +314,10 @@ class Checkpointer:
         self.error = f"A checkpoint could not be made ({error}); the machine was stopped."
         self.log.write("notice", self.error, level="ERROR")
         self.failed.set()
+
+
+def _reference(checkpoint_id: str) -> NewRef:
+    return NewRef(f"checkpoints/{checkpoint_id}")
 
 
 def _metadata(snapshot: Snapshot) -> struct_pb2.Struct | None:
