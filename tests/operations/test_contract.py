@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 import autovibe
+from autovibe.kernel.permissions import OF_MACHINES, OF_OUR_PROCESSES
 from autovibe.operations import error_classes
 from autovibe.sdk.contract import methods
 from autovibe.v1 import options_pb2
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = options_pb2.AUDIENCE_PEOPLE
+MACHINE = options_pb2.AUDIENCE_MACHINE
 INTERNAL = options_pb2.AUDIENCE_INTERNAL
 
 
@@ -36,11 +38,13 @@ def test_every_declared_reason_is_that_of_an_error_class(name: str, reasons: set
 
 @pytest.mark.req("S2-15", "S2-21")
 @pytest.mark.parametrize("name", list(methods()))
-def test_an_operation_has_a_path_exactly_when_it_is_for_people(name: str) -> None:
+def test_an_operation_has_a_path_exactly_when_it_is_for_people_or_machines(name: str) -> None:
     method = methods()[name]
-    assert method.operation.audience in {PEOPLE, INTERNAL}
-    assert (method.http is not None) == (method.operation.audience == PEOPLE)
-    assert (method.operation.permission == "internal") == (method.operation.audience == INTERNAL)
+    audience, permission = method.operation.audience, method.operation.permission
+    assert audience in {PEOPLE, MACHINE, INTERNAL}
+    assert (method.http is not None) == (audience in {PEOPLE, MACHINE})
+    assert (permission == OF_OUR_PROCESSES) == (audience == INTERNAL)
+    assert (permission == OF_MACHINES) == (audience == MACHINE)
 
 
 @pytest.mark.parametrize("name", list(methods()))

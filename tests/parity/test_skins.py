@@ -18,6 +18,7 @@ from autovibe.v1 import options_pb2
 
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
 _UPKEEP: Final = "a scheduler calls it; people have `autovibe db maintain` where the database is"
+_MACHINES: Final = "a machine calls it, on its own listener; gRPC has it not either"
 _WORKERS: Final = (
     "RegisterWorker",
     "HeartbeatWorker",
@@ -51,6 +52,12 @@ _JOBS: Final = (
     "FinishVerification",
 )
 NOT_IN_REST: Final = {
+    **{
+        method.name: _MACHINES
+        for method in ALL_METHODS
+        if method.operation.audience == options_pb2.AUDIENCE_MACHINE
+    },
+    "autovibe.v1.AgentService/RelayAgentCall": _OWN,
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,
     "autovibe.v1.IdentityService/HeartbeatInstance": _OWN,
@@ -79,7 +86,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.WorkService/AbandonExecutions": _OWN,
     "autovibe.v1.WorkService/AppendExecutionLogs": _OWN,
 }
-"""The rpcs that REST does not have, each with its reason. gRPC has every rpc."""
+"""The rpcs that REST for people does not have, each with its reason."""
 
 
 def test_what_rest_does_not_have_is_what_the_contract_says() -> None:

@@ -23,7 +23,13 @@ from autovibe.db.base import Base
 from autovibe.db.discovery import load_models
 from autovibe.db.visibility import limited_tables
 from autovibe.kernel.errors import AutovibeError, Code
-from autovibe.kernel.permissions import LEAST_ROLE, OF_OUR_PROCESSES, ROLES, may_somewhere
+from autovibe.kernel.permissions import (
+    LEAST_ROLE,
+    OF_MACHINES,
+    OF_OUR_PROCESSES,
+    ROLES,
+    may_somewhere,
+)
 from autovibe.kernel.protojson import to_json_bytes
 from autovibe.sdk.contract import Method
 from autovibe.sdk.grpc_remote import connect_grpc
@@ -136,8 +142,10 @@ def test_every_table_of_a_project_is_limited_or_says_why_not() -> None:
 @pytest.mark.req("S3-09")
 def test_every_permission_has_a_least_role() -> None:
     named = {method.operation.permission for method in ALL_METHODS}
-    assert named - {OF_OUR_PROCESSES, "none"} <= set(LEAST_ROLE)
-    assert not may_somewhere("admin", OF_OUR_PROCESSES)
+    assert named - {OF_OUR_PROCESSES, OF_MACHINES, "none"} <= set(LEAST_ROLE)
+    for role in ROLES:
+        for permission in (OF_OUR_PROCESSES, OF_MACHINES):
+            assert not may_somewhere(role, permission), role
     for method in ALL_METHODS:
         operation = method.operation
         assert operation.anonymous == (operation.permission == "none"), method.name

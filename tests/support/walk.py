@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import Message
+from machine_at_work import AtWork
 from served import call
 
 from autovibe.app.compose import ControlPlane
@@ -68,6 +69,8 @@ class Walk:
     directory: Path
     record: list[tuple[str, Any]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    machine: AtWork | None = None
+    """The machine in whose name operations for machines are called, as its listener does it."""
 
     @property
     def services(self) -> Services:
@@ -77,10 +80,15 @@ class Walk:
     def _call_of(self, method: Method) -> Call:
         is_for_people = method.operation.audience == options_pb2.AUDIENCE_PEOPLE
         twin = self.people if is_for_people else self.internal
+        is_for_machines = method.operation.audience == options_pb2.AUDIENCE_MACHINE
 
         async def noted(request: Message, /) -> Message:
             try:
-                answer = await call(twin, method, request)
+                if is_for_machines:
+                    assert self.machine is not None, "operations for machines need one at work"
+                    answer = await self.machine.call(self.internal, method, request)
+                else:
+                    answer = await call(twin, method, request)
             except AutovibeError as error:
                 outcome = [error.code.value, error.reason, error.message, error.params]
                 self.record.append((method.name, self._named(outcome)))

@@ -8,8 +8,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from machine_at_work import AtWork
 from plane import make_repository, write_files
 from walk import Walk
+from walk_agent import agent_calls
 from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
@@ -201,6 +203,8 @@ async def _execution(
             )
         )
     await network(services, order, machine)
+    going.machine = AtWork(order.execution.id, machine.id, order.lease_generation)
+    await agent_calls(going)
     await _log(services, order)
     await pay(going, order, machine)
     final = await _final_checkpoint(going, order, machine, genesis)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from autovibe import __version__
 from autovibe.agents import adapters
+from autovibe.app.agent_api import MachineListener
 from autovibe.app.egress import egress_opener
 from autovibe.app.jobs import maintenance_service, make_scheduler
 from autovibe.app.telemetry import gateway_telemetry
@@ -29,9 +30,16 @@ from autovibe.domains.machines import MachineService
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
 from autovibe.domains.metering.egress import EgressObserver
-from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway
+from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGateway, TellEvent
 from autovibe.domains.projects import ProjectService
-from autovibe.domains.work import QueueService, WorkDefaults, WorkService, check_lease
+from autovibe.domains.work import (
+    AgentService,
+    QueueService,
+    RelayAgentCall,
+    WorkDefaults,
+    WorkService,
+    check_lease,
+)
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox import SandboxDriver
 from autovibe.gateway import (
@@ -124,6 +132,7 @@ async def open_control_plane(
         )
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
+        relay = RelayAgentCall()
         registry = _registry(
             settings,
             database=database,
@@ -131,8 +140,10 @@ async def open_control_plane(
             control=reaching,
             fleet=fleet,
             telemetry=telemetry,
+            relay=relay,
         )
         operations = Operations(database, registry, instance_id=instance_id, clock=clock)
+        relay.invoke = operations.invoke_for_machine
         owner = Actor("system", _user_name(), ALL_SCOPES)
         services = local_twin(operations, lambda: operations.context(owner))
         reaching.services = services
@@ -187,9 +198,11 @@ def _registry(
     control: ReachingControl,
     fleet: LocalFleet,
     telemetry: GatewayTelemetry,
+    relay: RelayAgentCall,
 ) -> Registry:
     """Return every service, joined with what it works with."""
     keeper = StoreProcess(settings.store_path, settings.checkpoints.key_file)
+    work = WorkService(store, control, fleet, _defaults(settings))
     return Registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),
@@ -208,7 +221,8 @@ def _registry(
             "autovibe.v1.MaintenanceService": maintenance_service(
                 store, keeper, settings.maintenance
             ),
-            "autovibe.v1.WorkService": WorkService(store, control, fleet, _defaults(settings)),
+            "autovibe.v1.WorkService": work,
+            "autovibe.v1.AgentService": AgentService(work.create_task, relay),
             "autovibe.v1.QueueService": QueueService(database.bells, __version__),
         }
     )
@@ -355,6 +369,7 @@ def _gateways(
         listener: socket.socket,
         observer: CallObserver,
         egress: EgressObserver,
+        tell: TellEvent | None = None,
     ) -> OpenGateway:
         project = await services.projects.get_project(
             projects_pb2.GetProjectRequest(project=machine.project_id)
@@ -379,8 +394,16 @@ def _gateways(
             keeper=keeper,
             limits=CallLimits(parked_wait_s=own.parked_wait_s),
         )
+        served = MachineListener(
+            gateway,
+            services.agent,
+            machine,
+            tell,
+            port=listener.getsockname()[1],
+            clock=clock,
+        )
         return await serve_listener(
-            gateway, listener, await open_egress(machine, project.name, egress)
+            served, listener, await open_egress(machine, project.name, egress)
         )
 
     return open_gateway

@@ -9,13 +9,12 @@ import logging
 import socket
 from collections.abc import Callable, Generator
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from autovibe.gateway.app import Gateway
 from autovibe.gateway.egress import Egress
 from autovibe.gateway.exchange import Receive, Scope, Send
 from autovibe.gateway.gauge import NetworkGauge
@@ -27,6 +26,18 @@ _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _LARGEST_HEADERS: Final = 64 * 1024
 _NO_PROXY: Final = "Plain HTTP cannot leave the machine; ask for https on a host that is allowed."
+
+
+class Served(Protocol):
+    """What a listener serves: the gateway, or what stands around it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        ...
+
+    async def close(self, grace_s: float = 10) -> None:
+        """Let calls under way end, then end them."""
+        ...
 
 
 class _State(ServerState):
@@ -163,7 +174,7 @@ class _Server(uvicorn.Server):
 class RunningServer:
     """A server on one socket; `close()` ends it and the application."""
 
-    def __init__(self, server: _Server, sock: socket.socket, app: Gateway) -> None:
+    def __init__(self, server: _Server, sock: socket.socket, app: Served) -> None:
         """Wrap a server that has started."""
         self._server = server
         self._socket = sock
@@ -209,7 +220,7 @@ class RunningServer:
 class _Front:
     """Takes what is meant for a proxy out of what is meant for the gateway."""
 
-    def __init__(self, app: Gateway, port: int) -> None:
+    def __init__(self, app: Served, port: int) -> None:
         self._app = app
         self._own = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")]
 
@@ -249,7 +260,7 @@ def _spare_what_is_there() -> None:
 
 
 async def serve_listener(
-    app: Gateway, sock: socket.socket, egress: Egress | None = None
+    app: Served, sock: socket.socket, egress: Egress | None = None
 ) -> RunningServer:
     """Serve a gateway on a listening socket, which then belongs to the server.
 

@@ -7,10 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from autovibe.kernel.clock import Clock
+from autovibe.kernel.errors import PermissionDeniedError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.permissions import ADMIN, may_somewhere
 
 ALL_SCOPES: Final = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class MachineRef:
+    """Which machine calls, for which attempt at which task, under which lease (decision D9)."""
+
+    machine_id: uuid.UUID
+    execution_id: uuid.UUID
+    task_id: uuid.UUID
+    project_id: uuid.UUID
+    lease_generation: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,8 @@ class Actor:
     """Of the user: admin, developer or viewer."""
     user_id: uuid.UUID | None = None
     token_id: uuid.UUID | None = None
+    machine: MachineRef | None = None
+    """Set for a machine that calls on its own listener; it sees what its task is about."""
 
     def may(self, permission: str) -> bool:
         """Return whether this actor holds a permission; for a project its members' roles count."""
@@ -52,6 +66,18 @@ class CallContext:
     """Where the call came from; empty inside a process."""
     idempotency_key: str = ""
     """A repeat of a change with the same key gets the answer of the first and changes nothing."""
+
+    def calling_machine(self) -> MachineRef:
+        """Return which machine calls.
+
+        Raises:
+            PermissionDeniedError: no machine does.
+        """
+        if self.actor.machine is None:
+            raise PermissionDeniedError(
+                "Only a machine may call this, on its own listener.", permission="machine"
+            )
+        return self.actor.machine
 
     def next_request(self) -> CallContext:
         """Return the same context with a fresh request id."""

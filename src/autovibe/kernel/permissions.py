@@ -62,6 +62,9 @@ LEAST_ROLE: Final[Mapping[str, str]] = {
 
 OF_OUR_PROCESSES: Final = "internal"
 """No role has it: workers, hubs and gateways have tokens that name it."""
+OF_MACHINES: Final = "machine"
+"""No role has it: machines have it on their own listeners."""
+_OF_NO_ROLE: Final = frozenset({OF_OUR_PROCESSES, OF_MACHINES})
 
 _OF_EVERYBODY: Final = frozenset(
     {"account", "audit", "host", "rates", "tokens", "upstreams", "users", "workers"}
@@ -70,12 +73,14 @@ _OF_EVERYBODY: Final = frozenset(
 
 def is_in_project(permission: str) -> bool:
     """Return whether a permission is about projects, whose members have roles of their own."""
+    if permission in _OF_NO_ROLE:
+        return False
     return permission != "usage.write" and permission.partition(".")[0] not in _OF_EVERYBODY
 
 
 def role_has(role: str, permission: str) -> bool:
     """Return whether a role has a permission, in a project or everywhere."""
-    if permission == OF_OUR_PROCESSES:
+    if permission in _OF_NO_ROLE:
         return False
     return ROLES.index(role) >= ROLES.index(LEAST_ROLE.get(permission, ADMIN))
 

@@ -26,3 +26,10 @@ def _subclasses(kind: type[AutovibeError]) -> Iterator[type[AutovibeError]]:
     for child in kind.__subclasses__():
         yield child
         yield from _subclasses(child)
+
+
+class NotForMachinesError(AutovibeError):
+    """A machine asked for an operation that is not for machines."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "NOT_FOR_MACHINES"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar, cast
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from autovibe.db import Database, ReadTx, WriteTx
 from autovibe.db.cache import region_of
@@ -27,10 +27,17 @@ from autovibe.db.records import AuditOutcome
 from autovibe.db.visibility import limit, sees_any
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.context import Actor, CallContext
-from autovibe.kernel.errors import AutovibeError, Code, PermissionDeniedError
+from autovibe.kernel.errors import (
+    AutovibeError,
+    Code,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
+from autovibe.operations.errors import NotForMachinesError
 from autovibe.operations.registry import Operation, Registry
 from autovibe.operations.replies import check_key, keep_answer, repeated_answer
 from autovibe.operations.viewers import viewer_of
+from autovibe.sdk.contract import methods
 from autovibe.v1 import options_pb2
 
 _logger = logging.getLogger(__name__)
@@ -117,6 +124,29 @@ class Operations:
             if operation.audited:
                 await self._audit_failure(operation, request, ctx, internal)
             raise internal from error
+
+    async def invoke_for_machine(self, method: str, request: bytes, ctx: CallContext) -> bytes:
+        """Run an operation for machines from its encoded request; return the encoded response.
+
+        Raises:
+            NotForMachinesError: there is no such operation for machines.
+            InvalidArgumentError: the request cannot be decoded, or breaks rules of its fields.
+            AutovibeError: what the operation raises.
+        """
+        declared = methods().get(method)
+        if declared is None or declared.operation.audience != options_pb2.AUDIENCE_MACHINE:
+            raise NotForMachinesError(
+                f"{method[:_LONGEST_TEXT]} is not for machines; see /agent/v1.",
+                operation=method[:_LONGEST_TEXT],
+            )
+        message = declared.request_type()
+        try:
+            message.ParseFromString(request)
+        except DecodeError:
+            raise InvalidArgumentError(
+                f"The request is no {declared.descriptor.input_type.full_name}; send one."
+            ) from None
+        return (await self.invoke(method, message, ctx)).SerializeToString()
 
     async def _run(self, operation: Operation, request: Message, ctx: CallContext) -> Message:
         if operation.kind == options_pb2.OPERATION_KIND_LONG:

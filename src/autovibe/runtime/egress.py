@@ -22,6 +22,14 @@ _RETRY_S: Final = 0.2
 _OTHERS: Final = "(other hosts)"
 
 
+def agent_env(virtual_key: str) -> dict[str, str]:
+    """Return the variables by which programs in a machine find /agent/v1, and its token."""
+    return {
+        "AUTOVIBE_AGENT_URL": "http://127.0.0.1:{autovibe:port}/agent/v1",
+        "AUTOVIBE_AGENT_TOKEN": virtual_key,
+    }
+
+
 def proxy_env(virtual_key: str) -> dict[str, str]:
     """Return the variables by which programs in a machine find its way into the network.
 

@@ -25,7 +25,7 @@ from autovibe.kernel.money import to_text
 from autovibe.runtime.breaker import Breaker
 from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
-from autovibe.runtime.egress import EgressReporter, proxy_env
+from autovibe.runtime.egress import EgressReporter, agent_env, proxy_env
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.runtime.machine_row import create_machine_row, update_machine_row
 from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
@@ -148,9 +148,10 @@ class Execution:
             self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
         )
         breaker = await self._breaker(log)
-        # A machine that is not isolated has the user's own network and needs no proxy to it.
-        proxy = proxy_env(key) if driver.isolated else {}
-        machine = await driver.spawn(self._spec(machine_id, workplace, launch, proxy))
+        env = agent_env(key)
+        if driver.isolated:  # else it has the user's own network and needs no proxy to it
+            env |= proxy_env(key)
+        machine = await driver.spawn(self._spec(machine_id, workplace, launch, env))
         sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
@@ -176,7 +177,7 @@ class Execution:
                 self.around, machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                self._caller(machine_id, key), machine.listener, reporter, egress
+                self._caller(machine_id, key), machine.listener, reporter, egress, log.tell
             )
             sampler.begin(gateway)
             await update_machine_row(self.around, machine_id, status="working")
@@ -243,14 +244,14 @@ class Execution:
         machine_id: str,
         workplace: Workplace,
         launch: AgentLaunch,
-        proxy: Mapping[str, str],
+        env: Mapping[str, str],
     ) -> MachineSpec:
         return MachineSpec(
             machine_id=machine_id,
             workspace=workplace.workspace,
             home=workplace.home,
             argv=launch.argv,
-            env={**proxy, **launch.env},
+            env={**env, **launch.env},
             binds=launch.binds,
             path_prefix=launch.path_prefix,
             limits=self.around.limits,

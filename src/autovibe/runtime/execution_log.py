@@ -13,7 +13,8 @@ from google.protobuf import struct_pb2
 
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError, Code
-from autovibe.v1 import services, work_pb2
+from autovibe.kernel.protoconv import from_struct
+from autovibe.v1 import agent_api_pb2, services, work_pb2
 
 _logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _LAST_TRIES: Final = 3
 # A batch that the database refuses for what is in it is refused every time.
 _POISONED: Final = frozenset({Code.INVALID_ARGUMENT, Code.INTERNAL, Code.DATA_LOSS})
 
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Detail = str | float | bool | list[str] | dict[str, Any] | None
 Listener = Callable[[str, Mapping[str, Detail]], None]
 
@@ -69,7 +71,7 @@ class ExecutionLog:
         message: str,
         /,
         *,
-        level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO",
+        level: Level = "INFO",
         **details: Detail,
     ) -> None:
         """Append one line; `details` holds JSON values, money as text."""
@@ -82,6 +84,17 @@ class ExecutionLog:
         if not full:
             self._tell_dropped()
         self._append(kind, message, level, details)
+
+    def tell(self, event: agent_api_pb2.AgentApiEvent) -> None:
+        """Append what an agent tells of itself under /agent/v1."""
+        self.write(
+            "agent",
+            event.text,
+            level=_level(event.level),
+            event=event.kind or "message",
+            source="api",
+            details=from_struct(event.details) or None,
+        )
 
     def tell_working(self, machine_id: str, isolation: str, enforced: Mapping[str, str]) -> None:
         """Append that a machine has started, how it is isolated, and how its limits are kept."""
@@ -193,6 +206,10 @@ class ExecutionLog:
                 break
             batch.append(entry)
         return batch
+
+
+def _level(name: str) -> Level:
+    return cast("Level", name) if name in {"DEBUG", "INFO", "WARNING", "ERROR"} else "INFO"
 
 
 def _clean(value: Any) -> Any:

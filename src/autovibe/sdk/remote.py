@@ -25,6 +25,7 @@ from autovibe.kernel.protojson import from_json, to_json
 from autovibe.sdk.contract import HttpRule, Method
 from autovibe.sdk.failures import remote_error, unreachable
 from autovibe.sdk.services import Call, Services, build_services
+from autovibe.v1 import options_pb2
 
 # No limit on the whole: importing a directory may take minutes. A dead server is noticed by TCP.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -62,11 +63,12 @@ async def connect_http(
 
 def _call_of(session: aiohttp.ClientSession, base: str, method: Method) -> Call:
     http = method.http
-    if http is None:
+    if http is None or method.operation.audience != options_pb2.AUDIENCE_PEOPLE:
 
         async def refuse(_request: Message, /) -> Message:
             raise PermissionDeniedError(
-                f"{method.name} is for autovibe's own processes; it is not offered over HTTP.",
+                f"{method.name} is for autovibe's own processes and machines; it is not offered "
+                "over HTTP.",
                 operation=method.name,
             )
 

@@ -45,3 +45,10 @@ class UnknownAgentError(AutovibeError):
 
     code = Code.INVALID_ARGUMENT
     reason = "UNKNOWN_AGENT"
+
+
+class MailboxFullError(AutovibeError):
+    """A machine has as many messages waiting as it may have."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "MAILBOX_FULL"

@@ -4,6 +4,7 @@ from autovibe.domains.metering.budgets import (
     UNLIMITED,
     TaskSpend,
     ensure_task_budget,
+    parse_budget_amount,
     set_task_budget,
     spend_of_task,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "create_partitions",
     "ensure_task_budget",
     "in_cad",
+    "parse_budget_amount",
     "pinned_prices",
     "refresh_nothing",
     "reset_budgets",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from autovibe.domains.metering.egress import EgressObserver
 from autovibe.domains.metering.observer import CallObserver
+from autovibe.v1 import agent_api_pb2
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class CallingMachine:
     lease_generation: int
     instance_id: str
     virtual_key: str = field(repr=False)
+
+
+TellEvent = Callable[[agent_api_pb2.AgentApiEvent], None]
+"""Takes what an agent tells of itself under /agent/v1."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,10 @@ class Gateways(Protocol):
         listener: socket.socket,
         observer: CallObserver,
         egress: EgressObserver,
+        tell: TellEvent | None = None,
     ) -> OpenGateway:
-        """Serve the calls of one machine, and its way into the network, until it is closed."""
+        """Serve the calls of one machine, and its way into the network, until it is closed.
+
+        What its agent tells of itself goes to `tell`.
+        """
         ...

@@ -199,3 +199,45 @@ class ParentNotAllowedError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "PARENT_NOT_ALLOWED"
+
+
+class NoRecipientError(AutovibeError):
+    """No machine runs that the message could go to."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "NO_RECIPIENT"
+
+
+class SubtaskOverCapError(AutovibeError):
+    """The cap of a sub-task is more than its task may still cost."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "SUBTASK_OVER_CAP"
+
+
+class TooManySubtasksError(AutovibeError):
+    """The task has as many sub-tasks as a machine may ask for."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_SUBTASKS"
+
+
+class ApprovalNotFoundError(AutovibeError):
+    """Nothing with this id waits for a person, or did."""
+
+    code = Code.NOT_FOUND
+    reason = "APPROVAL_NOT_FOUND"
+
+
+class ApprovalClosedError(AutovibeError):
+    """The request has been answered, has expired, or was withdrawn."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "APPROVAL_CLOSED"
+
+
+class ApprovalNeededError(AutovibeError):
+    """A person has to allow this first."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "WAITING_FOR_APPROVAL"

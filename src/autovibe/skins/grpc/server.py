@@ -21,6 +21,7 @@ from autovibe.skins.grpc.errors import abort, unexpected
 from autovibe.skins.grpc.gate import Gate, ServicerContext, current_actor
 from autovibe.skins.grpc.standard import Health, add_reflection
 from autovibe.skins.listening import bind
+from autovibe.v1 import options_pb2
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 64 * 1024
@@ -111,6 +112,8 @@ def _handlers(
     services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for operation in operations.registry:
         method = operation.method
+        if method.operation.audience == options_pb2.AUDIENCE_MACHINE:
+            continue  # only a machine's own listener serves it (decision C7)
         # Bytes in, bytes out: what cannot be decoded is then an error of ours, not gRPC's.
         services.setdefault(method.service, {})[method.descriptor.name] = (
             grpc.unary_unary_rpc_method_handler(_handler(operations, method))

@@ -24,7 +24,8 @@ from autovibe.skins.rest.problems import (
     on_http_exception,
     on_invalid_request,
 )
-from autovibe.skins.rest.routes import add_routes
+from autovibe.skins.rest.routes import add_routes, performed_by
+from autovibe.v1 import options_pb2
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,10 +58,7 @@ def build_app(
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.add_exception_handler(AutovibeError, on_error)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(Exception, on_error)
+    add_error_handlers(app)
     app.add_middleware(
         Guard,
         authenticate=authenticate,
@@ -69,7 +67,15 @@ def build_app(
         anonymous=_anonymous(operations),
         rate_limit=rate_limit,
     )
-    add_routes(app, operations)
+    add_routes(
+        app,
+        [
+            operation.method
+            for operation in operations.registry
+            if operation.method.operation.audience == options_pb2.AUDIENCE_PEOPLE
+        ],
+        performed_by(operations),
+    )
 
     # Made when first asked for: a server need not wait for its own description to start.
     @cache
@@ -96,6 +102,14 @@ def build_app(
     app.add_route("/metrics", metrics_page, include_in_schema=False)
     app.add_route("/healthz", healthz, include_in_schema=False)
     return app
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Let every error be answered as a problem document."""
+    app.add_exception_handler(AutovibeError, on_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_error)
 
 
 def _anonymous(operations: Operations) -> set[tuple[str, str]]:

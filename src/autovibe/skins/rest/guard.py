@@ -34,7 +34,6 @@ ACTOR: Final = "autovibe.actor"
 """Key of the actor in the ASGI scope."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
-_TOO_LARGE: Final = f"The body has more than {MAX_BODY_BYTES} bytes; send less at once."
 _BEARER: Final = "bearer "
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
@@ -71,6 +70,7 @@ class Guard:
         allowed_origins: Collection[str] = (),
         anonymous: Collection[tuple[str, str]] = (),
         rate_limit: RateLimit | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """Guard an application; hosts and origins are compared whole, with their port.
 
@@ -81,6 +81,7 @@ class Guard:
             allowed_origins: sites whose pages may call, as in `https://example.org`.
             anonymous: verbs and paths that are called without a token.
             rate_limit: how often one token may call; for calls without one, one address.
+            max_body_bytes: of a request.
         """
         self._app = app
         self._authenticate = authenticate
@@ -88,6 +89,7 @@ class Guard:
         self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
         self._anonymous = frozenset(anonymous)
         self._rate_limit = rate_limit
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that may not pass, or hand it on."""
@@ -121,7 +123,7 @@ class Guard:
             return
         # Routes match the path as it was sent, so that a name with a slash in it is one segment.
         scope["path"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-        await self._app(scope, _limited(receive), send_with_headers)
+        await self._app(scope, _limited(receive, self._max_body_bytes), send_with_headers)
 
     async def _admit(self, scope: Scope, headers: Headers) -> Actor:
         """Return who calls.
@@ -137,8 +139,10 @@ class Guard:
             actor = await self._authenticate(_token(headers))
         if self._rate_limit is not None:
             self._rate_limit.take(str(actor.token_id or f"{actor.id} {address_of(scope)}"))
-        if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:  # the server has parsed it
-            raise RequestTooLargeError(_TOO_LARGE)
+        if (
+            int(headers.get("content-length", "0")) > self._max_body_bytes
+        ):  # the server has parsed it
+            raise RequestTooLargeError(_too_large(self._max_body_bytes))
         return actor
 
     def _checked_host(self, headers: Headers) -> str:
@@ -157,7 +161,11 @@ class Guard:
         return hosts[0].lower()
 
 
-def _limited(receive: Receive) -> Receive:
+def _too_large(limit: int) -> str:
+    return f"The body has more than {limit} bytes; send less at once."
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
     """Return a `receive` that ends a body which did not say how long it is in time."""
     received = 0
 
@@ -165,9 +173,9 @@ def _limited(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
+        if received > limit:
             # Only this error passes through FastAPI's reading of a body unchanged.
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit))
         return message
 
     return limited

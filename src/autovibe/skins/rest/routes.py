@@ -1,9 +1,9 @@
-"""One route per operation for people, made from its descriptor."""
+"""One route per operation, made from its descriptor."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -27,7 +27,6 @@ from autovibe.skins.rest.conditions import idempotency_key_of, take_if_match, wi
 from autovibe.skins.rest.guard import ACTOR, address_of
 from autovibe.skins.rest.models import Models, query_annotation, query_schema, rule_schema
 from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of, status_of
-from autovibe.v1 import options_pb2
 
 COMMON_REASONS: Final = (
     "INVALID_ARGUMENT",
@@ -81,23 +80,39 @@ class JsonRoute(APIRoute):
         return checked
 
 
-def add_routes(app: FastAPI, operations: Operations) -> None:
-    """Add a route for every operation that people may call and this process serves."""
+Perform = Callable[[Method, Message, Request], Awaitable[Message]]
+"""Runs what a request asks for, in the name of who sent it."""
+
+
+def performed_by(operations: Operations) -> Perform:
+    """Return what runs the calls of people."""
+
+    async def perform(method: Method, message: Message, request: Request) -> Message:
+        ctx = replace(
+            operations.context(request.scope[ACTOR]),
+            request_id=request_id_of(request),
+            address=address_of(request.scope),
+            idempotency_key=idempotency_key_of(request),
+        )
+        return await operations.invoke(method.name, message, ctx)
+
+    return perform
+
+
+def add_routes(app: FastAPI, offered: Iterable[Method], perform: Perform) -> None:
+    """Add a route for every method that is offered."""
     app.router.route_class = JsonRoute
-    offered = [
-        (operation.method, operation.method.http)
-        for operation in operations.registry
-        if operation.method.operation.audience == options_pb2.AUDIENCE_PEOPLE
-    ]
-    models = Models([method.descriptor.input_type for method, _ in offered])
-    for method, http in offered:
+    offered = list(offered)
+    models = Models([method.descriptor.input_type for method in offered])
+    for method in offered:
+        http = method.http
         if http is None:
-            msg = f"{method.name} is for people and has no google.api.http option"
+            msg = f"{method.name} has no google.api.http option"
             raise ValueError(msg)
         text = comment(method.descriptor.full_name)
         app.add_api_route(
             _path(method, http),
-            _endpoint(operations, method, http, models),
+            _endpoint(perform, method, http, models),
             methods=[http.verb],
             response_model=models.model(method.descriptor.output_type),
             response_description="Done.",
@@ -127,7 +142,7 @@ def _path(method: Method, http: HttpRule) -> str:
     return path
 
 
-def _endpoint(operations: Operations, method: Method, http: HttpRule, models: Models) -> Endpoint:
+def _endpoint(perform: Perform, method: Method, http: HttpRule, models: Models) -> Endpoint:
     fields = [f for f in method.descriptor.input_type.fields if f.name not in http.variables]
     single = frozenset(f.name for f in fields if not http.has_body and not f.is_repeated)
     known = frozenset(() if http.has_body else (f.name for f in fields))
@@ -138,13 +153,7 @@ def _endpoint(operations: Operations, method: Method, http: HttpRule, models: Mo
         from_json(_data(given, known), message)
         _fill_from_path(message, request, http)
         take_if_match(request, message)
-        ctx = replace(
-            operations.context(request.scope[ACTOR]),
-            request_id=request_id_of(request),
-            address=address_of(request.scope),
-            idempotency_key=idempotency_key_of(request),
-        )
-        response = await operations.invoke(method.name, message, ctx)
+        response = await perform(method, message, request)
         return with_etag(request, response, to_json_bytes(response))
 
     parameters = [_parameter("request", Request)]
