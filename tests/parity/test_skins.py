@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from composed import Composed, composed
-from served import ALL_METHODS, call
+from served import ALL_METHODS, MACHINE_METHODS, call
 from walk import Walk
 from walk_steps import walk
 
@@ -18,7 +18,6 @@ from autovibe.v1 import options_pb2
 
 _OWN: Final = "a worker, hub or gateway reports it; a person who could would forge the record"
 _UPKEEP: Final = "a scheduler calls it; people have `autovibe db maintain` where the database is"
-_MACHINES: Final = "a machine calls it, on its own listener; gRPC has it not either"
 _WORKERS: Final = (
     "RegisterWorker",
     "HeartbeatWorker",
@@ -52,11 +51,6 @@ _JOBS: Final = (
     "FinishVerification",
 )
 NOT_IN_REST: Final = {
-    **{
-        method.name: _MACHINES
-        for method in ALL_METHODS
-        if method.operation.audience == options_pb2.AUDIENCE_MACHINE
-    },
     "autovibe.v1.AgentService/RelayAgentCall": _OWN,
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,
@@ -110,8 +104,8 @@ async def recorded(home: Path, way: str) -> list[tuple[str, Any]]:
 
 
 async def _is_not_in_rest(world: Composed) -> None:
-    for method in ALL_METHODS:
-        if method.name in NOT_IN_REST:
+    for method in (*ALL_METHODS, *MACHINE_METHODS):
+        if method.name in NOT_IN_REST or method in MACHINE_METHODS:
             with pytest.raises(PermissionDeniedError):
                 await call(world.http, method, method.request_type())
 
@@ -119,7 +113,8 @@ async def _is_not_in_rest(world: Composed) -> None:
 @pytest.mark.req("S2-04", "S2-15", "S2-17", "S2-21")
 async def test_every_rpc_answers_the_same_embedded_over_rest_and_over_grpc(tmp_path: Path) -> None:
     local = await recorded(tmp_path / "local", "local")
-    assert {name for name, _ in local} == {method.name for method in ALL_METHODS}
+    every = {method.name for method in (*ALL_METHODS, *MACHINE_METHODS)}
+    assert {name for name, _ in local} == every
     failed = {outcome[1] for _, outcome in local if isinstance(outcome, list)}
     assert {"INVALID_ARGUMENT", "PROJECT_EXISTS", "TASK_NOT_FOUND", "BRANCH_EXISTS"} <= failed
     assert AutovibeError.reason not in failed

@@ -20,6 +20,7 @@ from autovibe.sdk.remote import connect_http
 from autovibe.sdk.services import Services, build_services
 from autovibe.skins.grpc import GrpcServer, serve_grpc
 from autovibe.skins.rest import RestServer, serve_rest
+from autovibe.v1 import options_pb2
 
 INSTANCE = uuid.UUID(int=1)
 
@@ -75,4 +76,10 @@ def call(services: Services, method: Method, request: Message) -> Any:
     return chosen[method.name](request)
 
 
-ALL_METHODS = list(methods().values())
+MACHINE_METHODS = [
+    method
+    for method in methods().values()
+    if method.operation.audience == options_pb2.AUDIENCE_MACHINE
+]
+"""Those that only a machine's own listener serves: neither skin has them."""
+ALL_METHODS = [method for method in methods().values() if method not in MACHINE_METHODS]

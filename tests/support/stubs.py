@@ -84,6 +84,7 @@ _PATTERN_SAMPLES: Final = {
     r"[a-z0-9][a-z0-9._-]*": "ada",
     r"/[^\x00]*": "/srv/a b/ü",
     "[A-Z]{3}": "USD",
+    "parent|children|[0-9a-f-]{36}": "parent",
     r"[A-Za-z0-9][A-Za-z0-9_.+#/-]{0,99}(:(beginner|intermediate|advanced|expert))?": "c++:expert",
     "[0-9a-f]{64}": "0f" * 32,
     "[0-9]{1,18}:[0-9]{1,18}": "1:20",
