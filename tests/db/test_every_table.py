@@ -23,9 +23,8 @@ async def test_every_table_takes_a_row_and_gives_it_back(db: Database) -> None:
     async with db.read() as tx:
         for name, row in rows.items():
             table = tables[name]
-            found = (
-                (await tx.session.execute(select(table).where(table.c.id == row.id))).one()._mapping
-            )
+            key = (column == getattr(row, column.name) for column in table.primary_key)
+            found = (await tx.session.execute(select(table).where(*key))).one()._mapping
             for column in table.columns:
                 attribute = "metadata_" if column.name == "metadata" else column.name
                 kept = row.__dict__.get(attribute)

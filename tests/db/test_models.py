@@ -37,8 +37,6 @@ CASCADES = {
     ("budget_reservations", "project_id"): ("projects", "CASCADE"),
     ("budget_reservations", "task_id"): ("tasks", "SET NULL"),
     ("budget_reservations", "machine_id"): ("intelligent_machines", "SET NULL"),
-    ("budget_holds", "reservation_id"): ("budget_reservations", "CASCADE"),
-    ("budget_holds", "budget_id"): ("resource_budgets", "CASCADE"),
     ("tasks", "project_id"): ("projects", "SET NULL"),
     ("tasks", "created_by"): ("users", "SET NULL"),
     ("tasks", "assigned_to"): ("workers", "SET NULL"),
@@ -265,6 +263,5 @@ def test_uniqueness_is_as_written_in_the_schema() -> None:
         ("worker_assignments", ("worker_id", "work_order_id")),
         ("worker_assignments", ("work_order_id",)),
         ("execution_logs", ("execution_id", "seq")),
-        ("budget_holds", ("reservation_id", "budget_id")),
         ("budget_reservations", ("execution_id", "idempotency_key")),
     } <= found

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from autovibe.db import Database
 from autovibe.db.base import Base
@@ -14,6 +14,7 @@ from autovibe.db.discovery import load_models
 from autovibe.db.errors import CheckViolationError, RuleViolationError
 from autovibe.db.upgrade import snapshot
 from autovibe.testing import factories
+from autovibe.testing.every_table import add_one_of_each
 
 Checkpoint = factories.model("checkpoints")
 MUTABLE = sorted(table.name for table in load_models().tables.values() if "updated_at" in table.c)
@@ -193,3 +194,16 @@ async def test_usage_lands_in_the_default_partition(db: Database) -> None:
         assert await tx.session.scalar(text("SELECT count(*) FROM resource_usage_default")) == 1
         usage = (await tx.session.scalars(select(factories.model("resource_usage")))).one()
         assert usage.recorded_at.tzinfo is UTC
+
+
+async def test_the_holds_of_a_call_go_with_it_and_outlive_its_budget(db: Database) -> None:
+    async with db.write() as tx:
+        rows = await add_one_of_each(tx)
+        hold, budget = rows["budget_holds"], rows["resource_budgets"]
+        await tx.session.execute(delete(type(budget)))
+    async with db.read() as tx:
+        assert len((await tx.session.scalars(select(type(hold)))).all()) == 1
+    async with db.write() as tx:
+        await tx.session.execute(delete(type(rows["budget_reservations"])))
+    async with db.read() as tx:
+        assert (await tx.session.scalars(select(type(hold)))).all() == []

@@ -122,7 +122,6 @@ _KEYS: Final = {
     "uq_queue_shares": ("DUPLICATE_QUEUE_SHARE", "A project has a share of this queue"),
     "uq_api_tokens_token_hash": ("DUPLICATE_TOKEN", "A token has this hash"),
     "uq_assignments_active_order": ("ORDER_ALREADY_CLAIMED", "A worker holds this order"),
-    "uq_budget_holds": ("DUPLICATE_HOLD", "The call has a hold of this budget"),
     "uq_budget_reservations_idempotency": (
         "DUPLICATE_CALL",
         "A call of this execution has this idempotency key",

@@ -20,7 +20,6 @@ from autovibe.db.prepared import PostgresqlDriver, SqliteDriver, bind_processor,
 from autovibe.db.session import WriteTx
 from autovibe.db.types import ExactDecimal, JsonValue, UtcDateTime
 
-_KEY: Final = "id"
 _Processor = Callable[[Any], Any]
 _Item = Callable[[Any], str]
 
@@ -29,7 +28,7 @@ _Item = Callable[[Any], str]
 class Rows:
     """Values by column: those that differ from row to row, and those that all rows share.
 
-    The former are sequences of one length; an update has the key `id` among them.
+    The former are sequences of one length; an update has its key among them.
     """
 
     each: Mapping[str, Sequence[Any]]
@@ -78,26 +77,37 @@ class InsertRows:
 
 
 class UpdateRows:
-    """UPDATE of rows of a table by their `id`; columns in `added` grow by what is given."""
+    """UPDATE of the rows of a table by a key; columns in `added` grow by what is given."""
 
-    def __init__(self, table: Table, *, added: Sequence[str] = ()) -> None:
-        """Take the table."""
+    def __init__(
+        self, table: Table, *, key: Sequence[str] = ("id",), added: Sequence[str] = ()
+    ) -> None:
+        """Take the table, and the columns that say which rows are meant."""
         self.table = table
+        self.key = tuple(key)
         self.added = frozenset(added)
 
     def core(self) -> Any:
         """Return the statement for SQLAlchemy, which is run once per row."""
-        return update(self.table).where(self.table.c.id == bindparam("key"))
+        return update(self.table).where(
+            *(
+                self.table.c[name] == bindparam(f"key_{name}", type_=self.table.c[name].type)
+                for name in self.key
+            )
+        )
 
     def row(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of `core`."""
-        return {("key" if name == _KEY else name): value for name, value in values.items()}
+        return {
+            (f"key_{name}" if name in self.key else name): value for name, value in values.items()
+        }
 
     def sqlite(self, names: Sequence[str]) -> tuple[str, Sequence[str]]:
         """Return the text for one row, and the order of its parameters."""
-        changed = [name for name in names if name != _KEY]
+        changed = [name for name in names if name not in self.key]
+        which = " AND ".join(f"{name} = ?" for name in self.key)
         to = ", ".join(f"{n} = {n} + ?" if n in self.added else f"{n} = ?" for n in changed)
-        return f"UPDATE {self.table.name} SET {to} WHERE id = ?", [*changed, _KEY]  # noqa: S608 - names of our own columns
+        return f"UPDATE {self.table.name} SET {to} WHERE {which}", [*changed, *self.key]  # noqa: S608 - names of our own columns
 
     def postgresql(self, each: Sequence[str], same: Sequence[str], first: int) -> str:
         """Return the text for all rows, whose parameters are numbered from `first`."""
@@ -105,10 +115,11 @@ class UpdateRows:
         to = ", ".join(
             f"{name} = t.{name} + {value}" if name in self.added else f"{name} = {value}"
             for name, value in given.items()
-            if name != _KEY
+            if name not in self.key
         )
         source = _unnest(self.table, each, first)
-        return f"UPDATE {self.table.name} AS t SET {to} FROM {source} WHERE t.id = v.id"  # noqa: S608 - names of our own columns
+        which = " AND ".join(f"t.{name} = v.{name}" for name in self.key)
+        return f"UPDATE {self.table.name} AS t SET {to} FROM {source} WHERE {which}"  # noqa: S608 - names of our own columns
 
 
 Statement = InsertRows | UpdateRows
@@ -146,7 +157,7 @@ async def _write_core(tx: WriteTx, statement: Statement, rows: Rows) -> None:
                 if name in statement.added
                 else bindparam(name, type_=table.c[name].type)
                 for name in dicts[0]
-                if name != _KEY
+                if name not in statement.key
             }
         )
     await tx.session.execute(core, [statement.row(one) for one in dicts])

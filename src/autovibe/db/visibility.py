@@ -48,7 +48,9 @@ OWNERS: Final[Mapping[str, str]] = {
     "work_orders": "task_id",
     "worker_assignments": "work_order_id",
 }
-"""Tables without `project_id` whose rows belong to a row of another: by which foreign key."""
+"""Tables without `project_id` whose rows belong to a row of another: by which column."""
+_SOFT_OWNERS: Final = {"budget_holds": "budget_reservations"}
+"""The other table where that column is no foreign key."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,9 @@ def _rule(table: Table, columns: Mapping[str, Any], viewer: Viewer) -> ColumnEle
     key = OWNERS.get(table.name)
     if key is None:
         return None
-    owner = next(iter(table.c[key].foreign_keys)).column.table
+    soft = _SOFT_OWNERS.get(table.name)
+    keys = table.c[key].foreign_keys
+    owner = Base.metadata.tables[soft] if soft else next(iter(keys)).column.table
     rule = _rule(owner, dict(owner.c), viewer)
     if rule is None:
         return None

@@ -13,10 +13,14 @@ def run_script(connection: Connection, revision: str) -> None:
 
     asyncpg takes no more than one at a time.
     """
-    name = f"{revision}_{connection.dialect.name}.sql"
-    script = resources.files("autovibe.db.migrations").joinpath("sql", name).read_text()
-    for statement in statements(script):
+    for statement in script_of(revision, connection.dialect.name):
         connection.exec_driver_sql(statement)
+
+
+def script_of(revision: str, backend: str) -> Iterator[str]:
+    """Yield the statements of `sql/<revision>_<backend>.sql`."""
+    place = resources.files("autovibe.db.migrations").joinpath("sql", f"{revision}_{backend}.sql")
+    return statements(place.read_text())
 
 
 def statements(script: str) -> Iterator[str]:

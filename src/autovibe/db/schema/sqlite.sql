@@ -412,21 +412,6 @@ CREATE TABLE checkpoint_verification_queue (
     CONSTRAINT fk_checkpoint_verification_queue_checkpoint_id FOREIGN KEY(checkpoint_id) REFERENCES checkpoints (id) ON DELETE CASCADE
 )
 
-CREATE TABLE budget_holds (
-    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
-    reservation_id CHAR(32) NOT NULL,
-    budget_id CHAR(32) NOT NULL,
-    resource_type VARCHAR(50) NOT NULL,
-    amount BIGINT NOT NULL,
-    settled_amount BIGINT,
-    CONSTRAINT pk_budget_holds PRIMARY KEY (id),
-    CONSTRAINT ck_budget_holds_resource_type CHECK (resource_type IN ('money','time','api_calls','cpu','memory','storage','network')),
-    CONSTRAINT ck_budget_holds_amounts CHECK (amount >= 0 AND (settled_amount IS NULL OR settled_amount >= 0)),
-    CONSTRAINT uq_budget_holds UNIQUE (reservation_id, budget_id),
-    CONSTRAINT fk_budget_holds_reservation_id FOREIGN KEY(reservation_id) REFERENCES budget_reservations (id) ON DELETE CASCADE,
-    CONSTRAINT fk_budget_holds_budget_id FOREIGN KEY(budget_id) REFERENCES resource_budgets (id) ON DELETE CASCADE
-)
-
 CREATE TABLE worker_assignments (
     id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
     worker_id CHAR(32) NOT NULL,
@@ -872,6 +857,17 @@ CREATE TABLE queue_shares (
     CONSTRAINT fk_queue_shares_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
 )
 
+CREATE TABLE budget_holds (
+    reservation_id CHAR(32) NOT NULL,
+    budget_id CHAR(32) NOT NULL,
+    resource_type VARCHAR(50) NOT NULL,
+    amount BIGINT NOT NULL,
+    settled_amount BIGINT,
+    CONSTRAINT pk_budget_holds PRIMARY KEY (reservation_id, budget_id),
+    CONSTRAINT ck_budget_holds_resource_type CHECK (resource_type IN ('money','time','api_calls','cpu','memory','storage','network')),
+    CONSTRAINT ck_budget_holds_amounts CHECK (amount >= 0 AND (settled_amount IS NULL OR settled_amount >= 0))
+) WITHOUT ROWID
+
 INSERT INTO alembic_version (version_num)
 VALUES ('0003')
 
@@ -915,8 +911,6 @@ CREATE INDEX idx_assignments_worker ON worker_assignments (worker_id)
 CREATE INDEX idx_audit_log_at ON audit_log (at)
 
 CREATE INDEX idx_audit_log_resource ON audit_log (resource_type, resource_id)
-
-CREATE INDEX idx_budget_holds_budget ON budget_holds (budget_id)
 
 CREATE INDEX idx_budget_reservations_machine ON budget_reservations (machine_id)
 
@@ -1251,6 +1245,11 @@ CREATE TRIGGER checkpoints_immutable BEFORE UPDATE ON checkpoints
     )
 BEGIN
     SELECT RAISE(ABORT, 'AV:CHECKPOINT_IMMUTABLE');
+END
+
+CREATE TRIGGER delete_holds_after_call AFTER DELETE ON budget_reservations
+BEGIN
+    DELETE FROM budget_holds WHERE reservation_id = OLD.id;
 END
 
 CREATE TRIGGER enforce_budget_after_insert AFTER INSERT ON resource_usage

@@ -210,7 +210,7 @@ async def _holds_of_open_calls(
         if hold.resource_type == budget.resource_type:
             amounts[hold.reservation_id] = hold.amount
     return [
-        HoldState(None, call_id, budget.id, budget.resource_type, amount, None)
+        HoldState(call_id, budget.id, budget.resource_type, amount, None)
         for call_id, amount in amounts.items()
     ]
 

@@ -341,7 +341,7 @@ def _admit(
         for budget in matching[kind]:
             budget.reserved_amount += granted
             batch.reserved[budget.id] = batch.reserved.get(budget.id, ZERO) + granted
-            holds.append(HoldState(None, one.call.id, budget.id, kind, granted, None))
+            holds.append(HoldState(one.call.id, budget.id, kind, granted, None))
     batch.holds += holds
     batch.admitted.append(one.call)
     batch.known[one.call.id] = one.call

@@ -39,7 +39,9 @@ class _Batch:
     calls: dict[uuid.UUID, ReservationState]
     holds: dict[uuid.UUID, list[OpenHold]]
     ended: dict[uuid.UUID, str] = field(default_factory=dict)
-    changed: list[OpenHold] = field(default_factory=list)
+    settled: dict[tuple[uuid.UUID, str], Decimal] = field(
+        default_factory=dict[tuple[uuid.UUID, str], Decimal]
+    )
     used: dict[uuid.UUID, Decimal] = field(default_factory=dict)
     freed: dict[uuid.UUID, Decimal] = field(default_factory=dict)
     usage: list[UsageRow] = field(default_factory=list)
@@ -108,7 +110,7 @@ async def _write(tx: WriteTx, batch: _Batch, now: datetime) -> None:
     """Write rows first and the budgets, which every call waits for, last."""
     columns = zip(*batch.usage, strict=True) if batch.usage else ()
     usage = Rows(dict(zip(UsageRow._fields, columns, strict=False)), {"enforcement": "authorise"})
-    await repository.end_calls(tx, batch.ended, batch.changed, usage, now)
+    await repository.end_calls(tx, batch.ended, batch.settled, usage, now)
     updates = [
         BudgetUpdate(budget_id, batch.used[budget_id], -freed)
         for budget_id, freed in batch.freed.items()
@@ -185,7 +187,7 @@ def _move(batch: _Batch, hold: OpenHold, used: Decimal) -> None:
     batch.freed[budget_id] = batch.freed.get(budget_id, ZERO) + hold.amount
     batch.used[budget_id] = batch.used.get(budget_id, ZERO) + used
     hold.settled_amount = used
-    batch.changed.append(hold)
+    batch.settled[hold.reservation_id, hold.resource_type] = used
 
 
 def _end(batch: _Batch, call: ReservationState, state: str) -> None:

@@ -43,9 +43,8 @@ class BudgetState:
 
 @dataclass(slots=True)
 class HoldState:
-    """What one call holds of one budget. The database gives the `id`."""
+    """What one call holds of one budget."""
 
-    id: uuid.UUID | None
     reservation_id: uuid.UUID
     budget_id: uuid.UUID
     resource_type: str

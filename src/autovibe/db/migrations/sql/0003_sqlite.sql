@@ -196,3 +196,29 @@ CREATE TABLE queue_shares (
 )
 
 CREATE INDEX idx_queue_shares_project ON queue_shares (project_id)
+
+-- Four holds are written per call. One tree instead of four, and no keys to look up: the statement
+-- that writes the holds writes the call, too. The holds of a call are deleted with it; they outlive
+-- their budgets.
+ALTER TABLE budget_holds RENAME TO holds_with_ids
+
+CREATE TABLE budget_holds (
+    reservation_id CHAR(32) NOT NULL,
+    budget_id CHAR(32) NOT NULL,
+    resource_type VARCHAR(50) NOT NULL,
+    amount BIGINT NOT NULL,
+    settled_amount BIGINT,
+    CONSTRAINT pk_budget_holds PRIMARY KEY (reservation_id, budget_id),
+    CONSTRAINT ck_budget_holds_resource_type CHECK (resource_type IN ('money','time','api_calls','cpu','memory','storage','network')),
+    CONSTRAINT ck_budget_holds_amounts CHECK (amount >= 0 AND (settled_amount IS NULL OR settled_amount >= 0))
+) WITHOUT ROWID
+
+INSERT INTO budget_holds
+SELECT reservation_id, budget_id, resource_type, amount, settled_amount FROM holds_with_ids
+
+DROP TABLE holds_with_ids
+
+CREATE TRIGGER delete_holds_after_call AFTER DELETE ON budget_reservations
+BEGIN
+    DELETE FROM budget_holds WHERE reservation_id = OLD.id;
+END

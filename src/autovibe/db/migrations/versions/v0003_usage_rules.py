@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy import Connection, Uuid, column, select, update
 from sqlalchemy import table as named_table
 
-from autovibe.db.migrations.script import run_script
+from autovibe.db.migrations.script import run_script, script_of
 from autovibe.db.secret_json import JsonWithSecrets, has_secrets
 
 revision = "0003"
@@ -22,6 +22,7 @@ _TRIGGERS = (
     ("roll_up_usage_after_insert", "resource_usage"),
     ("schedule_checkpoint_verification", "checkpoints"),
     ("finish_checkpoint_verification", "checkpoints"),
+    ("delete_holds_after_call", "budget_reservations"),
 )
 _FUNCTIONS = (
     "add_usage_to_daily()",
@@ -31,6 +32,7 @@ _FUNCTIONS = (
     "finish_checkpoint_verification()",
     "create_monthly_partition(text, date)",
     "cleanup_old_resource_usage(timestamptz)",
+    "delete_holds_of_calls()",
 )
 
 
@@ -79,6 +81,7 @@ def downgrade() -> None:
         run("DROP VIEW task_lines")
     for table in ("idempotent_replies", "login_throttles", "resource_usage_daily"):
         run(f"DROP TABLE {table}")
+    _holds_with_ids(postgresql=postgresql)
     run("DROP INDEX idx_resource_usage_execution")
     run("ALTER TABLE api_tokens DROP COLUMN kind")
     run("DROP TABLE queue_shares")
@@ -89,3 +92,34 @@ def downgrade() -> None:
         "CREATE INDEX idx_work_orders_claim"
         " ON work_orders (queue_name, priority DESC, fair_key, id) WHERE status = 'pending'"
     )
+
+
+def _holds_with_ids(*, postgresql: bool) -> None:
+    """Make the table of holds as the first revision makes it; holds of budgets that are gone go."""
+    run = op.get_bind().exec_driver_sql
+    run("DELETE FROM budget_holds WHERE budget_id NOT IN (SELECT id FROM resource_budgets)")
+    if postgresql:
+        run(
+            "ALTER TABLE budget_holds DROP CONSTRAINT pk_budget_holds,"
+            " ADD COLUMN id UUID DEFAULT gen_random_uuid() NOT NULL,"
+            " ADD CONSTRAINT pk_budget_holds PRIMARY KEY (id),"
+            " ADD CONSTRAINT uq_budget_holds UNIQUE (reservation_id, budget_id),"
+            " ADD CONSTRAINT fk_budget_holds_reservation_id FOREIGN KEY (reservation_id)"
+            " REFERENCES budget_reservations (id) ON DELETE CASCADE,"
+            " ADD CONSTRAINT fk_budget_holds_budget_id FOREIGN KEY (budget_id)"
+            " REFERENCES resource_budgets (id) ON DELETE CASCADE"
+        )
+        for table in ("budget_holds", "resource_budgets"):
+            run(f"ALTER TABLE {table} RESET (fillfactor)")
+    else:
+        run("ALTER TABLE budget_holds RENAME TO holds_without_ids")
+        run(_statement_of("CREATE TABLE budget_holds ("))
+        names = "reservation_id, budget_id, resource_type, amount, settled_amount"
+        run(f"INSERT INTO budget_holds ({names}) SELECT {names} FROM holds_without_ids")  # noqa: S608 - names of our own columns
+        run("DROP TABLE holds_without_ids")
+    run("CREATE INDEX idx_budget_holds_budget ON budget_holds (budget_id)")
+
+
+def _statement_of(beginning: str) -> str:
+    """Return a statement of the first revision on SQLite."""
+    return next(one for one in script_of("0001", "sqlite") if one.startswith(beginning))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -48,7 +49,7 @@ _INSERT_RESERVATIONS: Final = InsertRows(_RESERVATIONS)
 _INSERT_HOLDS: Final = InsertRows(_HOLDS)
 _INSERT_USAGE: Final = InsertRows(cast("Table", ResourceUsage.__table__))
 _SAVE_RESERVATIONS: Final = UpdateRows(_RESERVATIONS)
-_SAVE_HOLDS: Final = UpdateRows(_HOLDS)
+_SAVE_HOLDS: Final = UpdateRows(_HOLDS, key=("reservation_id", "resource_type"))
 _MOVE_BUDGETS: Final = UpdateRows(_BUDGETS, added=("used_amount", "reserved_amount"))
 
 # In the order of the fields of `ReservationState`.
@@ -209,15 +210,22 @@ async def insert_holds(tx: WriteTx, holds: Sequence[HoldState]) -> None:
 async def end_calls(
     tx: WriteTx,
     states: Mapping[uuid.UUID, str],
-    holds: Sequence[HoldState],
+    settled: Mapping[tuple[uuid.UUID, str], Decimal],
     usage: Rows,
     now: datetime,
 ) -> None:
-    """Write how locked calls ended, what of each hold was used, and the usage."""
+    """Write how locked calls ended, what of each resource that they held was used, and the usage.
+
+    A call holds and uses the same of a resource in all its budgets.
+    """
     ended = Rows({"id": list(states), "state": list(states.values())}, {"finished_at": now})
-    settled = {name: list(map(attrgetter(name), holds)) for name in ("id", "settled_amount")}
+    holds = {
+        "reservation_id": [call_id for call_id, _ in settled],
+        "resource_type": [kind for _, kind in settled],
+        "settled_amount": list(settled.values()),
+    }
     await write_rows(
-        tx, (_SAVE_RESERVATIONS, ended), (_SAVE_HOLDS, Rows(settled)), (_INSERT_USAGE, usage)
+        tx, (_SAVE_RESERVATIONS, ended), (_SAVE_HOLDS, Rows(holds)), (_INSERT_USAGE, usage)
     )
 
 
