@@ -18,7 +18,9 @@ from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
 from autovibe.domains.checkpoints import CheckpointService, Pruned, TransferService
+from autovibe.domains.collaboration import ChatService
 from autovibe.domains.identity import IdentityService
+from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
 from autovibe.domains.projects import ProjectService
@@ -27,6 +29,7 @@ from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
 from autovibe.kernel.maintenance_settings import MaintenanceSettings
+from autovibe.kernel.talk_settings import ChatSettings, DocumentSettings
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.control import LocalControl
 from autovibe.runtime.fleet import LocalFleet
@@ -273,6 +276,10 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             ),
             "autovibe.v1.TransferService": TransferService(store),
             "autovibe.v1.MeteringService": MeteringService(),
+            "autovibe.v1.ChatService": ChatService(
+                ChatSettings(), directory / "attachments", db.bells
+            ),
+            "autovibe.v1.DocumentService": DocumentService(DocumentSettings()),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
             "autovibe.v1.QueueService": QueueService(db.bells, __version__),
         }

@@ -24,6 +24,7 @@ from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.audit import AuditService
 from autovibe.domains.checkpoints import CheckpointService, TransferService
+from autovibe.domains.collaboration import ChatService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
@@ -207,6 +208,9 @@ def _registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),
             "autovibe.v1.AuditService": AuditService(),
+            "autovibe.v1.ChatService": ChatService(
+                settings.chat, settings.home / "attachments", database.bells
+            ),
             "autovibe.v1.DocumentService": DocumentService(settings.documents),
             "autovibe.v1.ProjectService": ProjectService(
                 {name: upstream.api for name, upstream in settings.upstreams.items()},

@@ -29,6 +29,8 @@ UNLIMITED: Final = "autovibe_unlimited"
 """Execution option of a statement that is not limited; its value says why."""
 _SHORTEST_PREFIX: Final = 8
 _OPTIONS: Final = "autovibe.viewer_options"
+_OWN: Final = frozenset({"chat_conversations", "context_documents", "tasks"})
+"""Tables whose rows without a project are seen by who made them."""
 
 OWNERS: Final[Mapping[str, str]] = {
     "agent_executions": "task_execution_id",
@@ -169,7 +171,7 @@ def _rule(table: Table, columns: Mapping[str, Any], viewer: Viewer) -> ColumnEle
         return columns["id"].in_(_projects_of(viewer))
     if "project_id" in table.c:
         mine = columns["project_id"].in_(_projects_of(viewer))
-        if table.name != "tasks" or "created_by" not in columns:
+        if table.name not in _OWN or "created_by" not in columns:
             return mine
         own = columns["created_by"] == viewer.user_id
         return or_(mine, and_(columns["project_id"].is_(None), own))

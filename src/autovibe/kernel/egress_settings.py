@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from autovibe.kernel.database_settings import Source
 from autovibe.kernel.egress import HostRule, Network, parse_networks, parse_rules
-from autovibe.kernel.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -35,4 +34,3 @@ def read_egress_settings(env: Mapping[str, str], table: Mapping[str, object]) ->
         allow=parse_rules(source.texts("allow"), "egress.allow"),
         private=parse_networks(source.texts("private"), "egress.private"),
     )
-

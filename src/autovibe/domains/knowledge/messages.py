@@ -44,7 +44,7 @@ def earlier_message(
     message.version = version.version
     message.size_bytes = len(version.content.encode())
     message.created_by = id_text(version.created_by)
-    message.updated_at.CopyFrom(timestamp(version.created_at))
+    message.updated_at.FromDatetime(version.created_at)
     message.ClearField("etag")
     return message
 

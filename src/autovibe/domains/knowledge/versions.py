@@ -31,7 +31,7 @@ def keep_version(
     )
 
 
-def change(  # noqa: PLR0913 - what a version is made of
+def change(
     tx: WriteTx,
     ctx: CallContext,
     document: ContextDocument,

@@ -41,6 +41,11 @@ async def find_letters(tx: ReadTx | WriteTx, ids: Collection[uuid.UUID]) -> dict
     return {row.id: _letter(row) for row in await repository.letters(tx, ids)} if ids else {}
 
 
+async def has_waiting(tx: ReadTx | WriteTx, machine_id: uuid.UUID) -> bool:
+    """Return whether something waits in the mailbox of a machine."""
+    return await repository.count_waiting(tx, machine_id, LETTER) > 0
+
+
 async def reword(tx: WriteTx, letter_id: uuid.UUID, text: str) -> bool:
     """Change what a message says; return False where it has been delivered."""
     for row in await repository.letters(tx, [letter_id], lock=True):
@@ -51,7 +56,7 @@ async def reword(tx: WriteTx, letter_id: uuid.UUID, text: str) -> bool:
 
 
 async def take_runtime(tx: WriteTx, clock: Clock, machine_id: uuid.UUID) -> list[Letter]:
-    """Return what waits for a machine, for its runtime to hand to the agent; it is delivered now."""
+    """Return what waits for a machine, for its runtime to hand on; it is delivered now."""
     taken: list[Letter] = []
     for row in await repository.lock_waiting(tx, machine_id, LETTER, _MOST):
         row.status = MachineMessageStatus.DELIVERED
@@ -83,6 +88,7 @@ async def settle(
     clock: Clock,
     machine_id: uuid.UUID,
     ids: Sequence[uuid.UUID],
+    *,
     status: Literal["processed", "failed", "queued"],
     error: str = "",
 ) -> None:
