@@ -294,13 +294,15 @@ def test_restore_through_a_directory_swapped_for_a_link_does_not_leave_the_targe
     outside.mkdir()
     tree = tmp_path / "tree"
     (tree / "z").mkdir(parents=True)
-    (tree / "a").write_bytes(b"first")
+    (tree / "a").mkdir()
+    (tree / "a" / "file").write_bytes(b"first")
     (tree / "z" / "file").write_bytes(b"second")
     taken = store.snapshot({"w": tree})
     out = tmp_path / "out"
 
     def plant(_: object) -> None:
-        if not (out / "z").exists():
+        if not (out / "z").is_symlink():  # all directories are made before the first file
+            (out / "z").rmdir()
             (out / "z").symlink_to(outside)
 
     with pytest.raises(TargetUnwritableError):
@@ -351,7 +353,7 @@ def test_file_that_was_changed_before_the_restore_ended_is_not_vouched_for(
     out = tmp_path / "out"
 
     def meddle(at: Progress) -> None:
-        if at.path == "plain.txt":
+        if at.path == "crlf.txt":
             (out / "crlf.txt").write_bytes(b"A\r\nB\r\n")
 
     cache = StatCache()

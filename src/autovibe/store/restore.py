@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHANGED: Final = "it was changed after it had been saved, and is left as it is"
 _APPEARED: Final = "something was made here after the target had been saved"
-_PERMISSIONS: Final = 0o1777
-_EXACT_PERMISSIONS: Final = 0o7777
+PERMISSIONS: Final = 0o1777
+EXACT_PERMISSIONS: Final = 0o7777
 
 
 def remove_tree(parent: int, name: bytes) -> None:
@@ -123,6 +123,16 @@ class TreeWriter:
 
     def _finish(self) -> None:
         """Create the links, then set the attributes of directories from the leaves up."""
+        self._make_links()
+        for path, entry in sorted(self._dirs, key=lambda item: item[0].count(b"/"), reverse=True):
+            if path:
+                with closing(open_beneath(self.dest, path)) as fd:
+                    self._attributes(fd, path, entry)
+        for path, entry in self._dirs:
+            if not path:
+                self._attributes(self.dest, path, entry)
+
+    def _make_links(self) -> None:
         for path, entry in self._links:
             parent, _, name = path.rpartition(b"/")
             with closing(open_beneath(self.dest, parent)) as fd:
@@ -135,13 +145,6 @@ class TreeWriter:
                     if self.saved is None:
                         raise
                     self._skip(path, _APPEARED)
-        for path, entry in sorted(self._dirs, key=lambda item: item[0].count(b"/"), reverse=True):
-            if path:
-                with closing(open_beneath(self.dest, path)) as fd:
-                    self._attributes(fd, path, entry)
-        for path, entry in self._dirs:
-            if not path:
-                self._attributes(self.dest, path, entry)
 
     def _contents(
         self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
@@ -358,7 +361,7 @@ class TreeWriter:
                 self._own(path, lambda: os.fchown(fd, entry.uid, entry.gid))
         self._set_xattrs(fd, path, entry)
         st = os.fstat(fd)
-        mode = entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS)
+        mode = entry.mode & (EXACT_PERMISSIONS if self.exact else PERMISSIONS)
         if stat.S_IMODE(st.st_mode) != mode:
             os.fchmod(fd, mode)
         if st.st_mtime_ns != entry.mtime_ns:
@@ -430,10 +433,13 @@ class TreeWriter:
             magic = f"/proc/self/fd/{handle}"
             if self.exact:
                 self._own(path, lambda: os.chown(magic, entry.uid, entry.gid))
-            mode = entry.mode & (_EXACT_PERMISSIONS if self.exact else _PERMISSIONS)
+            mode = entry.mode & (EXACT_PERMISSIONS if self.exact else PERMISSIONS)
             os.chmod(magic, mode)  # noqa: PTH101 - the magic link is no path to think about
             os.utime(magic, ns=(entry.mtime_ns, entry.mtime_ns))
         self.files += 1
+
+    def close(self) -> None:
+        """Let go of whatever helps to write; nothing is written after it."""
 
     def result(self, saved_root: str | None = None, saved_ref: str | None = None) -> RestoreResult:
         """Sum up what was done."""

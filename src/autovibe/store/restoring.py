@@ -14,6 +14,7 @@ from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.store import reading, tree
 from autovibe.store.errors import StoreFullError, TargetNotEmptyError, TargetUnwritableError
 from autovibe.store.files import FULL, READ_ONLY
+from autovibe.store.fresh import FreshWriter, passes_on
 from autovibe.store.opening import closing, open_beneath
 from autovibe.store.overlay import Overlay
 from autovibe.store.prime import prime
@@ -61,11 +62,13 @@ class Restore:
                 if not (fresh or onto_same):
                     msg = f"{dest} is not empty: restore into a new directory."
                     raise TargetNotEmptyError(msg, path=str(dest))
-                writer = TreeWriter(self.objects, fd, self.exact, self.progress)
                 if not fresh:
                     # The cache knows what was saved; of that the restored files differ, and are
                     # read again.
+                    writer = TreeWriter(self.objects, fd, self.exact, self.progress)
                     return self._in_place(writer, dest)
+                kind = TreeWriter if passes_on(fd) else FreshWriter
+                writer = kind(self.objects, fd, self.exact, self.progress)
                 result = self._fresh(writer)
                 if self.cache is not None and self.paths is None:
                     self._prime(self.cache, writer)
@@ -86,8 +89,10 @@ class Restore:
         try:
             self._write(writer, None)
         except BaseException:
+            writer.close()  # nobody writes any more
             empty_dir(writer.dest)
             raise
+        writer.close()
         return writer.result()
 
     def _in_place(self, writer: TreeWriter, dest: Path) -> RestoreResult:
