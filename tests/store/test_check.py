@@ -10,6 +10,7 @@ import pytest
 
 from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
 from autovibe.store import Store
+from autovibe.store.squeeze import ALONE_BYTES
 
 
 def fill(tree: Path, seed: int) -> None:
@@ -19,6 +20,7 @@ def fill(tree: Path, seed: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(rng.randbytes(rng.randrange(10, 4000)))
     (tree / "large").write_bytes(rng.randbytes(1 << 20) + rng.randbytes(5000))
+    (tree / "d1" / "f4").write_bytes(rng.randbytes(ALONE_BYTES))  # its block is its own
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from autovibe.store import (
     StoreKeyError,
     parse_key,
 )
+from autovibe.store.squeeze import ALONE_BYTES
 
 
 class LaterClock(SystemClock):
@@ -152,8 +153,8 @@ def test_no_flipped_byte_goes_unnoticed(store: Store, tmp_path: Path):
 def test_frame_put_in_the_place_of_another_does_not_open(store: Store, tmp_path: Path):
     tree = tmp_path / "small"
     tree.mkdir()
-    (tree / "a").write_bytes(b"A" * 5000)
-    (tree / "b").write_bytes(b"B" * 5000)
+    (tree / "a").write_bytes(b"A" * ALONE_BYTES)
+    (tree / "b").write_bytes(b"B" * ALONE_BYTES)
     root = store.snapshot({"w": tree}).root
     where = {
         e.path: store._objects.locate(bytes.fromhex(e.sha256 or ""))

@@ -101,6 +101,49 @@ def test_store_of_format_1_is_read_and_raised(old: tuple[Path, str], tmp_path: P
     assert list((tmp_path / "out" / "empty").iterdir()) == []
 
 
+def test_old_pack_that_lost_its_index_gets_one_again(old: tuple[Path, str]):
+    path, root = old
+    (index,) = (path / "packs").glob("*.idx")
+    before = index.read_bytes()
+    index.unlink()
+    assert Store.open(path).verify(root).ok
+    assert index.read_bytes() == before
+
+
+def test_blocks_are_as_the_format_page_says(tmp_path: Path):
+    (tmp_path / "tree").mkdir()
+    contents = [b"first", b"", b"the third"]
+    for number, content in enumerate(contents):
+        (tmp_path / "tree" / f"f{number}").write_bytes(content)
+    store = Store.open(tmp_path / "store")
+    store.snapshot({"w": tmp_path / "tree"})
+    (pack,), (index,) = ((store.path / "packs").glob(f"*.{kind}") for kind in ("pack", "idx"))
+    data, listed = pack.read_bytes(), index.read_bytes()
+    at, found, places, blocks = 8, {}, [], []
+    assert data[:at] == b"AVPACK2\n"
+    while at < len(data):
+        stored, size, count = struct.unpack_from("<QQI", data, at)
+        at += 20
+        table = list(struct.iter_unpack("<32sQ", data[at : at + 40 * count]))
+        at += 40 * count
+        content = zstandard.ZstdDecompressor().decompress(data[at : at + stored])
+        assert len(content) == size
+        start = 0
+        for address, length in table:
+            found[address] = content[start : start + length]
+            places.append((address, len(blocks), start, length))
+            start += length
+        blocks.append((at, stored, size))
+        at += stored
+    assert {sha256(content): content for content in found.values()} == found
+    assert found.keys() >= {sha256(content) for content in contents}
+    assert len(blocks) == 3  # all files, and two directories
+    head = struct.pack("<8sQQQ", b"AVINDX2\n", len(found), len(data), len(blocks))
+    body = head + b"".join(struct.pack("<QQQ", *block) for block in blocks)
+    body += b"".join(struct.pack("<32sIQQ", *place) for place in sorted(places))
+    assert listed == body + sha256(body)
+
+
 def test_new_snapshots_beside_those_of_format_1_share_their_content(
     old: tuple[Path, str], tmp_path: Path
 ):

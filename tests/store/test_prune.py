@@ -22,6 +22,7 @@ from autovibe.store import (
     StoreFullError,
 )
 from autovibe.store.guard import Guard
+from autovibe.store.squeeze import ALONE_BYTES
 
 NO_GRACE = timedelta(0)
 
@@ -265,6 +266,7 @@ def test_pack_written_twice_is_kept_once(store: Store, tree: Path, tmp_path: Pat
     ours._objects.scan()
     theirs.snapshot({"w": tree}, progress=None)
     with ours._objects.writer() as writer:
+        theirs._objects.scan()
         for digest in list(theirs._objects._where):
             writer.put(digest, theirs._objects.get(digest), again=True)
         writer.commit()
@@ -298,7 +300,7 @@ def test_nothing_is_removed_when_a_directory_cannot_be_read(
 
 
 def test_damaged_pack_stays_for_a_repair(store: Store, tree: Path, clock: LaterClock):
-    (tree / "kept").write_bytes(random.Random(3).randbytes(5000))
+    (tree / "kept").write_bytes(random.Random(3).randbytes(ALONE_BYTES))
     commit(store, tree, "checkpoints/old", 1)
     new = commit(store, tree, "checkpoints/new", 2)
     blob = next(e.sha256 for e in store.entries(new, "w") if e.path == "kept")

@@ -22,6 +22,7 @@ from autovibe.store import (
     StoreReadOnlyError,
     StoreWriteError,
 )
+from autovibe.store.squeeze import ALONE_BYTES
 
 
 def names(directory: Path) -> list[str]:
@@ -176,7 +177,7 @@ def test_damage_is_found_by_verify_with_the_paths_it_affects(store: Store, tmp_p
     (tree / "sub").mkdir(parents=True)
     (tree / "one").write_bytes(b"same content " * 100)
     (tree / "sub" / "two").write_bytes(b"same content " * 100)
-    (tree / "other").write_bytes(b"whole")
+    (tree / "other").write_bytes(b"whole" * ALONE_BYTES)  # in a block of its own
     taken = store.snapshot({"w": tree})
     blob = next(e.sha256 for e in store.entries(taken.root, "w") if e.path == "one")
     assert blob is not None

@@ -17,14 +17,19 @@ from autovibe.store.files import create_temporary, store_writes, sync_dir, write
 from autovibe.store.journalfile import Fresh
 from autovibe.store.journals import SUFFIX, Journals
 from autovibe.store.packfile import (
+    BLOCK,
+    INDEX_BLOCK,
     PACK_MAGIC,
-    RECORD,
     Location,
+    block_context,
     decode_index,
     encode_index,
+    encode_objects,
+    index_records,
     sha256,
     walk_pack,
 )
+from autovibe.store.recent import RecentBlocks
 from autovibe.store.squeeze import Squeezer
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
     from autovibe.store.files import TemporaryFile
     from autovibe.store.sealing import PackSeal, Seal
+    from autovibe.store.squeeze import Block
 
 _BUFFER_BYTES: Final = 1 << 20
 _FAILING_DISK: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
@@ -62,6 +68,7 @@ class Objects:
         self._pack_seals: dict[str, PackSeal] = {}
         self._rotten: set[bytes] = set()  # found damaged: a snapshot that has them stores them anew
         self._unsynced = False
+        self._expected: set[str] = set()
 
     def address(self, digest: bytes) -> bytes:
         """Return the id under which an object lies on disk."""
@@ -93,7 +100,10 @@ class Objects:
         except FileNotFoundError:  # pruned since it was listed
             return
         self._seen.add(pack)
-        self._unsynced = True
+        if pack in self._expected:  # its name is durable
+            self._expected.discard(pack)
+        else:
+            self._unsynced = True
         body = self.packs / f"{pack}.pack"
         try:
             length = body.stat().st_size
@@ -167,12 +177,11 @@ class Objects:
             if again:  # packs may have been merged or repaired by another process
                 self.scan()
             for at in self.places(address):
-                frame = self._read(at, from_disk=from_disk)
-                data = None if frame is None else self._content(at, address, frame)
+                there, data = self._object(at, address, from_disk=from_disk)
                 if data is not None and sha256(data) == digest:
                     self._rotten.discard(address)
                     return data
-                bad = bad if frame is None else at
+                bad = at if there else bad
         if bad is None:
             msg = f"Object {digest.hex()} is not in the checkpoint store {self.path}: verify it."
             raise ObjectMissingError(msg, object=digest.hex(), store=str(self.path))
@@ -185,9 +194,30 @@ class Objects:
 
     def fetch(self, address: bytes, at: Location) -> bytes | None:
         """Read the copy of an object at one place from the disk; None when it is not whole."""
-        frame = self._read(at, from_disk=True)
-        data = None if frame is None else self._content(at, address, frame)
+        _, data = self._object(at, address, from_disk=True)
         return data if data is not None and self.address(sha256(data)) == address else None
+
+    def _object(
+        self, at: Location, address: bytes, *, from_disk: bool
+    ) -> tuple[bool, bytes | None]:
+        """Read what lies at a place: whether its pack is there, and the bytes unless damaged."""
+        if at.alone:
+            frame = self._read(at, from_disk=from_disk)
+            return frame is not None, self._content(at, address, frame or b"", at.raw)
+        recent: RecentBlocks | None = getattr(self._local, "recent", None)
+        if recent is None:
+            recent = self._local.recent = RecentBlocks()
+        block = recent.find(at, address, from_disk=from_disk)
+        if block is None:
+            frame = self._read(at, from_disk=from_disk)
+            if frame is None:
+                return False, None
+            block = self._content(at, block_context(at.size), frame, at.size)
+            if block is None:
+                return True, None
+            if at.raw != at.size:
+                recent.keep(at, address, block, from_disk=from_disk)
+        return True, block[at.start : at.start + at.raw]
 
     def _read(self, at: Location, *, from_disk: bool) -> bytes | None:
         """Read a frame: None when its pack is gone, nothing when the disk fails."""
@@ -211,10 +241,10 @@ class Objects:
             return f"{self.journals.path}/{at.pack}{SUFFIX}"
         return f"{self.packs}/{at.pack}.pack"
 
-    def _content(self, at: Location, address: bytes, frame: bytes) -> bytes | None:
+    def _content(self, at: Location, context: bytes, frame: bytes, size: int) -> bytes | None:
         """Open and decompress a frame; None when it is damaged."""
         if self.seal is not None:
-            opened = self._pack_seal(at.pack).open(at.offset, address, frame)
+            opened = self._pack_seal(at.pack).open(at.offset, context, frame)
             if opened is None:
                 return None
             frame = opened
@@ -225,9 +255,9 @@ class Objects:
             decompressor = self._local.zstd = zstandard.ZstdDecompressor()
         try:
             # The frame may be damaged: its own idea of the size must not decide on memory.
-            if zstandard.frame_content_size(frame) != at.raw:
+            if zstandard.frame_content_size(frame) != size:
                 return None
-            return decompressor.decompress(frame, max_output_size=at.raw)
+            return decompressor.decompress(frame, max_output_size=size)
         except zstandard.ZstdError:
             return None
 
@@ -242,12 +272,18 @@ class Objects:
         """Begin a new pack; nothing is created before the first new object."""
         return PackWriter(self)
 
-    def publish(self, pack: str, records: dict[bytes, Location]) -> None:
-        """Make the objects of a pack known that this process has just written."""
+    def publish(self, journal: str, records: dict[bytes, Location]) -> None:
+        """Make the objects known that this process has just written to its journal."""
         with self._lock:
-            self._seen.add(pack)
+            self._seen.add(journal)
             self._add(records)
             self._rotten -= records.keys()
+
+    def expect(self, pack: str, addresses: set[bytes]) -> None:
+        """Take note of a durable pack of ours; the next scan reads its index like any other."""
+        with self._lock:
+            self._expected.add(pack)
+            self._rotten -= addresses
 
     def sync_packs(self, *, force: bool) -> None:
         """Make the names of all packs durable that a snapshot may rely on, others' too."""
@@ -308,7 +344,9 @@ class PackWriter:
         self._objects = objects
         self._id = uuid.uuid4().hex
         self._seal = None if objects.seal is None else objects.seal.pack(self._id)
-        self._records: dict[bytes, Location] = {}
+        self._blocks: list[bytes] = []  # as in the index, and so are the records
+        self._records: list[bytes] = []
+        self._addresses: set[bytes] = set()
         self._added: list[bytes] = []
         self._waiting: dict[bytes, bytes] = {}  # for the journal, by address
         self._waiting_bytes = 0
@@ -316,7 +354,6 @@ class PackWriter:
         self._index: TemporaryFile | None = None
         self._buffer = bytearray()
         self._squeezer = Squeezer()
-        self._squeezed: set[bytes] = set()  # on their way through it, by address
 
     def __enter__(self) -> Self:
         return self
@@ -364,7 +401,7 @@ class PackWriter:
             self._append(address, data)
 
     def _is_added(self, address: bytes) -> bool:
-        return address in self._records or address in self._squeezed or address in self._waiting
+        return address in self._addresses or address in self._waiting
 
     def _append(self, address: bytes, data: bytes) -> None:
         if self._file is None:
@@ -373,16 +410,21 @@ class PackWriter:
             self._buffer += PACK_MAGIC
             self.length = len(PACK_MAGIC)
             faults.reach("pack_created")
-        self._squeezed.add(address)
+        self._addresses.add(address)
         self._write(self._file, self._squeezer.put(address, data))
 
-    def _write(self, file: TemporaryFile, frames: list[tuple[bytes, int, bytes]]) -> None:
-        for address, raw, squeezed in frames:
-            at = self.length + RECORD.size
-            frame = squeezed if self._seal is None else self._seal.seal(at, address, squeezed)
-            self._records[address] = Location(self._id, at, len(frame), raw)
-            self._squeezed.discard(address)
-            self._buffer += RECORD.pack(address, raw, len(frame))
+    def _write(self, file: TemporaryFile, blocks: list[Block]) -> None:
+        for block in blocks:
+            addresses, lengths, size = block.addresses, block.lengths, block.size
+            table = encode_objects(addresses, lengths)
+            at = self.length + BLOCK.size + len(table)
+            frame = block.frame
+            if self._seal is not None:
+                frame = self._seal.seal(at, block_context(size), frame)
+            self._records += index_records(len(self._blocks), addresses, lengths)
+            self._blocks.append(INDEX_BLOCK.pack(at, len(frame), size))
+            self._buffer += BLOCK.pack(len(frame), size, len(addresses))
+            self._buffer += table
             self._buffer += frame
             self.length = at + len(frame)
         if len(self._buffer) >= _BUFFER_BYTES:
@@ -429,7 +471,7 @@ class PackWriter:
             return 0
         self._write(file, self._squeezer.finish())
         self._flush(file)
-        index = encode_index(self._records, self.length)
+        index = encode_index(self._blocks, self._records, self.length)
         with store_writes(self._objects.path):
             os.fsync(file.fd)
             faults.reach("pack_synced")
@@ -457,4 +499,4 @@ class PackWriter:
             self._objects.sync_packs(force=True)
             faults.reach("packs_synced")
             self._index.close()
-        self._objects.publish(self._id, self._records)
+        self._objects.expect(self._id, self._addresses)

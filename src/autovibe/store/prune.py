@@ -100,7 +100,7 @@ class Prune:
             stored_before=before,
             stored_after=left,
             held_bytes=sum(
-                at.stored
+                at.share
                 for records in after.values()
                 for address, at in records.items()
                 if address in live and address not in needed
@@ -130,7 +130,7 @@ class Prune:
 
     def _saved(self, packs: Packs, gone: set[str], live: set[bytes]) -> int:
         return sum(
-            at.stored
+            at.share
             for pack in gone
             for address, at in packs[pack].items()
             if address not in live or self.objects.places(address)[0].pack != pack
@@ -182,9 +182,9 @@ class Prune:
         for pack, records in packs.items():
             if pack in damaged or self.objects.journals.is_journal(pack):
                 continue  # one is for `check`, the other for its writer
-            total = sum(at.stored for at in records.values())
+            total = sum(at.share for at in records.values())
             useful = sum(
-                at.stored
+                at.share
                 for address, at in records.items()
                 if address in live and self.objects.places(address)[0].pack == pack
             )
@@ -261,4 +261,4 @@ class Prune:
 
 
 def _stored(packs: Packs) -> int:
-    return sum(at.stored for records in packs.values() for at in records.values())
+    return sum(at.share for records in packs.values() for at in records.values())

@@ -60,7 +60,7 @@ class Rewriter:
             self._writer().copy(address, data)
             self.copied.add(address)
             if progress is not None:
-                progress(at.stored)
+                progress(at.share)
         return damaged
 
     def _writer(self) -> PackWriter:

@@ -1,93 +1,151 @@
-"""Compressing objects in a thread of its own, while the next ones are read."""
+"""Compressing objects in threads of their own, while the next ones are read."""
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 LEVEL: Final = 3
-# A batch is worth handing over to the other thread; more than these wait for nobody's memory.
-_BATCH_BYTES: Final = 1 << 20
-_MOST_WAITING: Final = 4
+# Small files are compressed together, which makes them a fifth smaller.
+BLOCK_BYTES: Final = 1 << 18
+# One of this size gains nothing from company.
+ALONE_BYTES: Final = 1 << 17
+# More than this waits for nobody's memory.
+_MOST_WAITING: Final = 8 << 20
+_MOST_THREADS: Final = 4
+# What all objects of the store's own begin with. A directory is never in a block with others: so
+# one is read without them, and what damages it damages nothing else. A file that begins so is
+# treated likewise, and nothing else follows from it.
+_OWN: Final = b"autovibe-"
+
+
+@dataclass(slots=True)
+class Block:
+    """Objects that are compressed together: their addresses and bytes, then their frame."""
+
+    addresses: list[bytes] = field(default_factory=list[bytes])
+    lengths: list[int] = field(default_factory=list[int])
+    size: int = 0
+    frame: bytes = b""
+    _parts: list[bytes] = field(default_factory=list[bytes])
+
+    def add(self, address: bytes, data: bytes) -> None:
+        """Take one more object."""
+        self.addresses.append(address)
+        self.lengths.append(len(data))
+        self._parts.append(data)
+        self.size += len(data)
+
+    def squeeze(self, compressor: zstandard.ZstdCompressor) -> None:
+        """Make the frame of the objects, and let go of them."""
+        parts, self._parts = self._parts, []
+        self.frame = compressor.compress(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Objects on their way: their addresses and lengths, their bytes, then their frames."""
+    """Blocks that are worth handing over to another thread."""
 
-    heads: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
-    data: list[bytes] = field(default_factory=list[bytes])
-    frames: list[bytes] = field(default_factory=list[bytes])
-    bytes: int = 0
+    blocks: list[Block] = field(default_factory=list[Block])
+    size: int = 0
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
+    def add(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.size += block.size
+
     def squeeze(self, compressor: zstandard.ZstdCompressor) -> None:
-        """Compress; what goes wrong is raised by whoever takes the frames."""
+        """Compress; what goes wrong is raised by whoever takes the blocks."""
         try:
-            self.frames = [compressor.compress(data) for data in self.data]
+            for block in self.blocks:
+                block.squeeze(compressor)
         except BaseException as error:  # noqa: BLE001 - it belongs to the other thread
             self.error = error
-        self.data = []
         self.done.set()
+
+    def take(self) -> list[Block]:
+        """Wait for the frames."""
+        self.done.wait()
+        if self.error is not None:
+            raise self.error
+        return self.blocks
 
 
 class Squeezer:
-    """Takes objects and gives back frames, in order. The thread starts with the second batch."""
+    """Takes objects and gives back blocks. The first full batch starts the threads."""
 
     def __init__(self) -> None:
         """Wait for objects."""
-        self._filling = _Batch()
-        self._waiting: list[_Batch] = []
+        self._files = Block()
+        self._own = _Batch()
+        self._waiting: deque[_Batch] = deque()
+        self._waiting_bytes = 0
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self._threads: list[threading.Thread] = []
 
-    def put(self, address: bytes, data: bytes) -> list[tuple[bytes, int, bytes]]:
-        """Take an object; return address, length and frame of earlier ones that must be taken."""
-        batch = self._filling
-        batch.heads.append((address, len(data)))
-        batch.data.append(data)
-        batch.bytes += len(data)
-        if batch.bytes < _BATCH_BYTES:
+    def put(self, address: bytes, data: bytes) -> list[Block]:
+        """Take an object; return earlier blocks that are to be written."""
+        if data.startswith(_OWN) or len(data) >= ALONE_BYTES:
+            block = Block()
+            block.add(address, data)
+            self._own.add(block)
+            if self._own.size < BLOCK_BYTES:
+                return []
+            batch, self._own = self._own, _Batch()
+            return self._submit(batch)
+        self._files.add(address, data)
+        if self._files.size < BLOCK_BYTES:
             return []
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="compress", daemon=True)
-            self._thread.start()
+        batch = _Batch()
+        batch.add(self._files)
+        self._files = Block()
+        return self._submit(batch)
+
+    def _submit(self, batch: _Batch) -> list[Block]:
+        if len(self._threads) < min(_MOST_THREADS, len(os.sched_getaffinity(0))):
+            thread = threading.Thread(target=self._work, name="compress", daemon=True)
+            thread.start()
+            self._threads.append(thread)
         self._queue.put(batch)
         self._waiting.append(batch)
-        self._filling = _Batch()
-        return self._take() if len(self._waiting) > _MOST_WAITING else []
+        self._waiting_bytes += batch.size
+        return list(self._take(_MOST_WAITING))
 
-    def _take(self) -> list[tuple[bytes, int, bytes]]:
-        batch = self._waiting.pop(0)
-        batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
-        return [(*head, frame) for head, frame in zip(batch.heads, batch.frames, strict=True)]
+    def _take(self, most: int) -> Iterator[Block]:
+        """Yield blocks that are done, and so many more that no more bytes than `most` wait."""
+        while self._waiting and (self._waiting_bytes > most or self._waiting[0].done.is_set()):
+            batch = self._waiting.popleft()
+            self._waiting_bytes -= batch.size
+            yield from batch.take()
 
-    def finish(self) -> list[tuple[bytes, int, bytes]]:
+    def finish(self) -> list[Block]:
         """Return what is left."""
-        last, self._filling = self._filling, _Batch()
-        # The thread may be at work with its own compressor, which is not for two.
+        last, self._own = self._own, _Batch()
+        if self._files.addresses:
+            last.add(self._files)
+            self._files = Block()
+        # The threads may be at work with their own compressors.
         last.squeeze(zstandard.ZstdCompressor(level=LEVEL))
-        left: list[tuple[bytes, int, bytes]] = []
-        while self._waiting:
-            left += self._take()
-        self._waiting.append(last)
-        return left + self._take()
+        return [*self._take(-1), *last.take()]
 
     def close(self) -> None:
-        """End the thread. Calling twice is allowed."""
-        if self._thread is not None:
+        """End the threads. Calling twice is allowed."""
+        for _ in self._threads:
             self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        while self._threads:
+            self._threads.pop().join()
 
     def _work(self) -> None:
+        compressor = zstandard.ZstdCompressor(level=LEVEL)
         while (batch := self._queue.get()) is not None:
-            batch.squeeze(self._compressor)
+            batch.squeeze(compressor)
