@@ -20,6 +20,7 @@ from autovibe.domains.collaboration.talking import (
     task_topic,
 )
 from autovibe.domains.machines import letters, mailbox
+from autovibe.domains.work.errors import LeaseLostError
 from autovibe.domains.work.queue import check_execution
 from autovibe.domains.work.tasks import get_task, machines_of_task
 from autovibe.kernel.context import CallContext
@@ -27,6 +28,7 @@ from autovibe.kernel.protoconv import timestamp
 from autovibe.v1 import chat_pb2
 
 _MOST: Final = 100
+_RUNNING: Final = "running"
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,14 @@ async def take(
     what is in the mailbox of this one.
 
     Raises:
-        LeaseLostError: the execution belongs to another lease.
+        LeaseLostError: the execution has ended, or belongs to another lease.
     """
     execution = await check_execution(tx, uuid.UUID(request.execution_id), request.lease_generation)
+    if execution.status != _RUNNING:
+        raise LeaseLostError(
+            "The execution has ended; what its agent has not heard waits for the next one.",
+            execution_id=request.execution_id,
+        )
     machine_id = uuid.UUID(request.machine_id)
     earlier = [one for one in await machines_of_task(tx, execution.task_id) if one != machine_id]
     for letter in await letters.take_over(tx, ctx.clock, earlier):
