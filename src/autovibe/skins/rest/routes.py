@@ -24,6 +24,7 @@ from autovibe.sdk.contract import HttpRule, Method, rule_of
 from autovibe.skins.errors import NotJsonError
 from autovibe.skins.rest.comments import comment
 from autovibe.skins.rest.conditions import idempotency_key_of, take_if_match, with_etag
+from autovibe.skins.rest.downloads import download, is_download, shown
 from autovibe.skins.rest.guard import ACTOR, address_of
 from autovibe.skins.rest.models import Models, query_annotation, query_schema, rule_schema
 from autovibe.skins.rest.problems import MEDIA_TYPE, request_id_of, status_of
@@ -154,7 +155,8 @@ def _endpoint(perform: Perform, method: Method, http: HttpRule, models: Models) 
         _fill_from_path(message, request, http)
         take_if_match(request, message)
         response = await perform(method, message, request)
-        return with_etag(request, response, to_json_bytes(response))
+        file = download(request, response)
+        return file or with_etag(request, response, to_json_bytes(response))
 
     parameters = [_parameter("request", Request)]
     parameters += [_path_parameter(method, name) for name in http.variables]
@@ -234,11 +236,13 @@ def _error_responses(method: Method, http: HttpRule) -> dict[int | str, dict[str
         if kind is not None:
             meaning = _UNEXPECTED if kind is AutovibeError else _first_line(kind.__doc__)
             by_status.setdefault(status_of(kind, kind.code), []).append(f"- `{reason}`: {meaning}")
-    shown: dict[int | str, dict[str, Any]] = {
+    answers: dict[int | str, dict[str, Any]] = {
         status: {"description": _reasons(status, lines), "content": _PROBLEM}
         for status, lines in sorted(by_status.items())
     }
-    return shown | {"default": {"description": "Another error.", "content": _PROBLEM}}
+    if is_download(method.response_type):
+        answers[HTTPStatus.OK.value] = {"content": shown()}
+    return answers | {"default": {"description": "Another error.", "content": _PROBLEM}}
 
 
 def _first_line(docstring: str | None) -> str:
