@@ -86,7 +86,9 @@ async def _project_and_budget(services: Services, repo: Path) -> projects_pb2.Pr
     await services.projects.ensure_project(projects_pb2.EnsureProjectRequest(project="a/b: c"))
     for name in ("website", project.id, "a/b: c"):
         await services.projects.get_project(projects_pb2.GetProjectRequest(project=name))
-    await services.projects.list_projects(projects_pb2.ListProjectsRequest(page_size=1))
+    await services.projects.list_projects(
+        projects_pb2.ListProjectsRequest(page_size=1, order_by="-created_at", status="active")
+    )
     for resource, amount in (("money", "20.50 CAD"), ("api_calls", "100"), ("money", "10USD")):
         await services.metering.set_budget(
             metering_pb2.SetBudgetRequest(

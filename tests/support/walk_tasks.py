@@ -68,6 +68,26 @@ async def graph(services: Services) -> None:
     for query in ({"task_id": first}, {"project": "website"}, {}):
         with contextlib.suppress(AutovibeError):
             await work.get_task_graph(tasks_pb2.GetTaskGraphRequest(**query))
-    await work.list_tasks(work_pb2.ListTasksRequest(ready=True, labels=["team=ü"]))
+    await work.list_tasks(
+        work_pb2.ListTasksRequest(ready=True, labels=["team=ü"], order_by="-priority")
+    )
+    changed = await work.update_task(
+        tasks_pb2.UpdateTaskRequest(
+            task_id=first[:8],
+            title="Ä",
+            description="A, but better",
+            task_type="bugfix",
+            permission_level="autonomous",
+            priority="high",
+            labels=["team=", "size=s"],
+            issue_number=7,
+            pr_number=8,
+            repository_url="https://git.example.org/website",
+        )
+    )
+    with contextlib.suppress(AutovibeError):  # it has changed since
+        await work.update_task(
+            tasks_pb2.UpdateTaskRequest(task_id=first, title="B", etag=changed.etag[::-1])
+        )
     for task_id in (first, second):
         await work.cancel_task(work_pb2.CancelTaskRequest(task_id=task_id))

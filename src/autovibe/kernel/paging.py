@@ -6,13 +6,16 @@ import base64
 import binascii
 import json
 import uuid
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from autovibe.kernel.errors import InvalidArgumentError
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 500
+
+V = TypeVar("V")
 
 
 def page_size(
@@ -70,6 +73,44 @@ def decode_named_place(token: str) -> tuple[str, datetime, uuid.UUID] | None:
     """
     key = decode_token(token, 3)
     return None if key is None else (key[0], *_place(*key[1:]))
+
+
+def encode_sorted_place(order_by: str, value: datetime | str | int, row_id: uuid.UUID) -> str:
+    """Return a page token for a list that its caller has sorted.
+
+    Args:
+        order_by: what it is sorted by, as the request says it.
+        value: of the last row of the page, in the column that it is sorted by.
+        row_id: of the last row.
+    """
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    return encode_token(order_by, text, str(row_id))
+
+
+def decode_sorted_place(
+    token: str, order_by: str, parse: Callable[[str], V]
+) -> tuple[V, uuid.UUID] | None:
+    """Return value and id of the last row of the page before, `None` for the first page.
+
+    Args:
+        token: as `encode_sorted_place` gave it.
+        order_by: what the list is sorted by now.
+        parse: the value of a text, such as `datetime.fromisoformat`; raises ValueError.
+
+    Raises:
+        InvalidArgumentError: the token is none of ours, or of a list in another order.
+    """
+    key = decode_token(token, 3)
+    if key is None:
+        return None
+    try:
+        value = parse(key[1])
+        row_id = uuid.UUID(key[2])
+    except ValueError:
+        raise _not_ours() from None
+    if key[0] != order_by or (isinstance(value, datetime) and value.tzinfo is None):
+        raise _not_ours()
+    return value, row_id
 
 
 def _place(time_text: str, id_text: str) -> tuple[datetime, uuid.UUID]:

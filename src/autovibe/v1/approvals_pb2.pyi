@@ -211,13 +211,13 @@ class WaitForApprovalResponse(_message.Message):
     decided: bool
     def __init__(self, decided: _Optional[bool] = ...) -> None: ...
 
-class WithdrawApprovalsRequest(_message.Message):
+class ReleaseApprovalsRequest(_message.Message):
     __slots__ = ("execution_id",)
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
 
-class WithdrawApprovalsResponse(_message.Message):
+class ReleaseApprovalsResponse(_message.Message):
     __slots__ = ("withdrawn",)
     WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     withdrawn: int

@@ -133,10 +133,10 @@ class ApprovalService(Protocol):
         """Wait until a request is answered, or the time is up."""
         ...
 
-    async def withdraw_approvals(
-        self, request: approvals_pb2.WithdrawApprovalsRequest, /
-    ) -> approvals_pb2.WithdrawApprovalsResponse:
-        """Withdraw what an execution that has ended still asked for."""
+    async def release_approvals(
+        self, request: approvals_pb2.ReleaseApprovalsRequest, /
+    ) -> approvals_pb2.ReleaseApprovalsResponse:
+        """Say that an execution has ended: a task that is over asks no more, one that waits may go on."""
         ...
 
 
@@ -933,6 +933,12 @@ class WorkService(Protocol):
         self, request: work_pb2.CancelTaskRequest, /
     ) -> work_pb2.Task:
         """Stop a task for good; its checkpoints stay."""
+        ...
+
+    async def update_task(
+        self, request: tasks_pb2.UpdateTaskRequest, /
+    ) -> work_pb2.Task:
+        """Change what a task is; what is not given stays. What its agent is told and how it is asked can be changed only while nothing works on it."""
         ...
 
     async def delete_task(

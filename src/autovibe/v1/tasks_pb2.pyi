@@ -183,6 +183,32 @@ class CreatedTask(_message.Message):
     block_reason: str
     def __init__(self, key: _Optional[str] = ..., task_id: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ...) -> None: ...
 
+class UpdateTaskRequest(_message.Message):
+    __slots__ = ("task_id", "title", "description", "task_type", "permission_level", "priority", "labels", "issue_number", "pr_number", "repository_url", "etag")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ISSUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PR_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_URL_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    title: str
+    description: str
+    task_type: str
+    permission_level: str
+    priority: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    issue_number: int
+    pr_number: int
+    repository_url: str
+    etag: str
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., repository_url: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
 class DeleteTaskRequest(_message.Message):
     __slots__ = ("task_id",)
     TASK_ID_FIELD_NUMBER: _ClassVar[int]

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Task(_message.Message):
-    __slots__ = ("id", "project_id", "title", "description", "task_type", "permission_level", "priority", "status", "block_reason", "repository_url", "branch_name", "issue_number", "pr_number", "context", "metadata", "created_by", "assigned_to", "parent_task_id", "base_checkpoint_id", "result_checkpoint_id", "started_at", "completed_at", "created_at", "updated_at")
+    __slots__ = ("id", "project_id", "title", "description", "task_type", "permission_level", "priority", "status", "block_reason", "repository_url", "branch_name", "issue_number", "pr_number", "context", "metadata", "created_by", "assigned_to", "parent_task_id", "base_checkpoint_id", "result_checkpoint_id", "started_at", "completed_at", "created_at", "updated_at", "etag")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Task(_message.Message):
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     title: str
@@ -65,7 +66,8 @@ class Task(_message.Message):
     completed_at: _timestamp_pb2.Timestamp
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    etag: str
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., task_type: _Optional[str] = ..., permission_level: _Optional[str] = ..., priority: _Optional[str] = ..., status: _Optional[str] = ..., block_reason: _Optional[str] = ..., repository_url: _Optional[str] = ..., branch_name: _Optional[str] = ..., issue_number: _Optional[int] = ..., pr_number: _Optional[int] = ..., context: _Optional[_Union[TaskContext, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[str] = ..., assigned_to: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., base_checkpoint_id: _Optional[str] = ..., result_checkpoint_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class TaskContext(_message.Message):
     __slots__ = ("agent", "model", "isolation", "timeout_s", "agent_args", "repo_path", "head_commit", "dirty", "trust_agent", "session_id", "follows_project", "worker_type", "capabilities", "max_retries", "expires_s")
@@ -160,20 +162,22 @@ class GetTaskRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("project", "statuses", "page_size", "page_token", "ready", "labels")
+    __slots__ = ("project", "statuses", "page_size", "page_token", "ready", "labels", "order_by")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     project: str
     statuses: _containers.RepeatedScalarFieldContainer[str]
     page_size: int
     page_token: str
     ready: bool
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, project: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., ready: _Optional[bool] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    order_by: str
+    def __init__(self, project: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., ready: _Optional[bool] = ..., labels: _Optional[_Iterable[str]] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")

@@ -61,6 +61,23 @@ def limit_option(function: F) -> F:
     )(function)
 
 
+def sort_option(*columns: str, default: str) -> Callable[[F], F]:
+    """Add `--sort` to a command that lists.
+
+    Args:
+        columns: what the list can be sorted by.
+        default: one of them, with a dash in front for the largest first.
+    """
+    return click.option(
+        "--sort",
+        "order_by",
+        type=click.Choice([text for name in columns for text in (name, f"-{name}")]),
+        default=default,
+        show_default=True,
+        help="Sort by; a dash in front turns the order round.",
+    )
+
+
 def with_connection(body: Callable[[Connection], Awaitable[T]], *, doing: str = "") -> T:
     """Open the services, run a command on them, and close them.
 

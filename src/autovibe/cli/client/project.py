@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from autovibe.cli.client.command import json_option, limit_option, with_connection
+from autovibe.cli.client.command import json_option, limit_option, sort_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.project_egress import egress
@@ -16,6 +16,8 @@ from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import projects_pb2
+
+_STATUSES = ("active", "inactive", "archived")
 
 
 @click.group(epilog="Example: autovibe project list")
@@ -51,16 +53,20 @@ def create(name: str, description: str, greediness: str, *, as_json: bool) -> No
         print_notes([f"Created project {made.name} ({short(made.id)})."])
 
 
-@project.command("list", epilog="Example: autovibe project list --json")
+@project.command("list", epilog="Example: autovibe project list --sort -updated_at")
+@click.option("--status", default="", type=click.Choice(_STATUSES), help="Only in this status.")
+@sort_option("name", "created_at", "updated_at", default="name")
 @limit_option
 @json_option
-def list_(limit: int, *, as_json: bool) -> None:
-    """List projects by name."""
+def list_(status: str, order_by: str, limit: int, *, as_json: bool) -> None:
+    """List projects, by name unless --sort says otherwise."""
 
     async def body(connection: Connection) -> tuple[list[projects_pb2.Project], str]:
         async def fetch(size: int, token: str) -> tuple[Sequence[projects_pb2.Project], str]:
             answer = await connection.services.projects.list_projects(
-                projects_pb2.ListProjectsRequest(page_size=size, page_token=token)
+                projects_pb2.ListProjectsRequest(
+                    page_size=size, page_token=token, order_by=order_by, status=status
+                )
             )
             return answer.projects, answer.next_page_token
 

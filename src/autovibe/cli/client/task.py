@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from autovibe.cli.client.command import json_option, limit_option, with_connection
+from autovibe.cli.client.command import json_option, limit_option, sort_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.continuing import cancel, resume, retry
 from autovibe.cli.client.differences import task_diff
@@ -14,6 +14,7 @@ from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.question import can_ask, confirm
 from autovibe.cli.client.results import get_result
 from autovibe.cli.client.summary import summary_lines
+from autovibe.cli.client.task_edit import edit
 from autovibe.cli.client.task_graph import depend, graph, import_, undepend
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
@@ -21,6 +22,7 @@ from autovibe.cli.render import clipped, moment, pairs, short, table
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.v1 import tasks_pb2, work_pb2
 
+_ORDERS = ("created_at", "updated_at", "priority", "title")
 _STATUSES = ("pending", "queued", "in_progress", "blocked", "completed", "failed", "cancelled")
 
 
@@ -29,7 +31,7 @@ def task() -> None:
     """List and show tasks, and let them go on."""
 
 
-for _command in (cancel, resume, retry, task_diff, import_, graph, depend, undepend):
+for _command in (cancel, edit, resume, retry, task_diff, import_, graph, depend, undepend):
     task.add_command(_command)
 
 
@@ -42,18 +44,20 @@ for _command in (cancel, resume, retry, task_diff, import_, graph, depend, undep
 @click.option(
     "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only with this label."
 )
+@sort_option(*_ORDERS, default="-created_at")
 @limit_option
 @json_option
 def list_(
     project_name: str,
     statuses: Sequence[str],
     labels: Sequence[str],
+    order_by: str,
     limit: int,
     *,
     ready: bool,
     as_json: bool,
 ) -> None:
-    """List tasks, the newest first."""
+    """List tasks, the newest first unless --sort says otherwise."""
 
     async def body(connection: Connection) -> tuple[list[work_pb2.Task], str]:
         async def fetch(size: int, token: str) -> tuple[Sequence[work_pb2.Task], str]:
@@ -63,6 +67,7 @@ def list_(
                     statuses=statuses,
                     labels=labels,
                     ready=ready,
+                    order_by=order_by,
                     page_size=size,
                     page_token=token,
                 )

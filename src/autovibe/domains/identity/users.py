@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.domains.etags import check_etag
@@ -24,13 +24,17 @@ from autovibe.domains.identity.verification import send_verification
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.ids import new_id
-from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.paging import decode_sorted_place, encode_sorted_place, page_size
 from autovibe.kernel.people_settings import PeopleSettings
 from autovibe.kernel.permissions import role_has
 from autovibe.v1 import identity_pb2
 
 _ENDED: Final = (TokenKind.SESSION,)
 _EVERY: Final = tuple(TokenKind)
+_PARSE: Final[dict[str, Callable[[str], str | datetime]]] = {
+    "username": str,
+    "created_at": datetime.fromisoformat,
+}
 
 
 def may_administer(ctx: CallContext, permission: str) -> bool:
@@ -179,18 +183,21 @@ async def list_users(
     del ctx
     size = page_size(request.page_size)
     order_by = request.order_by or "username"
+    column = order_by.removeprefix("-")
     rows = await repository.list_users(
         tx,
         role=request.role,
         is_active={"active": True, "disabled": False}.get(request.status),
         order_by=order_by,
-        after=_place(request.page_token, order_by),
+        after=decode_sorted_place(request.page_token, order_by, _PARSE[column]),
         limit=size + 1,
     )
     last = rows[size - 1] if len(rows) > size else None
     return identity_pb2.ListUsersResponse(
         users=[user_message(row) for row in rows[:size]],
-        next_page_token=_token(last, order_by) if last else "",
+        next_page_token=encode_sorted_place(order_by, getattr(last, column), last.id)
+        if last
+        else "",
     )
 
 
@@ -267,27 +274,3 @@ async def _check_free(tx: ReadTx, username: str, email: str) -> None:
 
 def _taken(what: str, value: str) -> UserExistsError:
     return UserExistsError(f"A user has the {what} {value!r}; choose another.", what=what)
-
-
-def _token(user: User, order_by: str) -> str:
-    column = order_by.removeprefix("-")
-    value: Any = getattr(user, column)
-    return encode_token(
-        order_by, value.isoformat() if column == "created_at" else value, str(user.id)
-    )
-
-
-def _place(token: str, order_by: str) -> tuple[Any, uuid.UUID] | None:
-    key = decode_token(token, 3)
-    if key is None:
-        return None
-    place: tuple[Any, uuid.UUID] | None = None
-    with contextlib.suppress(ValueError):
-        value = key[1] if order_by.endswith("username") else datetime.fromisoformat(key[1])
-        place = value, uuid.UUID(key[2])
-    is_aware = place is None or not isinstance(place[0], datetime) or place[0].tzinfo is not None
-    if key[0] != order_by or place is None or not is_aware:
-        raise InvalidArgumentError(
-            "The page token is not valid; start again without one.", what="page_token"
-        )
-    return place

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select, update
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.ordering import in_order
 from autovibe.db.visibility import UNLIMITED
 from autovibe.domains.projects.models import Project
 
@@ -48,11 +50,32 @@ async def names_like(tx: ReadTx | WriteTx, stem: str) -> set[str]:
     return set(found)
 
 
-async def list_page(tx: ReadTx | WriteTx, after_name: str | None, limit: int) -> Sequence[Project]:
-    """Return projects by name, those after `after_name`."""
-    query = select(Project).order_by(Project.name).limit(limit)
-    if after_name is not None:
-        query = query.where(Project.name > after_name)
+async def list_page(
+    tx: ReadTx | WriteTx,
+    *,
+    status: str,
+    order_by: str,
+    after: tuple[Any, uuid.UUID] | None,
+    limit: int,
+) -> Sequence[Project]:
+    """Return projects in an order, those after the given place.
+
+    Args:
+        tx: any.
+        status: only those in it; "" in any.
+        order_by: a column, with a dash in front to turn the order round.
+        after: value in this order and id of the last one seen.
+        limit: how many at most.
+    """
+    query = in_order(
+        select(Project).limit(limit),
+        getattr(Project, order_by.removeprefix("-")),
+        Project.id,
+        descending=order_by.startswith("-"),
+        after=after,
+    )
+    if status:
+        query = query.where(Project.status == status)
     return (await tx.session.scalars(query)).all()
 
 

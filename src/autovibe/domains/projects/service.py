@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -22,7 +23,13 @@ from autovibe.kernel.context import CallContext
 from autovibe.kernel.egress import HostRule
 from autovibe.kernel.errors import InvalidArgumentError, PermissionDeniedError
 from autovibe.kernel.money import parse_decimal
-from autovibe.kernel.paging import decode_token, encode_token, page_size
+from autovibe.kernel.paging import (
+    decode_sorted_place,
+    decode_token,
+    encode_sorted_place,
+    encode_token,
+    page_size,
+)
 from autovibe.kernel.permissions import ADMIN, HOST
 from autovibe.v1 import projects_pb2
 
@@ -79,14 +86,24 @@ class ProjectService:
     async def list_projects(
         self, tx: ReadTx, ctx: CallContext, request: projects_pb2.ListProjectsRequest
     ) -> projects_pb2.ListProjectsResponse:
-        """Return one page of projects by name."""
+        """Return one page of projects, by name unless the caller wants another order."""
         size = page_size(request.page_size)
-        after = decode_token(request.page_token, 1)
-        rows = await repository.list_page(tx, after[0] if after else None, size + 1)
-        more = len(rows) > size
+        order_by = request.order_by or "name"
+        column = order_by.removeprefix("-")
+        parse = str if column == "name" else datetime.fromisoformat
+        rows = await repository.list_page(
+            tx,
+            status=request.status,
+            order_by=order_by,
+            after=decode_sorted_place(request.page_token, order_by, parse),
+            limit=size + 1,
+        )
+        last = rows[size - 1] if len(rows) > size else None
         return projects_pb2.ListProjectsResponse(
             projects=[project_message(row) for row in rows[:size]],
-            next_page_token=encode_token(rows[size - 1].name) if more else "",
+            next_page_token=encode_sorted_place(order_by, getattr(last, column), last.id)
+            if last
+            else "",
         )
 
     async def ensure_project(

@@ -17,7 +17,6 @@ from autovibe.domains.work.messages import column_message, column_value
 from autovibe.domains.work.models import (
     QueueShare,
     Task,
-    TaskPriority,
     TaskStatus,
     TaskType,
     WorkOrder,
@@ -33,12 +32,6 @@ from autovibe.v1 import work_pb2
 
 DEFAULT_QUEUE: Final = "default"
 _GREEDINESS: Final = Decimal("0.5")
-_RANK: Final = {
-    TaskPriority.LOW: 0,
-    TaskPriority.NORMAL: 1,
-    TaskPriority.HIGH: 2,
-    TaskPriority.CRITICAL: 3,
-}
 _WHY_STOPPED: Final = {
     "BUDGET_EXHAUSTED": "the budget was used up; there is more now",
     "BUDGET_HELD": "the budget was held by other calls",
@@ -166,7 +159,7 @@ def _order_row(
         "task_id": task.id,
         "queue_name": DEFAULT_QUEUE,
         "status": WorkOrderStatus.PENDING,
-        "priority": _RANK[task.priority],
+        "priority": task.priority.rank,
         "fair_key": fair_key,
         "payload": column_value(payload),
         "timeout_seconds": context.timeout_s,

@@ -181,7 +181,7 @@ class DependencyNotFoundError(AutovibeError):
 
 
 class TaskHasStartedError(AutovibeError):
-    """The task runs or has ended, so that it cannot wait for another one any more."""
+    """The task runs or has ended: it can neither wait for another one nor become something else."""
 
     code = Code.FAILED_PRECONDITION
     reason = "TASK_HAS_STARTED"

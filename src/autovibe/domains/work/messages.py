@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from autovibe.domains.etags import etag_of
 from autovibe.domains.work.models import Execution, ExecutionLog, Task, Worker
 from autovibe.kernel.protoconv import id_text, struct, timestamp
 from autovibe.v1 import work_pb2
@@ -26,7 +27,7 @@ def column_message(value: dict[str, Any], kind: type[MessageT]) -> MessageT:
 
 def task_message(task: Task) -> work_pb2.Task:
     """Return the message of a task."""
-    return work_pb2.Task(
+    message = work_pb2.Task(
         id=str(task.id),
         project_id=id_text(task.project_id),
         title=task.title,
@@ -52,6 +53,8 @@ def task_message(task: Task) -> work_pb2.Task:
         created_at=timestamp(task.created_at),
         updated_at=timestamp(task.updated_at),
     )
+    message.etag = etag_of(message)
+    return message
 
 
 def worker_traits(worker: Worker) -> work_pb2.WorkerTraits:

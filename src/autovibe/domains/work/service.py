@@ -24,8 +24,10 @@ from autovibe.domains.work.continuing import (
 from autovibe.domains.work.create_task import CheckTaskContext, CreateTask
 from autovibe.domains.work.create_tasks import CreateTasks
 from autovibe.domains.work.deleting import delete_task
+from autovibe.domains.work.editing import update_task
 from autovibe.domains.work.errors import LeaseLostError
-from autovibe.domains.work.labels import wanted_labels
+from autovibe.domains.work.listing import list_tasks
+from autovibe.domains.work.leave import Leave
 from autovibe.domains.work.messages import (
     column_value,
     execution_message,
@@ -61,15 +63,23 @@ class WorkService:
     """Implements autovibe.v1.WorkService."""
 
     def __init__(
-        self, store: CheckpointStore, control: Control, fleet: Fleet, defaults: WorkDefaults
+        self,
+        store: CheckpointStore,
+        control: Control,
+        fleet: Fleet,
+        defaults: WorkDefaults,
+        leave: Leave,
     ) -> None:
-        """Work with a store, the machines of this process, and what it can run."""
+        """Work with a store, the machines of this process, and what it can run.
+
+        `leave` is asked before tasks begin.
+        """
         self._marks = Watermarks()
         self.check_task_context = CheckTaskContext(fleet, defaults)
-        self.create_task = CreateTask(fleet, defaults)
+        self.create_task = CreateTask(fleet, defaults, leave)
         self.create_tasks = CreateTasks(fleet, self.create_task)
-        self.resume_task = ResumeTask(fleet)
-        self.retry_task = RetryTask(fleet)
+        self.resume_task = ResumeTask(fleet, leave)
+        self.retry_task = RetryTask(fleet, leave)
         self.cancel_task = CancelTask(control)
         self.fork_checkpoint = ForkCheckpoint(self.create_task)
         self.get_task_result = GetTaskResult(store)
@@ -118,23 +128,21 @@ class WorkService:
     async def list_tasks(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.ListTasksRequest
     ) -> work_pb2.ListTasksResponse:
-        """Return one page of tasks, the newest first."""
-        size = page_size(request.page_size)
-        project_id = await resolve_project_id(tx, request.project) if request.project else None
-        rows = await repository.list_tasks(
-            tx,
-            project_id=project_id,
-            statuses=list(request.statuses),
-            labels=wanted_labels(request.labels),
-            ready_at=ctx.clock.now() if request.ready else None,
-            after=decode_place(request.page_token),
-            limit=size + 1,
-        )
-        last = rows[size - 1] if len(rows) > size else None
-        return work_pb2.ListTasksResponse(
-            tasks=[task_message(row) for row in rows[:size]],
-            next_page_token=encode_place(last.created_at, last.id) if last else "",
-        )
+        """Return one page of tasks, the newest first unless the caller wants another order."""
+        return await list_tasks(tx, ctx, request)
+
+    async def update_task(
+        self, tx: WriteTx, ctx: CallContext, request: tasks_pb2.UpdateTaskRequest
+    ) -> work_pb2.Task:
+        """Change what a task is; what is not given stays.
+
+        Raises:
+            TaskNotFoundError: there is none.
+            EtagMismatchError: it has changed since the caller looked.
+            TaskHasStartedError: it cannot become something else any more.
+            ParentNotAllowedError: it would have more leave than the task that it is a part of.
+        """
+        return await update_task(tx, ctx, request)
 
     async def add_task_dependency(
         self, tx: WriteTx, ctx: CallContext, request: tasks_pb2.AddTaskDependencyRequest

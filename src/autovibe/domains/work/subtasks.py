@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 from autovibe.db import ReadTx, WriteTx
@@ -79,3 +80,25 @@ def part_level(whole: str, wanted: str, parent: str) -> str:
             task_id=parent,
         )
     return level
+
+
+def check_parts_may(whole: str, wanted: str, parts: Iterable[str]) -> None:
+    """Refuse to take leave from a task that its unfinished parts have.
+
+    Args:
+        whole: the task.
+        wanted: its level to be.
+        parts: levels of its unfinished parts.
+
+    Raises:
+        ParentNotAllowedError: a part may do more.
+    """
+    above = [
+        part for part in parts if _LEAVE[PermissionLevel(part)] > _LEAVE[PermissionLevel(wanted)]
+    ]
+    if above:
+        raise ParentNotAllowedError(
+            f"A part of task {whole} is {above[0]}; change the parts first, then the whole to "
+            f"{wanted}.",
+            task_id=whole,
+        )

@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.ordering import in_order
 from autovibe.domains.identity.models import User, UserRole
 
 
@@ -53,15 +54,11 @@ async def list_users(
     """
     descending = order_by.startswith("-")
     column = getattr(User, order_by.removeprefix("-"))
-    query = _users().order_by(column.desc() if descending else column, User.id).limit(limit)
+    query = in_order(_users(), column, User.id, descending=descending, after=after).limit(limit)
     if role:
         query = query.where(User.role == role)
     if is_active is not None:
         query = query.where(User.is_active.is_(is_active))
-    if after is not None:
-        value, last_id = after
-        beyond = column < value if descending else column > value
-        query = query.where(or_(beyond, (column == value) & (User.id > last_id)))
     return (await tx.session.scalars(query)).all()
 
 

@@ -32,6 +32,11 @@ class TaskPriority(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """Return its place among them, from 0: as numbers they can be sorted."""
+        return list(TaskPriority).index(self)
+
 
 class TaskStatus(StrEnum):
     """Where a task is."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    SQLColumnExpression,
     and_,
+    case,
     exists,
     func,
     insert,
@@ -19,12 +21,14 @@ from sqlalchemy import (
 )
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.ordering import in_order
 from autovibe.domains.work.models import (
     AssignmentStatus,
     Execution,
     ExecutionLog,
     ExecutionStatus,
     Task,
+    TaskPriority,
     TaskStatus,
     Worker,
     WorkerAssignment,
@@ -32,6 +36,14 @@ from autovibe.domains.work.models import (
     WorkOrder,
     WorkOrderStatus,
 )
+
+TASK_ORDERS: Final[Mapping[str, SQLColumnExpression[Any]]] = {
+    "created_at": Task.created_at,
+    "updated_at": Task.updated_at,
+    "title": Task.title,
+    "priority": case({level: level.rank for level in TaskPriority}, value=Task.priority),
+}
+"""What tasks can be sorted by."""
 
 
 async def find_tasks_between(
@@ -49,10 +61,11 @@ async def list_tasks(
     statuses: Sequence[str],
     labels: Mapping[str, str],
     ready_at: datetime | None,
-    after: tuple[datetime, uuid.UUID] | None,
+    order_by: str,
+    after: tuple[Any, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[Task]:
-    """Return tasks, the newest first, those after the given place.
+    """Return tasks in an order, those after the given place.
 
     Args:
         tx: any.
@@ -60,11 +73,17 @@ async def list_tasks(
         statuses: only those in one of these.
         labels: only those with all of these.
         ready_at: only those that were ready to run at this time.
-        after: creation time and id of the last one seen.
+        order_by: one of `TASK_ORDERS`, with a dash in front to turn it round.
+        after: value in this order and id of the last one seen.
         limit: how many at most.
     """
-    query = select(Task).where(Task.deleted_at.is_(None))
-    query = query.order_by(Task.created_at.desc(), Task.id).limit(limit)
+    query = in_order(
+        select(Task).where(Task.deleted_at.is_(None)).limit(limit),
+        TASK_ORDERS[order_by.removeprefix("-")],
+        Task.id,
+        descending=order_by.startswith("-"),
+        after=after,
+    )
     if project_id is not None:
         query = query.where(Task.project_id == project_id)
     if statuses:
@@ -73,11 +92,6 @@ async def list_tasks(
         query = query.where(tx.dialect.json_contains(Task.metadata_, {"labels": dict(labels)}))
     if ready_at is not None:
         query = query.where(ready_to_run(ready_at))
-    if after is not None:
-        time, last_id = after
-        query = query.where(
-            or_(Task.created_at < time, (Task.created_at == time) & (Task.id > last_id))
-        )
     return (await tx.session.scalars(query)).all()
 
 

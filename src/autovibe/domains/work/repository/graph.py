@@ -98,6 +98,20 @@ async def unfinished_below(tx: ReadTx, task_id: uuid.UUID, limit: int) -> list[u
     return list(await tx.session.scalars(query))
 
 
+async def levels_below(tx: ReadTx, task_id: uuid.UUID) -> list[str]:
+    """Return the permission levels of the tasks directly below one that may go on."""
+    query = (
+        select(Task.permission_level)
+        .where(
+            Task.parent_task_id == task_id,
+            Task.status.not_in((TaskStatus.COMPLETED, TaskStatus.CANCELLED)),
+            Task.deleted_at.is_(None),
+        )
+        .distinct()
+    )
+    return list(await tx.session.scalars(query))
+
+
 async def open_blockers(
     tx: ReadTx | WriteTx, task_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, list[Blocker]]:
