@@ -39,7 +39,7 @@ def audit_refs(
         else:
             if ref is not None:
                 readable.append(ref)
-    found = verify_share(objects, {ref.root for ref in readable}, 1.0, 0, progress)
+    found = verify_share(objects, {ref.root for ref in readable}, 1.0, 0, progress, alone=True)
     bad = {bytes.fromhex(damage.object) for damage in (*found.missing, *found.corrupt)}
     damaged: list[RefDamage] = []
     if bad:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from autovibe.kernel import faults
 from autovibe.store import tree
-from autovibe.store.bulk import ALONE, BadPieceError, DirChain, PieceReader, umask, write_file
+from autovibe.store.bulk import ALONE, BadPieceError, DirChain, umask, write_file
 from autovibe.store.model import Progress
 from autovibe.store.opening import closing, open_dir
-from autovibe.store.partner import Partner, Places, is_worthwhile
+from autovibe.store.partner import Partner, is_worthwhile
+from autovibe.store.places import QuickReader
 from autovibe.store.reading import check_depth
 from autovibe.store.restore import EXACT_PERMISSIONS, PERMISSIONS, TreeWriter
 from autovibe.store.tree import TreeEntry, decode_directory, to_text
@@ -50,8 +51,7 @@ class FreshWriter(TreeWriter):
     """
 
     _mask: int = field(default_factory=umask)
-    _reader: PieceReader = field(default_factory=PieceReader)
-    _places: Places = field(init=False)
+    _quick: QuickReader = field(init=False)
     _share: Share = field(default_factory=Share)
     _share_files: int = 0
     _share_bytes: int = 0
@@ -63,7 +63,7 @@ class FreshWriter(TreeWriter):
 
     def __post_init__(self) -> None:
         """Know where objects lie."""
-        self._places = Places(self.objects)
+        self._quick = QuickReader(self.objects)
 
     def close(self) -> None:
         """Let go of the other process and of what is open. Calling twice is allowed."""
@@ -71,22 +71,13 @@ class FreshWriter(TreeWriter):
             self._partner.close()
         if self._chain is not None:
             self._chain.close()
-        self._reader.close()
-
-    def _read(self, digest: bytes) -> bytes:
-        piece = self._places.find(digest)
-        if piece is not None:
-            try:
-                return self._reader.read(piece)
-            except BadPieceError:  # the store may have another copy
-                pass
-        return self.objects.get(digest)
+        self._quick.close()
 
     def _load(self, digest: bytes) -> list[TreeEntry]:
         found = self.trees.get(digest)
         if found is not None or digest == tree.EMPTY_TREE:
             return found or []
-        return decode_directory(self._read(digest), self._read)
+        return decode_directory(self._quick.get(digest), self._quick.get)
 
     def _contents(
         self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
@@ -169,7 +160,7 @@ class FreshWriter(TreeWriter):
     def _file_of(self, entry: TreeEntry) -> File:
         pieces: list[Piece] = []
         for digest in tree.chunk_ids(self.objects, entry):
-            piece = self._places.find(digest)
+            piece = self._quick.places.find(digest)
             # Nobody has a file without a name: what has no place is looked for at the end.
             pieces.append(piece or (digest, 0, "", 0, 0, ALONE, 0))
         uid, gid = (entry.uid, entry.gid) if self.exact else (-1, -1)
@@ -181,7 +172,7 @@ class FreshWriter(TreeWriter):
             fd = self._open(path)
             for entry in entries:
                 try:
-                    size = write_file(fd, self._file_of(entry), self._reader, self._mask)
+                    size = write_file(fd, self._file_of(entry), self._quick.pieces, self._mask)
                 except BadPieceError:
                     self._write_slowly(path, entry)
                 else:

@@ -16,47 +16,15 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from autovibe.store.bulk import ALONE, LENGTH_BYTES, PLAIN
+from autovibe.store.bulk import LENGTH_BYTES
 from autovibe.store.files import write_all
-from autovibe.store.journals import SUFFIX
 
 if TYPE_CHECKING:
-    from autovibe.store.bulk import Batch, Content, Piece
-    from autovibe.store.packs import Objects
+    from autovibe.store.bulk import Batch, Content
 
 _AT_ONCE: Final = 2
 _PIPE_BYTES: Final = 1 << 20
 T = TypeVar("T")
-
-
-class Places:
-    """Where objects lie, in the form that `bulk` takes."""
-
-    def __init__(self, objects: Objects) -> None:
-        """Look in the packs and journals of `objects`."""
-        self._objects = objects
-        self._sealed = objects.seal is not None
-        self._paths: dict[str, str] = {}
-
-    def find(self, digest: bytes) -> Piece | None:
-        """Return where an object lies; None when only the store itself can tell, or open it."""
-        at = None if self._sealed else self._objects.locate(digest)
-        if at is None:
-            return None
-        pack, offset, stored, raw, plain, *inside = at
-        path = self._paths.get(pack)
-        if path is None:
-            objects = self._objects
-            path = (
-                f"{objects.journals.path}/{pack}{SUFFIX}"
-                if plain
-                else f"{objects.packs}/{pack}.pack"
-            )
-            self._paths[pack] = path
-        if plain:
-            return digest, raw, path, offset, stored, PLAIN, 0
-        start, size = inside or (ALONE, 0)
-        return digest, raw, path, offset, stored, start, size
 
 
 def is_worthwhile() -> bool:

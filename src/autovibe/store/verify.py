@@ -12,9 +12,11 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.store import tree
 from autovibe.store.errors import ObjectCorruptError, ObjectMissingError, UnsafeTreeError
 from autovibe.store.model import Damage, Progress, VerifyResult
+from autovibe.store.places import QuickReader
 from autovibe.store.reach import Reach
 from autovibe.store.reading import check_depth, root_entry
 from autovibe.store.refs import parse_root
+from autovibe.store.rereading import Needs, Rereader, reread
 from autovibe.store.tree import (
     decode_directory,
     decode_list,
@@ -25,8 +27,9 @@ from autovibe.store.tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
+    from autovibe.store.bulk import Content
     from autovibe.store.packs import Objects
     from autovibe.store.tree import TreeEntry
 
@@ -37,9 +40,60 @@ def verify_all(
     objects: Objects, root: str, progress: Callable[[Progress], None] | None
 ) -> VerifyResult:
     """Check everything reachable from a root, and that it fits together."""
+    whole = _verify_quickly(objects, parse_root(root), progress)
+    if whole is not None:
+        return whole
     check = _Check(objects, progress)
     check.directory(root_entry(parse_root(root)), b"", 0)
     return check.result()
+
+
+def _verify_quickly(
+    objects: Objects, root: bytes, progress: Callable[[Progress], None] | None
+) -> VerifyResult | None:
+    """Read everything in the order of the disk; None when not all is whole, or can be read so.
+
+    Which paths that concerns is for the long way to find out.
+    """
+    if objects.seal is not None:
+        return None
+    told = _Teller(progress)
+    quick = QuickReader(objects, from_disk=True)
+    rereader = Rereader(told.add)
+    try:
+        needs = Needs(quick, rereader.take)
+        needs.add(root)
+        rereader.finish()
+    except (ObjectMissingError, ObjectCorruptError, UnsafeTreeError):
+        return None
+    finally:
+        quick.close()
+        rereader.close()
+    if rereader.failed or not needs.whole:
+        return None
+    return VerifyResult(
+        ok=True,
+        objects=len(needs.objects),
+        bytes=sum(needs.objects.values()),
+        missing=(),
+        corrupt=(),
+    )
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Counts what was read, and tells it."""
+
+    progress: Callable[[Progress], None] | None
+    items: int = 0
+    bytes: int = 0
+
+    def add(self, items: int, size: int) -> None:
+        """Count some more."""
+        self.items += items
+        self.bytes += size
+        if self.progress is not None:
+            self.progress(Progress("verify", self.items, self.bytes))
 
 
 def verify_objects(
@@ -68,9 +122,15 @@ def verify_share(
     share: float,
     seed: int,
     progress: Callable[[Progress], None] | None,
+    *,
+    alone: bool = False,
 ) -> VerifyResult:
-    """Check a random share of what these snapshots need, and that all directories can be read."""
-    reach = Reach(objects.get, paths={})
+    """Check a random share of what these snapshots need, and that all directories can be read.
+
+    With `alone` it is done in this one process.
+    """
+    quick = QuickReader(objects)
+    reach = Reach(quick.get, paths={})
     for root in sorted(set(roots)):
         reach.add(parse_root(root))
     known = sorted(set(reach.all()))
@@ -78,7 +138,19 @@ def verify_share(
     chosen = random.Random(seed).sample(known, count)  # noqa: S311  # a sample, not a secret
     check = _Check(objects, progress)
     paths = reach.paths or {}
-    for digest in sorted({*chosen, *reach.unusable}):
+    contents: list[Content] = []
+    slowly = set(reach.unusable)
+    for digest in set(chosen) - slowly:
+        piece = quick.places.find(digest)
+        if piece is None:
+            slowly.add(digest)
+        else:
+            contents.append((digest, [piece]))
+    quick.close()
+    told = _Teller(progress)
+    slowly.update(reread(contents, told.add, alone=alone))
+    check.take_whole(content for content in contents if content[0] not in slowly)
+    for digest in sorted(slowly):
         check.read(digest, to_bytes(paths.get(digest, "/")))
         if digest in reach.unusable and digest not in check.verdicts:
             check.condemn(digest, paths.get(digest, "/"))
@@ -110,6 +182,12 @@ class _Check:
                 return data
         self._bad(digest, path)
         return None
+
+    def take_whole(self, contents: Iterable[Content]) -> None:
+        """Take objects that were read elsewhere and are whole."""
+        for digest, pieces in contents:
+            self.whole.add(digest)
+            self.bytes_read += pieces[0][1]
 
     def _good(self, digest: bytes, data: bytes, path: bytes) -> None:
         if digest in self.whole:

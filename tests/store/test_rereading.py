@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from autovibe.store import Progress, Store, rereading
+from autovibe.store.partner import Partner
+
+
+@pytest.fixture
+def partners(monkeypatch: pytest.MonkeyPatch) -> list[Partner]:
+    """The second processes that a test has started."""
+    seen: list[Partner] = []
+
+    class Seen(Partner):
+        def __init__(self, top: int) -> None:
+            super().__init__(top)
+            seen.append(self)
+
+    monkeypatch.setattr(rereading, "Partner", Seen)
+    monkeypatch.setattr(rereading, "is_worthwhile", lambda: True)
+    monkeypatch.setattr(rereading, "_BATCH_CONTENTS", 100)
+    return seen
+
+
+@pytest.fixture
+def taken(store: Store, tmp_path: Path) -> str:
+    """A snapshot of so many files that a second process helps to read them."""
+    tree = tmp_path / "tree"
+    for number in range(800):
+        path = tree / f"d{number % 7}" / f"f{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d " % (number % 750) * number)
+    (tree / "large").write_bytes(bytes(range(256)) * 12_000)
+    root = store.snapshot({"w": tree}).root
+    store.write_ref("a/b", root)
+    return root
+
+
+def test_two_processes_find_everything_whole(store: Store, taken: str, partners: list[Partner]):
+    seen: list[Progress] = []
+    found = store.verify(taken, progress=seen.append)
+    objects = store.stats().objects
+    assert found.ok
+    assert found.objects == objects
+    assert found.bytes == sum(at.raw for at in store.objects.locations())
+    assert seen
+    assert len(partners) == 1
+    assert store.verify().objects == store.check().objects == objects
+    assert len(partners) == 3
+
+
+def test_an_audit_keeps_to_one_process(store: Store, taken: str, partners: list[Partner]):
+    assert store.audit().ok
+    assert partners == []
+
+
+def test_damage_that_the_second_process_meets_is_named(
+    store: Store, taken: str, partners: list[Partner]
+):
+    chosen = [1, 399, 747]
+    ids = [hashlib.sha256(b"%d " % number * number).digest() for number in chosen]
+    for digest in ids:
+        at = store.objects.locate(digest)
+        assert at is not None
+        pack = store.path / "packs" / f"{at.pack}.pack"
+        data = bytearray(pack.read_bytes())
+        data[at.offset + at.stored // 2] ^= 0xFF
+        pack.write_bytes(data)
+    for found in (store.verify(taken), store.verify(), store.check()):
+        assert not found.ok
+        assert {digest.hex() for digest in ids} <= {damage.object for damage in found.corrupt}
+    assert partners
+
+
+def test_verification_goes_on_alone_when_the_second_process_dies(
+    store: Store, taken: str, partners: list[Partner]
+):
+    killed: list[int] = []
+
+    def kill(_: Progress) -> None:
+        if partners and not killed:
+            killed.append(partners[0]._process.pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = store.verify(taken, progress=kill)
+    assert killed
+    assert found.ok
+    assert found.objects == store.stats().objects
