@@ -43,6 +43,14 @@ COMMANDS: Final = {
         "Create, list and show projects, and say what they may call and reach.",
     ),
     "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
+    "chat": (
+        "autovibe.cli.client.chat:chat",
+        "Talk about tasks and projects, and with the agents that work on them.",
+    ),
+    "document": (
+        "autovibe.cli.client.documents:document",
+        "Keep what agents are to know, in versions.",
+    ),
     "status": ("autovibe.cli.client.status:status", "Show the machines that run now."),
     "machine": ("autovibe.cli.client.machine:machine", "List machines, and purge them."),
     "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from autovibe.cli.client.chat import say
 from autovibe.cli.client.command import json_option, limit_option, sort_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.continuing import cancel, resume, retry
@@ -31,7 +32,7 @@ def task() -> None:
     """List and show tasks, and let them go on."""
 
 
-for _command in (cancel, edit, resume, retry, task_diff, import_, graph, depend, undepend):
+for _command in (cancel, edit, resume, retry, task_diff, import_, graph, depend, undepend, say):
     task.add_command(_command)
 
 

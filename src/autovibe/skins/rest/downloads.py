@@ -1,7 +1,7 @@
 """Files that people sent: given as files to be saved, never as pages (decision C13).
 
-What a browser is given under our own address it would run with our rights, so the bytes have no type
-of their own, no name that could change it, and nothing may be loaded by them.
+What a browser is given under our own address it would run with our rights, so the bytes have no
+type of their own, no name that could change it, and nothing may be loaded by them.
 """
 
 from __future__ import annotations
