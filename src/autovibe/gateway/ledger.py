@@ -17,7 +17,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _LARGEST_BATCH: Final = 500
-_MANY: Final = 32
+_SETTLE_WAIT_S: Final = 2
 _RATE_LIFETIME_S: Final = 60
 # A hold of another process may settle unseen; so waiters look again at least this often.
 _LOOK_AGAIN_S: Final = 1.0
@@ -44,17 +44,23 @@ class Batcher(Generic[ItemT, ResultT]):
 
     async def submit(self, item: ItemT) -> ResultT:
         """Return the result for an item, once its batch is durable."""
+        return await self.put(item)
+
+    def put(self, item: ItemT) -> asyncio.Future[ResultT]:
+        """Return what will have the result for an item; cancelling it says that nobody waits."""
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._sender is None:
             self._sender = asyncio.create_task(self._run(), name="ledger-batches")
-        return await result
+        return result
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[: _batch_size(len(self._waiting))]
-                del self._waiting[: len(batch)]
+                # All that wait: what a batch costs beside its items is more than what working on
+                # one batch while the database works on another would save.
+                batch = self._waiting[:_LARGEST_BATCH]
+                del self._waiting[:_LARGEST_BATCH]
                 await self._send_batch(batch)
         finally:
             self._sender = None
@@ -74,15 +80,6 @@ class Batcher(Generic[ItemT, ResultT]):
                 self._abandoned(item, result)
             else:
                 waiting.set_result(result)
-
-
-def _batch_size(waiting: int) -> int:
-    """Return how many of those that wait to send: half of many.
-
-    Else all callers of a busy ledger would hold, and then settle, in step: the database would wait
-    while results are worked on, and the other way round.
-    """
-    return min(_LARGEST_BATCH, waiting if waiting < _MANY else (waiting + 1) // 2)
 
 
 def _fail(waiting: asyncio.Future[ResultT], error: Exception) -> None:
@@ -180,10 +177,21 @@ class Ledger:
 
         It goes on trying then. Should it never succeed, the hold stays, and recovery settles it.
         """
-        work = asyncio.create_task(self._settle_surely(settlement))
-        self._keep(work)
-        done, _ = await asyncio.wait({work}, timeout=2)
-        return work.result() if done else None
+        first = self._settling.put(settlement)
+        try:
+            # Shielded: the money is settled even if this caller goes.
+            async with asyncio.timeout(_SETTLE_WAIT_S):
+                verdict = await asyncio.shield(first)
+        except BaseException as error:
+            work = asyncio.create_task(self._settle_surely(settlement, first))
+            self._keep(work)
+            if not isinstance(error, Exception):
+                raise
+            wait_s = 0 if isinstance(error, TimeoutError) else _SETTLE_WAIT_S
+            done, _ = await asyncio.wait({work}, timeout=wait_s)
+            return work.result() if done else None
+        self._settled(verdict)
+        return verdict
 
     async def drain(self, wait_s: float = 5) -> None:
         """Wait for settlements that are still being tried.
@@ -200,21 +208,28 @@ class Ledger:
             task.cancel()
 
     async def _settle_surely(
-        self, settlement: metering_pb2.Settlement
+        self,
+        settlement: metering_pb2.Settlement,
+        first: asyncio.Future[metering_pb2.SettleVerdict] | None = None,
     ) -> metering_pb2.SettleVerdict | None:
+        """Try until it is settled, or for a minute and more; `first` is an attempt under way."""
         for pause in (*_SETTLE_PAUSES_S, None):
             try:
-                verdict = await self._settling.submit(settlement)
+                verdict = await (first or self._settling.put(settlement))
             except Exception as error:  # noqa: BLE001 - whatever it was, the money is still held
                 _logger.warning("call %s could not be settled: %s", settlement.id, error)
             else:
-                self._wake()
-                if verdict.overrun:
-                    _logger.error("call %s cost more than was held for it", settlement.id)
+                self._settled(verdict)
                 return verdict
+            first = None
             if pause is not None:
                 await asyncio.sleep(pause)
         return None
+
+    def _settled(self, verdict: metering_pb2.SettleVerdict) -> None:
+        self._wake()
+        if verdict.overrun:
+            _logger.error("call %s cost more than was held for it", verdict.id)
 
     async def _reserve_many(
         self, batch: Sequence[metering_pb2.Reservation]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from google.protobuf import struct_pb2, timestamp_pb2
@@ -101,7 +101,7 @@ def _field_checks(field: FieldDescriptor) -> Iterator[_FieldCheck]:
     elif field.message_type is not None:
         yield _message_check(field, field.message_type, rule)
     else:
-        checks = list(_value_checks(field, rule))
+        checks = _remembered(list(_value_checks(field, rule)), field, rule)
         if rule.required:
             yield _required_value(field, checks)
         elif checks:
@@ -265,6 +265,31 @@ def _first(checks: list[_Check], value: Any, path: str, violations: list[Violati
         if predicate is not None:
             violations.append((path, predicate))
             return
+
+
+def _remembered(
+    checks: list[_Check], field: FieldDescriptor, rule: options_pb2.FieldRule
+) -> list[_Check]:
+    """Return checks as one that remembers short texts: ids and amounts come again and again."""
+    is_short = rule.format in _SHORT or rule.one_of or 0 < rule.max_len <= _REMEMBERED
+    if field.type != FieldDescriptor.TYPE_STRING or not is_short or not checks:
+        return checks
+
+    @lru_cache(256)
+    def known(value: str) -> str | None:
+        return next((told for check in checks if (told := check(value)) is not None), None)
+
+    def check(value: str) -> str | None:
+        # What is too long to be right is not kept in memory either.
+        return (known if len(value) <= _REMEMBERED else known.__wrapped__)(value)
+
+    return [check]
+
+
+_REMEMBERED: Final = 100
+_SHORT: Final = frozenset(
+    {options_pb2.FORMAT_UUID, options_pb2.FORMAT_DECIMAL, options_pb2.FORMAT_AMOUNT}
+)
 
 
 def _value_checks(field: FieldDescriptor, rule: options_pb2.FieldRule) -> Iterator[_Check]:
