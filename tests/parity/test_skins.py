@@ -50,7 +50,10 @@ _JOBS: Final = (
     "ClaimVerification",
     "FinishVerification",
 )
+_MAIL: Final = ("WaitForMail", "TakeMail", "ReportMail", "PostAgentMessage")
 NOT_IN_REST: Final = {
+    **dict.fromkeys((f"autovibe.v1.ChatService/{name}" for name in _MAIL), _OWN),
+    "autovibe.v1.DocumentService/GetMachineDocuments": "a worker asks for what a machine is given",
     "autovibe.v1.AgentService/RelayAgentCall": _OWN,
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,

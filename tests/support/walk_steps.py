@@ -15,6 +15,7 @@ from walk_agent import agent_calls
 from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
+from walk_talk import talk, write
 from walk_tasks import other_tasks
 from walk_transfer import transfer
 from walk_upkeep import maintain
@@ -205,6 +206,8 @@ async def _execution(
             )
         )
     await network(services, order, machine)
+    await talk(services, order, machine)
+    await write(services, project.id)
     going.machine = AtWork(order.execution.id, machine.id, order.lease_generation)
     await agent_calls(going)
     await _log(services, order)
