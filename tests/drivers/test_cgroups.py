@@ -18,6 +18,7 @@ from autovibe.drivers.machine.cgroups import (
     host_hierarchies,
     make_groups,
 )
+from autovibe.drivers.machine.leftovers import end_leftovers
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.drivers.machine.sandbox.interpreters import own_interpreter
 from autovibe.testing.machine_case import MachineCase, until
@@ -161,3 +162,14 @@ async def test_group_of_a_dead_control_plane_is_ended():
     assert ended == [True] * len(ended)
     assert not any(directory.exists() for directory in groups.directories)
     assert not end_group(Path(groups.directories[0]))
+
+
+@host_only
+async def test_groups_of_a_machine_whose_starter_died_before_it_wrote_them_down_are_removed(
+    tmp_path,
+):
+    made = make_groups(host_hierarchies(), "process-died-early", LIMITS)
+    directories = made.directories
+    assert directories
+    assert await end_leftovers(tmp_path, "process-died-early", [])
+    assert not [directory for directory in directories if directory.exists()]

@@ -1,14 +1,15 @@
 """`autovibe worker start`: a process that does orders and has no database.
 
-All it needs of the control plane goes through gRPC; it shares the home, and so the checkpoint
-store, with the server.
+All it needs of the control plane goes through gRPC. Where it shares the home with the server, it
+uses the same checkpoint store; elsewhere it has one of its own, and checkpoints are carried.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from autovibe.agents import adapters
 from autovibe.app.compose import (
@@ -25,12 +26,19 @@ from autovibe.kernel.ids import new_id
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.runtime.admission import Admission
 from autovibe.runtime.control import LocalControl
+from autovibe.runtime.far_store import is_shared, open_far_store
 from autovibe.runtime.fleet import LocalFleet
 from autovibe.runtime.instance import registered_instance
 from autovibe.runtime.protection import protect_process
 from autovibe.runtime.recovery import Recovery
+from autovibe.runtime.store_process import read_store_key
 from autovibe.runtime.worker import Worker
-from autovibe.sdk.grpc_remote import connect_grpc
+from autovibe.sdk.grpc_remote import Patience, connect_grpc
+from autovibe.sdk.services import Services
+from autovibe.store import Store
+
+PATIENCE_S: Final = 25.0
+"""How long a call waits for a server that is away: less than half of an order's lease."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Server:
     target: str
     token: str
     certificate: bytes | None = None
+    fresh_token: Callable[[], str] = lambda: ""
+    """The token that serves now: a server that is started again makes a new one."""
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +65,7 @@ async def open_worker(
     """Register a worker with a server and give it; what dead processes left here is recovered.
 
     Args:
-        settings: of the home that it shares with the server; their database is not used.
+        settings: of the worker's home; their database is not used.
         server: how it is reached.
         offer: what the worker does, and how much of it at once.
         clock: the system's when not given.
@@ -72,12 +82,17 @@ async def open_worker(
     instance_id = new_id()
     async with contextlib.AsyncExitStack() as stack:
         services = await stack.enter_async_context(
-            connect_grpc(server.target, server.token, certificate=server.certificate)
+            connect_grpc(
+                server.target,
+                server.token,
+                certificate=server.certificate,
+                patience=Patience(PATIENCE_S, server.fresh_token),
+            )
         )
         await stack.enter_async_context(
             registered_instance(services.identity, instance_id, settings.run_path)
         )
-        store = open_store(settings, clock)
+        store, services = await _store(settings, services, clock)
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
         http = await stack.enter_async_context(http_session())
@@ -104,6 +119,14 @@ async def open_worker(
             await _with_what_is_here(offer, fleet),
             Admission(settings.worker),
         )
+
+
+async def _store(settings: Settings, services: Services, clock: Clock) -> tuple[Store, Services]:
+    """Return the store of this worker, and services that know of it."""
+    if await is_shared(services, settings.run_path):
+        return open_store(settings, clock), services
+    key = read_store_key(settings.checkpoints.key_file)
+    return await open_far_store(services, settings.home / "far-stores", clock, key)
 
 
 async def _with_what_is_here(offer: Offer, fleet: LocalFleet) -> Offer:

@@ -44,6 +44,7 @@ _DIED: Final = (
     "The control plane that ran this machine ended; what it used in the "
     f"{SAMPLE_S:.0f} seconds before, at most, was not recorded."
 )
+_OPEN: Final = ("spawning", "active", "working", "checkpointing", "error")
 _NOTHING_DONE: Final = frozenset({"spawning", "active"})
 """A machine without a gateway: its agent has not worked yet."""
 
@@ -83,6 +84,23 @@ class Recovery:
                 metering_pb2.RecoverReservationsRequest()
             )
 
+    async def at_end(self) -> None:
+        """End the machines that this instance could not report the end of: the server was away.
+
+        Nothing of it runs any more; after this its row goes, and nobody would look for them.
+        """
+        request = machines_pb2.ListMachinesRequest(statuses=_OPEN, page_size=500)
+        with _logged("ending machines"):
+            while True:
+                page = await self.services.machines.list_machines(request)
+                for machine in page.machines:
+                    if _instance_of(machine) == str(self.own_id):
+                        await self._end_machine(machine, same_boot=True)
+                        await self._terminate(machine)
+                if not page.next_page_token:
+                    return
+                request.page_token = page.next_page_token
+
     async def serve(self) -> None:
         """Recover again and again until cancelled.
 
@@ -99,13 +117,14 @@ class Recovery:
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncGenerator[None]:
-        """Recover again and again until the block ends."""
+        """Recover again and again until the block ends, in which all work of this process is."""
         task = asyncio.create_task(self.serve(), name="recovery")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            await self.at_end()
 
     async def _recover(self, spared: Sequence[str]) -> None:
         """Recover dead instances, then release the orders whose lease nobody prolonged.
@@ -176,7 +195,7 @@ class Recovery:
             found += [
                 machine
                 for machine in page.machines
-                if from_struct(machine.metadata).get("instance_id") == instance.id
+                if _instance_of(machine) == instance.id
                 and (
                     machine.status != "terminated"
                     or from_timestamp(machine.terminated_at) >= recent
@@ -221,3 +240,7 @@ class Recovery:
             checkpoints_pb2.GetCheckpointRequest(checkpoint_id=machine.last_checkpoint_id)
         )
         return last.checkpoint_type == "final" and last.verification_status == "verified"
+
+
+def _instance_of(machine: machines_pb2.Machine) -> object:
+    return from_struct(machine.metadata).get("instance_id")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.errors import AutovibeError, Code
+from autovibe.kernel.ids import new_id
 from autovibe.sdk.contract import Method
 from autovibe.sdk.failures import remote_error, unreachable
 from autovibe.sdk.services import Call, Services, build_services
+from autovibe.v1 import options_pb2
 
 TLS_NAME: Final = "autovibe"
 """The name in the certificates of servers, which are known by their fingerprint."""
@@ -24,7 +29,26 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.enable_http_proxy", 0),  # a token is not shown to whoever http_proxy names
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
 )
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How calls outlast a server that is away for a while, as when it is started again.
+
+    A call whose repeat changes nothing is made again; any other that is recorded has an idempotency
+    key, so that it is done once, whatever became of its first answer. Claims are left to their
+    caller.
+    """
+
+    wait_s: float
+    """How long a call goes on, in seconds."""
+    fresh_token: Callable[[], str] = lambda: ""
+    """The token that serves now, after the first one was refused; "" when there is no other."""
 
 
 @contextlib.asynccontextmanager
@@ -34,6 +58,7 @@ async def connect_grpc(
     *,
     timeout_s: float | None = None,
     certificate: bytes | None = None,
+    patience: Patience | None = None,
 ) -> AsyncGenerator[Services]:
     """Open the services of a server. Nothing is sent before the first call.
 
@@ -43,9 +68,10 @@ async def connect_grpc(
         timeout_s: deadline of each call; the server ends the call when it passes.
         certificate: the one certificate (PEM) that the server may show; without it nothing is
             encrypted.
+        patience: with a server that is away; without it such a call fails at once.
     """
     async with _channel(target, certificate) as channel:
-        metadata = (("authorization", f"Bearer {token}"),)
+        caller = _Caller(target, token, timeout_s, patience)
 
         def call_of(method: Method) -> Call:
             stub = channel.unary_unary(
@@ -55,14 +81,66 @@ async def connect_grpc(
             )
 
             async def call(request: Message, /) -> Message:
-                try:
-                    return await stub(request, metadata=metadata, timeout=timeout_s)
-                except grpc.aio.AioRpcError as error:
-                    raise _error(target, error) from error
+                return await caller.call(method, stub, request)
 
             return call
 
         yield build_services(call_of)
+
+
+@dataclass
+class _Caller:
+    """Makes the calls of one connection."""
+
+    target: str
+    token: str
+    timeout_s: float | None
+    patience: Patience | None
+
+    async def call(self, method: Method, stub: Any, request: Message) -> Message:
+        """Make a call, and again as long as there is patience and it does no harm."""
+        may_repeat, key = _repeats(method) if self.patience is not None else (False, "")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (self.patience.wait_s if self.patience is not None else 0.0)
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            token = self.token
+            try:
+                return await self._once(stub, request, token, key)
+            except AutovibeError as error:
+                refused = error.code is Code.UNAUTHENTICATED and self._renewed(token)
+                if not refused:
+                    away = error.code is Code.UNAVAILABLE and may_repeat
+                    if not away or loop.time() + pause_s > deadline:
+                        raise
+                    # Those that lost the same server do not all come back at once.
+                    await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - spreads calls
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _once(self, stub: Any, request: Message, token: str, key: str) -> Message:
+        metadata = (("authorization", f"Bearer {token}"),)
+        if key:
+            metadata += (("idempotency-key", key),)
+        try:
+            return await stub(request, metadata=metadata, timeout=self.timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _error(self.target, error) from error
+
+    def _renewed(self, refused: str) -> bool:
+        """Return whether there is another token than the one that was refused."""
+        if self.token == refused and self.patience is not None:
+            self.token = self.patience.fresh_token() or refused
+        return self.token != refused
+
+
+def _repeats(method: Method) -> tuple[bool, str]:
+    """Return whether a call may be made again, and the key that it needs for it."""
+    told = method.operation
+    if told.idempotent or told.kind == options_pb2.OPERATION_KIND_READ:
+        return True, ""
+    if told.unaudited or told.answers_once:
+        return False, ""
+    return True, str(new_id())
 
 
 def _channel(target: str, certificate: bytes | None) -> grpc.aio.Channel:

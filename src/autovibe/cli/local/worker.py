@@ -14,8 +14,13 @@ from autovibe.cli.client.connection import find_server, token_of
 from autovibe.cli.errors import InterruptedByUserError
 from autovibe.cli.output import print_json, print_json_line, print_lines, print_notes
 from autovibe.cli.signals import Interrupts, run_with_interrupts
-from autovibe.kernel.errors import EXIT_OK, InvalidArgumentError, UnavailableError
-from autovibe.kernel.settings import Settings, load_settings
+from autovibe.kernel.errors import (
+    EXIT_OK,
+    InvalidArgumentError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from autovibe.kernel.settings import Settings, ensure_home, load_settings
 from autovibe.v1 import identity_pb2
 
 _SCOPES = (
@@ -43,6 +48,7 @@ def start_worker(
 ) -> int:
     """Do tasks until a signal ends it, or it is drained."""
     settings = load_settings()
+    ensure_home(settings)
     offer = Offer(slots, worker_type, capabilities, name, grace_s=grace_s)
     received: list[signal.Signals | None] = []
 
@@ -117,7 +123,16 @@ async def _server(settings: Settings, target: str, fingerprint: str) -> Server:
         certificate = await asyncio.to_thread(
             pinned_certificate, settings.pins_file, host, int(port), fingerprint
         )
-    return Server(target, token_of(settings, target), certificate)
+    return Server(
+        target, token_of(settings, target), certificate, lambda: _token_now(settings, target)
+    )
+
+
+def _token_now(settings: Settings, target: str) -> str:
+    try:
+        return token_of(settings, target)
+    except UnauthenticatedError:  # the server has ended, and left none
+        return ""
 
 
 def _is_local(host: str) -> bool:

@@ -40,6 +40,11 @@ class Hierarchies:
     v2: Path | None = None
     v2_controllers: frozenset[str] = frozenset()
 
+    def groups(self, vm_id: str) -> list[Path]:
+        """Return where the groups of a machine would be, whether or not there are any."""
+        parents = {*self.v1.values(), *([] if self.v2 is None else [self.v2])}
+        return [parent / (PREFIX + vm_id) for parent in parents]
+
 
 def _mounts(mountinfo: str) -> list[tuple[str, str, Path, frozenset[str]]]:
     """Return (type, root, mount point, super options) of the cgroup mounts."""

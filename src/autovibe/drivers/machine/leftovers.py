@@ -16,7 +16,7 @@ from typing import Final
 
 from autovibe.domains.machines.errors import MachineSpawnError
 from autovibe.drivers.machine import procfs
-from autovibe.drivers.machine.cgroups import PREFIX, end_group
+from autovibe.drivers.machine.cgroups import PREFIX, end_group, host_hierarchies
 
 _VM_ID: Final = re.compile(r"[a-z]+-[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
 _GONE_ROUNDS: Final = 1000
@@ -125,9 +125,11 @@ async def end_leftovers(scratch: Path, name: str, others: Sequence[int]) -> bool
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    groups = [Path(group) for group in (record.groups if record else ())]
-    groups = [group for group in groups if group.name == PREFIX + name]
-    ended = [await asyncio.to_thread(end_group, group) for group in groups]
+    recorded = [Path(group) for group in (record.groups if record else ())]
+    groups = {group for group in recorded if group.name == PREFIX + name}
+    # Whoever died before it wrote the record may have made them.
+    groups |= set(host_hierarchies().groups(name))
+    ended = [await asyncio.to_thread(end_group, group) for group in sorted(groups)]
     for _ in range(_GONE_ROUNDS):
         if not any(procfs.is_alive(pid) for pid in pids):
             break
