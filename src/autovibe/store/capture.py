@@ -132,6 +132,8 @@ class Capture:
         plan.take_known(known, hint.reread)
         if hint.paths is not None and hint.audit is not None:
             self._audit(fd, name, known, plan)
+        if hint.paths is None or hint.audit is not None:
+            plan.take_racy(known)
         plan.close(known.records)
         return plan
 
@@ -139,7 +141,7 @@ class Capture:
         """Look at everything, and note what the tracker should have told and did not."""
         assert self.hint.audit is not None
         seen = Plan()
-        found = sweep(fd, known.records, seen)
+        found = sweep(fd, known.records, seen, audit=True)
         later = self.hint.audit()
         if later is not None:
             missed = untold(found, plan, Plan.of(tree.to_bytes(name), later))

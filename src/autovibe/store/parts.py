@@ -14,9 +14,10 @@ from autovibe.store.packfile import sha256
 from autovibe.store.tree import EMPTY_TREE, PARTS_MAGIC, TREE_MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LARGEST_WHOLE: Final = 256
+_NOTHING: Final = frozenset[bytes]()
 _LAST_OF_PART: Final = 63  # of the checksum of a name: one name in 64 ends a part
 
 
@@ -45,36 +46,92 @@ class Directory(NamedTuple):
     parts: Parts
 
 
-def put_directory(
-    sink: Sink,
-    entries: Mapping[bytes, bytes],
-    *,
-    before: Parts = (),
-    touched: Collection[bytes] = (),
-) -> Directory:
+def put_directory(sink: Sink, entries: Mapping[bytes, bytes]) -> Directory:
     """Store a directory.
 
     Args:
         sink: where it goes.
         entries: name to encoded entry.
-        before: the parts that it had, when they are known.
-        touched: all names whose entries came, went or changed since.
     """
     if not entries:
         return Directory(EMPTY_TREE, ())
-    if len(entries) <= LARGEST_WHOLE:
-        return Directory(_put(sink, [entries[name] for name in sorted(entries)]), ())
-    runs = _split_again(entries, before, touched) if before else _split(sorted(entries))
-    parts = tuple(
-        run
-        if isinstance(run, Part)
-        else Part(tuple(run), _put(sink, [entries[name] for name in run]))
-        for run in runs
+    names = sorted(entries)
+    if len(names) <= LARGEST_WHOLE:
+        return Directory(_put(sink, [entries[name] for name in names]), ())
+    return _put_parts(
+        sink,
+        [Part(tuple(run), _put(sink, [entries[name] for name in run])) for run in _split(names)],
     )
+
+
+def put_again(
+    sink: Sink,
+    before: Parts,
+    changes: Mapping[bytes, bytes | None],
+    kept: Callable[[Iterable[bytes]], list[bytes]],
+) -> Directory:
+    """Store a directory that had parts and still has so many entries that it needs some.
+
+    Parts in which nothing has changed are not looked at.
+
+    Args:
+        sink: where it goes.
+        before: the parts that it had.
+        changes: encoded entries that came or changed since; None for those that went.
+        kept: returns the encoded entries of other names.
+    """
+    touched: dict[int, set[bytes]] = {}
+    for name in changes:
+        index = max(0, bisect_right(before, name, key=_first_name) - 1)
+        touched.setdefault(index, set()).add(name)
+
+    def put(names: Sequence[bytes]) -> Part:
+        entries: list[bytes] = []
+        at = 0
+        for index, name in enumerate(names):
+            fresh = changes.get(name)
+            if fresh is not None:
+                entries += kept(names[at:index])
+                entries.append(fresh)
+                at = index + 1
+        return Part(tuple(names), _put(sink, [*entries, *kept(names[at:])]))
+
+    parts: list[Part] = []
+    at = 0
+    for index in sorted(touched):
+        if index < at:  # it was cut anew together with the one before it
+            continue
+        parts += before[at:index]
+        at = index
+        carried: list[bytes] = []  # names of parts that lost the one which ended them
+        while at < len(before) and (carried or at in touched):
+            names = before[at].names
+            fresh = touched.get(at, _NOTHING)
+            at += 1
+            if not carried and all(map(changes.get, fresh)) and fresh.issubset(names):
+                parts.append(put(names))  # the same names, and so the same cuts
+                continue
+            runs = list(_split(_still_there(fresh.union(carried, names), changes)))
+            carried = runs.pop() if runs and not _ends_part(runs[-1][-1]) else []
+            parts += map(put, runs)
+        if carried:
+            parts.append(put(carried))
+    return _put_parts(sink, [*parts, *before[at:]])
+
+
+def _first_name(part: Part) -> bytes:
+    return part.names[0]
+
+
+def _still_there(names: Iterable[bytes], changes: Mapping[bytes, bytes | None]) -> list[bytes]:
+    return sorted(name for name in names if changes.get(name, name) is not None)
+
+
+def _put_parts(sink: Sink, parts: Sequence[Part]) -> Directory:
     data = PARTS_MAGIC + b"".join([part.digest for part in parts])
     digest = sha256(data)
     sink.put(digest, data)
-    return Directory(digest, parts)
+    return Directory(digest, tuple(parts))
 
 
 def _put(sink: Sink, entries: Iterable[bytes]) -> bytes:
@@ -98,30 +155,3 @@ def _split(names: Sequence[bytes]) -> Iterator[list[bytes]]:
             run = []
     if run:
         yield run
-
-
-def _split_again(
-    entries: Mapping[bytes, bytes], before: Parts, touched: Collection[bytes]
-) -> Iterator[list[bytes] | Part]:
-    """Cut as `_split` would, keeping parts in which nothing was touched."""
-    firsts = [part.names[0] for part in before]
-    changed: dict[int, set[bytes]] = {}
-    for name in touched:
-        changed.setdefault(max(0, bisect_right(firsts, name) - 1), set()).add(name)
-    carried: list[bytes] = []  # names of parts that lost the one which ended them
-    for index, part in enumerate(before):
-        fresh = changed.get(index)
-        if fresh is None and not carried:
-            yield part
-            continue
-        names = carried + list(part.names)
-        if fresh is not None:
-            names = sorted(name for name in fresh.union(names) if name in entries)
-        carried = []
-        for run in _split(names):
-            if _ends_part(run[-1]):
-                yield run
-            else:
-                carried = run
-    if carried:
-        yield carried

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from autovibe.store import tree
 from autovibe.store.opening import closing, open_dir
 from autovibe.store.reading import check_depth
-from autovibe.store.statcache import DIRECTORY, TICK_NS, DirRecord, stat_key
+from autovibe.store.statcache import TICK_NS, DirRecord, stamp_of
 from autovibe.store.tree import TreeEntry, encode_entry, load_tree
 
 if TYPE_CHECKING:
@@ -58,12 +58,9 @@ class _Primer:
         for name, st in found.items():
             child = stored.get(name)
             if stat.S_ISDIR(st.st_mode):
-                record.listing[name] = DIRECTORY
+                record.dirs[name] = b"" if child is None else encode_entry(child)
                 exact &= self._directory(fd, prefix + name, child, st, depth)
-                if child is not None:
-                    record.dirs[name] = encode_entry(child)
             else:
-                record.listing[name] = stat_key(st)
                 exact &= self._file(record, prefix + name, child, st)
         record.summarise()
         record.tree = entry.digest if exact else b""
@@ -90,12 +87,11 @@ class _Primer:
             or tree.TYPE_OF[child.kind] != stat.S_IFMT(st.st_mode)
             or (child.kind == tree.FILE and child.size != st.st_size)
         ):
-            record.unsettled.add(name)
             return False
         kept = self._owned_as(child, st)
-        record.files[name] = encode_entry(kept._replace(link=b""))
+        record.files[name] = stamp_of(st) + encode_entry(kept._replace(link=b""))
         if st.st_ctime_ns >= self._racy_from_ns:
-            record.unsettled.add(name)
+            record.suspect(name)
         # A stored group that has lost its other names would be no group to a snapshot.
         return kept == child and bool(child.link) == (child.kind == tree.FILE and st.st_nlink > 1)
 

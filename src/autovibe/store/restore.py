@@ -29,7 +29,7 @@ from autovibe.store.opening import (
     read_xattrs,
 )
 from autovibe.store.reading import check_depth
-from autovibe.store.statcache import stat_key
+from autovibe.store.statcache import is_unchanged
 from autovibe.store.tree import TreeEntry, load_tree, to_text
 
 if TYPE_CHECKING:
@@ -247,12 +247,8 @@ class TreeWriter:
             return True
         parent, _, name = path.rpartition(b"/")
         record = self.saved.get(parent)
-        seen = None if record is None else record.listing.get(name)
-        if seen is None:
-            return False
-        now = stat_key(st)
-        # Removing one name of several moves the ctime and the count of the others.
-        return now == seen or (seen[3] > 1 and now[:3] + now[4:6] == seen[:3] + seen[4:6])
+        seen = None if record is None else record.files.get(name)
+        return seen is not None and is_unchanged(seen, st)
 
     def _skip(self, path: bytes, why: str) -> None:
         self.skipped.append(Skipped(to_text(path), why))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from autovibe.store import tree
-from autovibe.store.opening import CHANGED, UNREADABLE, closing, lstat, open_dir, read_xattrs
-from autovibe.store.statcache import DIRECTORY, DirRecord, stat_key
+from autovibe.store.opening import CHANGED, UNREADABLE, lstat, open_dir, read_xattrs
+from autovibe.store.statcache import RESTLESS, DirRecord, inode_of, stamp_of
 from autovibe.store.tree import TreeEntry
 from autovibe.store.walk import DirNode, TreeWalker, entry_of
 
@@ -33,13 +33,15 @@ class Plan:
 
     `names` are those to look at in a directory; the value says whether also what seems unchanged
     is read, and a directory entered whole. `listings` are the directories to list again. `within`
-    leads from each directory to those subdirectories in which there is something to do.
+    leads from each directory to those subdirectories in which there is something to do. `told`
+    says that a tracker would have named whatever has changed since the last snapshot looked at it.
     """
 
     names: dict[bytes, dict[bytes, bool]] = field(default_factory=dict[bytes, dict[bytes, bool]])
     listings: set[bytes] = field(default_factory=set[bytes])
     within: dict[bytes, set[bytes]] = field(default_factory=dict[bytes, set[bytes]])
     everything: bool = False
+    told: bool = True
 
     @classmethod
     def of(cls, root: bytes, paths: Collection[bytes]) -> Plan:
@@ -62,16 +64,28 @@ class Plan:
         names[name] = surely or names.get(name, False)
 
     def take_known(self, known: Known, reread: frozenset[int]) -> None:
-        """Add what no event tells of: see `DirRecord.unsettled` and `linked`, and mapped files."""
+        """Add what no event tells of.
+
+        That is what `DirRecord.unsettled` and `linked` name, and mapped files.
+        """
         for path in known.unsettled | known.linked:
             record = known.records[path]
-            if not record.tree:
-                self.listings.add(path)
-            for name in record.unsettled.union(record.linked):
+            for name in (*record.unsettled, *record.linked):
                 self.look(path, name, surely=False)
         if reread:
             for path, name in known.places(reread):
                 self.look(path, name, surely=True)
+
+    def take_racy(self, known: Known) -> None:
+        """Add what may have changed in the tick in which it was read.
+
+        Time stamps do not tell that; events do. One comes after its change: what has changed since
+        the reading is told after the reading, and so to the next snapshot at the latest.
+        """
+        self.told = False
+        for path in known.racy:
+            for name in known.records[path].racy:
+                self.look(path, name, surely=False)
 
     def covers(self, place: Place) -> bool:
         """Say whether something that a sweep found is in this plan, too."""
@@ -102,73 +116,77 @@ class Plan:
                 at = parent
 
 
-def sweep(fd: int, records: Mapping[bytes, DirRecord], plan: Plan) -> list[Place]:
+def sweep(
+    fd: int, records: Mapping[bytes, DirRecord], plan: Plan, *, audit: bool = False
+) -> list[Place]:
     """Compare every known entry with its time stamps, and plan to look at what differs.
 
-    No name is listed anew where the directory itself has not changed, which takes half the time.
+    No name is listed anew where the directory itself has not changed, which takes half the time;
+    where it has, its files are compared when they are listed.
 
     Args:
         fd: the root.
         records: what is known of it.
         plan: is added to.
+        audit: compare all files here, so that none that has changed is left out of the result.
 
     Returns:
         Directory and name of what has changed for certain; without a name the directory itself.
     """
     found: list[Place] = []
-    _sweep(fd, b"", records[b""], (records, plan, found))
+    _sweep(fd, b"", records[b""], (records, plan, found), audit=audit)
     return found
 
 
-def _sweep(  # noqa: C901 - one loop over all entries, without a call for each
+def _sweep(
     fd: int,
     path: bytes,
     record: DirRecord,
     to: tuple[Mapping[bytes, DirRecord], Plan, list[Place]],
+    *,
+    audit: bool,
 ) -> None:
     records, plan, found = to
-    look, prefix = os.stat, path + b"/" if path else b""
-    own = stat_key(os.fstat(fd))
+    prefix = path + b"/" if path else b""
+    own = stamp_of(os.fstat(fd))
     listed = own != record.own or not record.tree
     if listed:
         plan.listings.add(path)
-        if record.own is not DIRECTORY and own != record.own:
+        if record.own not in {RESTLESS, own}:
             found.append((path, None))
-    for name, key in record.listing.items():
-        if key is DIRECTORY:
-            child = records.get(prefix + name)
-            if child is None:
-                plan.look(path, name, surely=False)
-                continue
-            try:
-                below = os.open(name, _LOOK, dir_fd=fd)
-            except OSError:
-                plan.look(path, name, surely=True)
+    if audit or not listed:
+        _sweep_files(fd, path, record, plan, found)
+    for name in record.dirs:
+        child = records.get(prefix + name)
+        if child is None:
+            plan.look(path, name, surely=False)
+            continue
+        try:
+            below = os.open(name, _LOOK, dir_fd=fd)
+        except OSError:
+            plan.look(path, name, surely=True)
+            found.append((path, name))
+            continue
+        try:
+            _sweep(below, prefix + name, child, to, audit=audit)
+        finally:
+            os.close(below)
+
+
+def _sweep_files(fd: int, path: bytes, record: DirRecord, plan: Plan, found: list[Place]) -> None:
+    look = os.stat
+    for name, seen in record.files.items():
+        try:
+            st = look(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            plan.look(path, name, surely=False)
+            found.append((path, name))
+            continue
+        if not seen.startswith(stamp_of(st)):
+            plan.look(path, name, surely=False)
+            # Of several names of a file the kernel tells one only; the snapshot finds the rest.
+            if st.st_nlink == 1:
                 found.append((path, name))
-                continue
-            try:
-                _sweep(below, prefix + name, child, to)
-            finally:
-                os.close(below)
-        elif not listed:
-            try:
-                st = look(name, dir_fd=fd, follow_symlinks=False)
-            except OSError:
-                plan.look(path, name, surely=False)
-                found.append((path, name))
-                continue
-            # Mode, owner and link count do not change without ctime.
-            if (
-                st.st_ctime_ns != key[6]
-                or st.st_ino != key[2]
-                or st.st_mtime_ns != key[5]
-                or st.st_size != key[4]
-                or st.st_dev != key[1]
-            ):
-                plan.look(path, name, surely=False)
-                # Of several names of a file the kernel tells one only; the snapshot finds the rest.
-                if st.st_nlink == 1:
-                    found.append((path, name))
 
 
 class Revisitor(TreeWalker):
@@ -192,46 +210,40 @@ class Revisitor(TreeWalker):
         return node
 
     def _touch(self, fd: int, node: DirNode, st: os.stat_result, depth: int) -> None:
-        path, plan = node.path, self._plan
-        before = self._previous[path]
-        record = node.record
-        node.base = before
-        if path not in plan.listings and path not in plan.names:
-            self._pass_through(fd, node, before, depth)
-            return
-        record.own = self._settled(st)
-        record.listing, record.files = dict(before.listing), dict(before.files)
-        record.unsettled, record.excluded = set(before.unsettled), before.excluded
-        node.kept = dict(before.dirs)
-        names = plan.names.get(path, {})
+        path, plan, record = node.path, self._plan, node.record
+        base = node.base = self._previous[path]
+        names = plan.names.get(path)
         if path in plan.listings:
+            record.own = self._settled(st)
             found = self._scan(fd, path, record)
-            for name in before.listing.keys() - found.keys():
-                self._vanish(node, name)
+            for name in base.files.keys() | base.dirs.keys():
+                if name not in found:
+                    self._vanish(node, name)
             for name, seen in found.items():
-                self._look(fd, node, name, seen, depth, surely=names.get(name, False))
-        else:
-            self._look_at(fd, node, names, depth)
+                surely = names is not None and names.get(name, False)
+                self._look(fd, node, name, seen, depth, surely=surely)
+        elif names is not None:
+            # Other names may have come or gone with those that we were told of.
+            record.own = base.own if base.own == stamp_of(st) else RESTLESS
+            self._look_at(fd, node, base, names, depth)
         for name in plan.within.get(path, ()):
-            if name in node.kept:
-                self._enter(fd, node, name, depth)
-        record.summarise_since(before, node.touched)
-        self._note(node)
+            if name in base.dirs and name not in node.touched:
+                self._enter(fd, node, base, name, depth)
+        record.summarise()
+        self._note_links(node, base)
 
-    def _pass_through(self, fd: int, node: DirNode, before: DirRecord, depth: int) -> None:
-        """Go on to what is below a directory in which nothing has changed."""
-        record = node.record = replace(before, dirs={}, tree=b"", parts=())
-        node.kept = dict(before.dirs)
-        for name in self._plan.within.get(node.path, ()):
-            if name in node.kept:
-                self._enter(fd, node, name, depth)
-        if node.touched:
-            record.summarise_since(before, node.touched)
-        self._note(node)
+    def _note_links(self, node: DirNode, base: DirRecord) -> None:
+        """Keep all names of files with several: each snapshot looks at all of those."""
+        for name in base.linked - node.touched:
+            self.links.setdefault(inode_of(base.files[name]), []).append((node.path, name))
+        for name in node.record.linked:
+            seen = node.record.files[name]
+            self.links.setdefault(inode_of(seen), []).append((node.path, name))
 
-    def _look_at(self, fd: int, node: DirNode, names: Mapping[bytes, bool], depth: int) -> None:
-        record = node.record
-        left_out = set(record.excluded)
+    def _look_at(
+        self, fd: int, node: DirNode, base: DirRecord, names: Mapping[bytes, bool], depth: int
+    ) -> None:
+        left_out = set(base.excluded)
         for name, surely in names.items():
             left_out.discard(name)
             seen = lstat(name, fd)
@@ -242,7 +254,7 @@ class Revisitor(TreeWalker):
                 left_out.add(name)
             else:
                 self._look(fd, node, name, seen, depth, surely=surely)
-        record.excluded = tuple(sorted(left_out))
+        node.record.excluded = tuple(sorted(left_out))
 
     def _look(
         self,
@@ -255,18 +267,18 @@ class Revisitor(TreeWalker):
         surely: bool,
     ) -> None:
         """Capture a name unless it is what it was; a known directory has its own turn."""
-        record = node.record
-        if not surely and name not in record.unsettled:
+        base = node.base
+        assert base is not None
+        if not (surely or name in base.unsettled or (name in base.racy and not self._plan.told)):
             if stat.S_ISDIR(seen.st_mode):
-                same = name in node.kept and self._child(node, name) in self._previous
+                same = name in base.dirs and self._child(node, name) in self._previous
             else:
-                key = stat_key(seen)
-                same = record.listing.get(name) == key and key[2] not in self._reread
-                same = same and name in record.files
+                before = base.files.get(name)
+                same = before is not None and before.startswith(stamp_of(seen))
+                same = same and seen.st_ino not in self._reread
             if same:
                 return
         self._vanish(node, name)
-        record.listing[name] = DIRECTORY if stat.S_ISDIR(seen.st_mode) else stat_key(seen)
         self._visit(fd, node, name, seen, depth)
 
     @staticmethod
@@ -275,41 +287,34 @@ class Revisitor(TreeWalker):
 
     def _vanish(self, node: DirNode, name: bytes) -> None:
         node.touched.add(name)
-        node.record.listing.pop(name, None)
-        node.record.files.pop(name, None)
-        node.record.unsettled.discard(name)
-        node.kept.pop(name, None)
         child = self._child(node, name)
         if child in self._previous:
             self.gone.append(child)
 
-    def _enter(self, fd: int, node: DirNode, name: bytes, depth: int) -> None:
+    def _enter(self, fd: int, node: DirNode, base: DirRecord, name: bytes, depth: int) -> None:
         path = self._child(node, name)
         try:
             below = open_dir(name, fd)
-            with closing(below):
+            try:
                 st = os.fstat(below)
                 if st.st_dev == self._device and (st.st_dev, st.st_ino) != self._own:
-                    child = DirNode(_NOTHING, path, DirRecord(), encoded=node.kept[name])
+                    child = DirNode(_NOTHING, path, DirRecord(), encoded=base.dirs[name])
                     if path in self._plan.listings or path in self._plan.names:
                         entry = entry_of(name, tree.DIR, st)
                         child.entry = entry._replace(xattrs=read_xattrs(below))
                         child.encoded = b""
                     self._touch(below, child, st, depth + 1)
-                    del node.kept[name]
                     node.dirs[name] = child
                     return
+            finally:
+                os.close(below)
         except OSError as error:
             if error.errno not in CHANGED | UNREADABLE:
                 raise
         # It is not what it was: look at it as if it were new.
-        seen = lstat(name, fd)
-        record = node.record
-        record.listing, record.files = dict(record.listing), dict(record.files)
-        record.unsettled = set(record.unsettled)
         self._vanish(node, name)
+        seen = lstat(name, fd)
         if seen is not None:
-            node.record.listing[name] = DIRECTORY if stat.S_ISDIR(seen.st_mode) else stat_key(seen)
             self._visit(fd, node, name, seen, depth)
 
 

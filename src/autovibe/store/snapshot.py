@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,98 +11,30 @@ from typing import TYPE_CHECKING, Final
 from autovibe.kernel import faults
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.store import tree
+from autovibe.store.building import TreeBuilder, link_labels
 from autovibe.store.capture import Capture, inode_of
 from autovibe.store.model import Snapshot
 from autovibe.store.opening import closing
 from autovibe.store.packs import sha256
-from autovibe.store.parts import put_directory
-from autovibe.store.tree import (
-    TREE_MAGIC,
-    decode_entry,
-    encode_entry,
-    is_safe_name,
-    with_digest,
-)
+from autovibe.store.tree import TREE_MAGIC, is_safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from autovibe.kernel.clock import Clock
-    from autovibe.store.capture import Links
     from autovibe.store.exclude import Exclude
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
-    from autovibe.store.packs import Objects, PackWriter
-    from autovibe.store.parts import Directory
-    from autovibe.store.statcache import Records, StatCache
-    from autovibe.store.walk import DirNode
+    from autovibe.store.packs import Objects
+    from autovibe.store.statcache import StatCache
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-Labels = dict[tuple[bytes, bytes], bytes]
 
 
 def now_ns(clock: Clock) -> int:
     """Return the wall time in nanoseconds, exact to the microsecond."""
     return (clock.now() - _EPOCH) // _MICROSECOND * 1_000
-
-
-def link_labels(links: Links) -> Labels:
-    """Name each group of hard links after its first path; a single name is no group."""
-    labels: Labels = {}
-    for names in links.values():
-        if len(set(names)) > 1:
-            paths = {(d, n): (d + b"/" + n if d else n).split(b"/") for d, n in names}
-            label = b"/".join(min(paths.values()))
-            labels.update(dict.fromkeys(paths, label))
-    return labels
-
-
-class TreeBuilder:
-    """Encodes the directories of one root; an unchanged one keeps the tree it had."""
-
-    def __init__(self, writer: PackWriter, labels: Labels) -> None:
-        """Store trees through `writer`."""
-        self.records: Records = {}
-        self.file_count = 0
-        self.total_bytes = 0
-        self._writer = writer
-        self._labels = labels
-
-    def build(self, node: DirNode) -> bytes:
-        """Store the tree of a directory and of all below it; return its encoded entry."""
-        if node.entry.flags:  # it was not entered
-            return encode_entry(node.entry)
-        record = node.record
-        record.dirs = node.kept
-        for name, child in node.dirs.items():
-            record.dirs[name] = self.build(child)
-        same = node.same
-        if same is not None and same.tree and not record.linked and same.dirs == record.dirs:
-            record.tree, record.parts = same.tree, same.parts
-        else:
-            record.tree, record.parts = self._store(node)
-        self.records[node.path] = record
-        self.file_count += record.file_count
-        self.total_bytes += record.file_bytes
-        if node.encoded:
-            return with_digest(node.encoded, record.tree)
-        return encode_entry(node.entry._replace(digest=record.tree))
-
-    def _store(self, node: DirNode) -> Directory:
-        record, base = node.record, node.base
-        entries = record.files
-        if record.dirs or record.linked:
-            entries = record.files | record.dirs
-        for name in record.linked:
-            label = self._labels.get((node.path, name))
-            if label is not None:
-                entries[name] = encode_entry(decode_entry(entries[name])._replace(link=label))
-        if base is None or not base.tree:
-            return put_directory(self._writer, entries)
-        # Another name of a file may have come or gone elsewhere, and with it the label here.
-        touched = node.touched.union(node.dirs, record.linked, base.linked)
-        return put_directory(self._writer, entries, before=base.parts, touched=touched)
 
 
 def take_snapshot(
@@ -147,12 +80,13 @@ def take_snapshot(
     for root, builder in zip(walked, builders, strict=True):
         known = root.known
         if known is None:
-            file_count += builder.file_count
-            total_bytes += builder.total_bytes
+            file_count += sum(len(record.files) for record in builder.records.values())
+            total_bytes += sum(record.file_bytes for record in builder.records.values())
             if cache is not None:
                 cache.replace(store_id, {root.name: builder.records}, exclude=exclude)
         else:
-            known.advance(root.gone, builder.records)
+            with _whole_or_none(cache):
+                known.advance(root.gone, builder.records, builder.forward)
             file_count += known.file_count
             total_bytes += known.file_bytes
             report.special += known.names(root.name, known.special, lambda r: r.special)
@@ -173,6 +107,17 @@ def take_snapshot(
         missed=_sorted(capture.missed),
     )
     return taken, done.named
+
+
+@contextlib.contextmanager
+def _whole_or_none(cache: StatCache | None) -> Generator[None]:
+    """Forget all when it was interrupted while it was brought forward: a half must not vouch."""
+    try:
+        yield
+    except BaseException:
+        if cache is not None:
+            cache.clear()
+        raise
 
 
 def _sorted(paths: list[str]) -> tuple[str, ...]:

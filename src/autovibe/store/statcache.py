@@ -1,99 +1,175 @@
-"""The stat cache: what need not be read again, because it cannot have changed."""
+"""What is known of a tree between its snapshots, so that only changed files are read again."""
 
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from autovibe.store.tree import FILE, SPECIAL, file_size, to_bytes, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from autovibe.store.exclude import Exclude
     from autovibe.store.parts import Parts
 
-# mode, device, inode, link count, size, mtime_ns, ctime_ns
-StatKey = tuple[int, int, int, int, int, int, int]
+# What must stay equal for a file to count as unchanged: mode, link count, device, inode, size,
+# mtime and ctime. Bytes, since numbers of their own would take three times the memory.
+_STAMP: Final = struct.Struct("<IIQQQqq")
+STAMP_BYTES: Final = _STAMP.size
+_LINKS: Final = struct.Struct("<I")
+_LINKS_AT: Final = 4
+_INODE: Final = struct.Struct("<QQ")
+_INODE_AT: Final = 8
+_CTIME_BYTES: Final = 8
+_MASK: Final = (1 << 64) - 1
 
-# Stands for a directory in a listing: its own attributes are always read afresh.
-DIRECTORY: Final[StatKey] = (0, 0, 0, 0, 0, 0, 0)
+# Stands for a directory that had just changed when it was read, and could change unseen.
+RESTLESS: Final = b"\0"
+_NO_NAMES: Final = frozenset[bytes]()
 
 # One tick of the kernel's clock is 10 ms at the coarsest (HZ=100); the second is a margin.
 TICK_NS: Final = 20_000_000
 
 
-def stat_key(st: os.stat_result) -> StatKey:
+def stamp_of(st: os.stat_result) -> bytes:
     """Return what must stay equal for a file to count as unchanged."""
-    return (
-        st.st_mode,
-        st.st_dev,
-        st.st_ino,
-        st.st_nlink,
-        st.st_size,
-        st.st_mtime_ns,
-        st.st_ctime_ns,
-    )
+    mode, links, device, inode = st.st_mode, st.st_nlink, st.st_dev, st.st_ino
+    size, mtime, ctime = st.st_size, st.st_mtime_ns, st.st_ctime_ns
+    try:
+        return _STAMP.pack(mode, links, device, inode, size, mtime, ctime)
+    except struct.error:  # a year that nanoseconds cannot count; only equality matters
+        mtime, ctime = (((ns & _MASK) ^ (1 << 63)) - (1 << 63) for ns in (mtime, ctime))
+        return _STAMP.pack(mode, links & 0xFFFF_FFFF, device, inode, size, mtime, ctime)
+
+
+def is_unchanged(seen: bytes, st: os.stat_result) -> bool:
+    """Say whether a file is what a stamp tells of, even if one of its other names has gone."""
+    now = stamp_of(st)
+    if seen.startswith(now):
+        return True
+    # That moves the ctime and the count of those that stay.
+    alike = slice(_INODE_AT, STAMP_BYTES - _CTIME_BYTES)
+    return links_of(seen) > 1 and now[:_LINKS_AT] == seen[:_LINKS_AT] and now[alike] == seen[alike]
+
+
+def links_of(seen: bytes) -> int:
+    """Return the number of names that a stamp tells of."""
+    return _LINKS.unpack_from(seen, _LINKS_AT)[0]
+
+
+def inode_of(seen: bytes) -> tuple[int, int]:
+    """Return the device and inode that a stamp tells of."""
+    return _INODE.unpack_from(seen, _INODE_AT)
 
 
 @dataclass(slots=True)
 class DirRecord:
     """What the last snapshot saw in one directory.
 
-    `files` are the entries of all but directories, encoded, before link groups are assigned; `dirs`
-    those of directories, encoded; `parts` those of a large directory as it was stored; `unsettled`
-    are the names that must be looked at again (racy, torn, unreadable, or not entered); `linked`
-    those of inodes with several names; `excluded` what was left out by pattern; `tree` is the id of
-    the stored tree, empty when it is not known; `own` is the directory itself as it was before it
-    was listed, `DIRECTORY` when it had just changed and could change unseen, None when no walk has
+    `files` has for all but directories the stamp and the encoded entry (without link group),
+    `dirs` the encoded entries of directories, empty when one is not known; `parts` are those of a
+    large directory as it was stored; `unsettled` the names that must be looked at again (torn,
+    unreadable, or not entered), `racy` those that may have changed unseen, unless somebody tells;
+    `linked` those of inodes with several names; `excluded` what was left out by pattern; `tree` is
+    the id of the stored tree, empty when it is not known; `own` the stamp of the directory itself
+    as it was before it was listed, `RESTLESS` when it could change unseen, None when no walk has
     seen it yet.
     """
 
-    listing: dict[bytes, StatKey] = field(default_factory=dict[bytes, StatKey])
     files: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     dirs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     parts: Parts = ()
-    unsettled: set[bytes] = field(default_factory=set[bytes])
-    linked: tuple[bytes, ...] = ()
-    special: tuple[bytes, ...] = ()
+    unsettled: AbstractSet[bytes] = _NO_NAMES
+    racy: AbstractSet[bytes] = _NO_NAMES
+    linked: AbstractSet[bytes] = _NO_NAMES
+    special: AbstractSet[bytes] = _NO_NAMES
     excluded: tuple[bytes, ...] = ()
-    own: StatKey | None = None
+    own: bytes | None = None
     tree: bytes = b""
-    file_count: int = 0
     file_bytes: int = 0
 
     def summarise(self) -> None:
         """Count what is in `files`, and name what is special or has several names."""
-        files, listing = self.files, self.listing
-        self.file_count = len(files)
-        self.file_bytes = sum(map(file_size, files.values()))
-        self.special = tuple(n for n, data in files.items() if data[0] in SPECIAL)
-        self.linked = tuple(n for n, e in files.items() if e[0] == FILE and listing[n][3] > 1)
+        total = 0
+        linked: list[bytes] = []
+        special: list[bytes] = []
+        for name, seen in self.files.items():
+            kind = seen[STAMP_BYTES]
+            if kind == FILE:
+                total += file_size(seen, STAMP_BYTES)
+                if links_of(seen) > 1:
+                    linked.append(name)
+            elif kind in SPECIAL:
+                special.append(name)
+        self.file_bytes = total
+        self.linked = frozenset(linked) or _NO_NAMES
+        self.special = frozenset(special) or _NO_NAMES
 
-    def summarise_since(self, before: DirRecord, touched: Collection[bytes]) -> None:
-        """Do so knowing what was counted before, and which names may differ."""
-        files, listing, old = self.files, self.listing, before.files
-        self.file_count = len(files)
-        now = {name: files[name] for name in touched if name in files}
-        self.file_bytes = before.file_bytes + sum(map(file_size, now.values()))
-        self.file_bytes -= sum(file_size(old[name]) for name in touched if name in old)
-        special = [n for n in before.special if n not in touched]
-        self.special = (*special, *(n for n, data in now.items() if data[0] in SPECIAL))
-        linked = [n for n in before.linked if n not in touched]
-        self.linked = (
-            *linked,
-            *(n for n, data in now.items() if data[0] == FILE and listing[n][3] > 1),
-        )
+    def unsettle(self, name: bytes) -> None:
+        """Have a name looked at again by the next snapshot."""
+        self.unsettled = _merged(self.unsettled, (name,), _NO_NAMES)
+
+    def suspect(self, name: bytes) -> None:
+        """Note that a name may change unseen."""
+        self.racy = _merged(self.racy, (name,), _NO_NAMES)
+
+    def merge(self, fresh: DirRecord, touched: AbstractSet[bytes]) -> None:
+        """Take what was found of some names; what is fresh of the directory itself is taken, too.
+
+        Takes as long as there are such names, however many others there are.
+        """
+        files, dirs = self.files, self.dirs
+        for name in touched:
+            seen = files.get(name)
+            if seen is not None:
+                self.file_bytes -= file_size(seen, STAMP_BYTES)
+                if name not in fresh.files:
+                    del files[name]
+            elif name not in fresh.dirs:
+                dirs.pop(name, None)
+        files.update(fresh.files)
+        dirs.update(fresh.dirs)
+        self.file_bytes += fresh.file_bytes
+        self.unsettled = _merged(self.unsettled, fresh.unsettled, touched)
+        self.racy = _merged(self.racy, fresh.racy, touched)
+        self.linked = _merged(self.linked, fresh.linked, touched)
+        self.special = _merged(self.special, fresh.special, touched)
+        self.tree, self.parts = fresh.tree, fresh.parts
+        if fresh.own is not None:
+            self.own, self.excluded = fresh.own, fresh.excluded
+
+
+def _merged(
+    before: AbstractSet[bytes], fresh: Collection[bytes], touched: Iterable[bytes]
+) -> AbstractSet[bytes]:
+    """Change a set in place; most are empty, and those are all the same one."""
+    if not (before or fresh):
+        return _NO_NAMES
+    names = before if isinstance(before, set) else set(before)
+    names.difference_update(touched)
+    names.update(fresh)
+    return names or _NO_NAMES
 
 
 Records = dict[bytes, DirRecord]
 
 
+class Forward(NamedTuple):
+    """A directory that a snapshot brought forward: what was found of the names it looked at."""
+
+    path: bytes
+    fresh: DirRecord
+    touched: AbstractSet[bytes]
+
+
 class Known:
     """The records of one root, and what is asked of them without going through all.
 
-    `linked`, `special`, `excluded` and `unsettled` are the directories that have such names.
+    `linked`, `special`, `excluded`, `unsettled` and `racy` are the directories with such names.
     """
 
     def __init__(self, records: Records) -> None:
@@ -103,6 +179,7 @@ class Known:
         self.special: set[bytes] = set()
         self.excluded: set[bytes] = set()
         self.unsettled: set[bytes] = set()
+        self.racy: set[bytes] = set()
         self.file_count = 0
         self.file_bytes = 0
         self._watched: frozenset[int] = frozenset()
@@ -111,7 +188,7 @@ class Known:
             self._count(path, record)
 
     def _count(self, path: bytes, record: DirRecord) -> None:
-        self.file_count += record.file_count
+        self.file_count += len(record.files)
         self.file_bytes += record.file_bytes
         for there, names in self._kinds(record):
             if names:
@@ -123,18 +200,27 @@ class Known:
             (self.special, record.special),
             (self.excluded, record.excluded),
             (self.unsettled, record.unsettled),
+            (self.racy, record.racy),
         )
 
-    def advance(self, gone: Iterable[bytes], fresh: Records) -> None:
-        """Take what a snapshot saw: directories that went, then those that it looked at."""
+    def advance(
+        self, gone: Iterable[bytes], new: Mapping[bytes, DirRecord], forward: Iterable[Forward]
+    ) -> None:
+        """Take what a snapshot saw: directories that went, that came, and that it looked at."""
         for path in gone:
             self._remove(path)
-        for path, record in fresh.items():
+        for path, record in new.items():
             self._uncount(path)
             self.records[path] = record
             self._count(path, record)
-            if self._watched:
-                self._place(path, record, self._watched)
+            self._place(path, record.files, self._watched)
+        for path, fresh, touched in forward:
+            record = self._uncount(path)
+            if record is None:  # it cannot be: nobody brings forward what is not known
+                raise KeyError(path)
+            record.merge(fresh, touched)
+            self._count(path, record)
+            self._place(path, fresh.files, self._watched)
 
     def _remove(self, top: bytes) -> None:
         pending = [top]
@@ -148,7 +234,7 @@ class Known:
     def _uncount(self, path: bytes) -> DirRecord | None:
         record = self.records.get(path)
         if record is not None:
-            self.file_count -= record.file_count
+            self.file_count -= len(record.files)
             self.file_bytes -= record.file_bytes
             for there, _ in self._kinds(record):
                 there.discard(path)
@@ -170,18 +256,26 @@ class Known:
         if fresh:
             self._watched |= fresh
             for path, record in self.records.items():
-                self._place(path, record, fresh)
+                self._place(path, record.files, fresh)
         return {
             (path, name)
             for inode in inodes
             for path, name in self._places.get(inode, ())
-            if path in self.records and self.records[path].listing.get(name, DIRECTORY)[2] == inode
+            if self._has(path, name, inode)
         }
 
-    def _place(self, path: bytes, record: DirRecord, inodes: frozenset[int]) -> None:
-        for name, key in record.listing.items():
-            if key[2] in inodes:
-                self._places.setdefault(key[2], set()).add((path, name))
+    def _has(self, path: bytes, name: bytes, inode: int) -> bool:
+        record = self.records.get(path)
+        seen = None if record is None else record.files.get(name)
+        return seen is not None and inode_of(seen)[1] == inode
+
+    def _place(self, path: bytes, files: Mapping[bytes, bytes], inodes: frozenset[int]) -> None:
+        if not inodes:
+            return
+        for name, seen in files.items():
+            inode = inode_of(seen)[1]
+            if inode in inodes:
+                self._places.setdefault(inode, set()).add((path, name))
 
 
 class StatCache:

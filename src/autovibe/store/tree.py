@@ -11,6 +11,7 @@ from autovibe.store.model import Entry, Kind
 from autovibe.store.packfile import HASH_BYTES, sha256
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     from autovibe.store.packs import Objects
@@ -109,6 +110,14 @@ def encode_entry(entry: TreeEntry) -> bytes:
     return data + _encode_rare(link, xattrs, holes) if link or xattrs or holes else data
 
 
+def encode_plain_file(st: os.stat_result, name: bytes, digest: bytes) -> bytes:
+    """Write the entry of a file that has a content and nothing unusual about it."""
+    mtime_ns = max(_FIRST_NS, min(st.st_mtime_ns, _LAST_NS))
+    mode = stat.S_IMODE(st.st_mode)
+    head = _HEAD.pack(FILE, 0, mode, st.st_uid, st.st_gid, mtime_ns, st.st_size, len(name))
+    return head + name + digest
+
+
 def _encode_rare(link: bytes, xattrs: Xattrs, holes: Holes | None) -> bytes:
     parts: list[bytes] = []
     if link:
@@ -139,9 +148,9 @@ def with_digest(data: bytes, digest: bytes) -> bytes:
     return data[:at] + digest + data[at + HASH_BYTES :]
 
 
-def file_size(data: bytes) -> int:
-    """Return the size in an encoded entry, 0 of anything but a file."""
-    return _SIZE.unpack_from(data, _SIZE_AT)[0] if data[0] == FILE else 0
+def file_size(data: bytes, at: int = 0) -> int:
+    """Return the size in the encoded entry that begins at `at`, 0 of anything but a file."""
+    return _SIZE.unpack_from(data, at + _SIZE_AT)[0] if data[at] == FILE else 0
 
 
 def _unsafe(why: str) -> NoReturn:

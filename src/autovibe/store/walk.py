@@ -24,7 +24,7 @@ from autovibe.store.opening import (
     same_object,
 )
 from autovibe.store.packs import sha256
-from autovibe.store.statcache import DIRECTORY, TICK_NS, DirRecord, stat_key
+from autovibe.store.statcache import RESTLESS, TICK_NS, DirRecord, inode_of, stamp_of
 from autovibe.store.tracking.libc import flush
 from autovibe.store.tree import CHUNK_BYTES, MAX_DEPTH, NO_CONTENT, TreeEntry, to_text
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from autovibe.store.exclude import Matcher
-    from autovibe.store.statcache import StatKey
     from autovibe.store.tree import Holes
 
 _TRIES: Final = 3
@@ -61,20 +60,17 @@ class Report:
 
 @dataclass(slots=True)
 class DirNode:
-    """A directory as it was found; `same` is the earlier record when no entry of it changed.
+    """A directory as it was found.
 
-    `kept` are the entries of subdirectories that were not looked at, because nothing in them has
-    changed. `base` is the record that this one was made from, with all names in `touched` that
-    were looked at since. `encoded` is the entry as it was stored, when no attribute has changed;
-    `entry` is then without meaning.
+    With a `base`, the record that is brought forward, `record` has only what was found of the names
+    in `touched` and of the directories in `dirs`; all others are as they were. `encoded` is the
+    entry as it was stored, when no attribute has changed; `entry` is then without meaning.
     """
 
     entry: TreeEntry
     path: bytes
     record: DirRecord
     dirs: dict[bytes, DirNode] = field(default_factory=dict[bytes, "DirNode"])
-    kept: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    same: DirRecord | None = None
     base: DirRecord | None = None
     touched: set[bytes] = field(default_factory=set[bytes])
     encoded: bytes = b""
@@ -142,7 +138,7 @@ class TreeWalker:
         self._racy_from_ns = started_ns - TICK_NS
         self._progress = progress
         self._device = 0
-        self._by_inode: dict[Inode, tuple[StatKey, TreeEntry]] = {}
+        self._by_inode: dict[Inode, tuple[bytes, TreeEntry]] = {}
 
     def walk(self, fd: int) -> DirNode:
         """Read the directory open at `fd` and everything below it."""
@@ -154,50 +150,26 @@ class TreeWalker:
         self._fill(fd, node, 0)
         return node
 
-    def _settled(self, st: os.stat_result) -> StatKey:
-        """Return the key of a directory, unless it has just changed and may change unseen."""
-        return DIRECTORY if st.st_ctime_ns >= self._racy_from_ns else stat_key(st)
+    def _settled(self, st: os.stat_result) -> bytes:
+        """Return the stamp of a directory, unless it has just changed and may change unseen."""
+        return RESTLESS if st.st_ctime_ns >= self._racy_from_ns else stamp_of(st)
 
     def _name(self, path: bytes) -> str:
         return f"{self._root}/{to_text(path)}"
 
     def _fill(self, fd: int, node: DirNode, depth: int) -> None:
         record, before = node.record, self._previous.get(node.path)
-        found = self._scan(fd, node.path, record)
-        for name, st in found.items():
-            record.listing[name] = DIRECTORY if stat.S_ISDIR(st.st_mode) else stat_key(st)
-        if (
-            before is not None
-            and not before.unsettled
-            and before.listing == record.listing
-            and not self._is_mapped(record)
-        ):
-            node.same = before
-            record.files = dict(before.files)
-            record.linked, record.special = before.linked, before.special
-            record.file_count, record.file_bytes = before.file_count, before.file_bytes
-            for name, st in found.items():
-                if record.listing[name] is DIRECTORY:
-                    self._visit(fd, node, name, st, depth)
-            if len(record.files) != len(before.files):  # a directory has become something else
-                node.same = None
-                record.summarise()
-        else:
-            for name, st in found.items():
-                if not self._reuse(record, before, name):
-                    self._visit(fd, node, name, st, depth)
-            record.summarise()
+        for name, st in self._scan(fd, node.path, record).items():
+            if before is None or not self._reuse(record, before, name, st):
+                self._visit(fd, node, name, st, depth)
+        record.summarise()
         self._note(node)
-
-    def _is_mapped(self, record: DirRecord) -> bool:
-        return bool(self._reread) and any(k[2] in self._reread for k in record.listing.values())
 
     def _note(self, node: DirNode) -> None:
         """Keep what concerns more than this directory."""
         record = node.record
         for name in record.linked:
-            key = record.listing[name]
-            self.links.setdefault((key[1], key[2]), []).append((node.path, name))
+            self.links.setdefault(inode_of(record.files[name]), []).append((node.path, name))
         prefix = node.path + b"/" if node.path else b""
         self._report.special += [self._name(prefix + name) for name in record.special]
         self._report.excluded += [self._name(prefix + name) for name in record.excluded]
@@ -225,16 +197,13 @@ class TreeWalker:
         full = path + b"/" + name if path else name
         return self._exclude.matches(full, is_dir=stat.S_ISDIR(st.st_mode))
 
-    def _reuse(self, record: DirRecord, before: DirRecord | None, name: bytes) -> bool:
-        key = record.listing[name]
-        if before is None or before.listing.get(name) != key or name in before.unsettled:
+    def _reuse(self, record: DirRecord, before: DirRecord, name: bytes, st: os.stat_result) -> bool:
+        seen = before.files.get(name)
+        if seen is None or name in before.unsettled or name in before.racy:
             return False
-        if key[2] in self._reread:
+        if st.st_ino in self._reread or not seen.startswith(stamp_of(st)):
             return False
-        entry = before.files.get(name)
-        if entry is None:
-            return False
-        record.files[name] = entry
+        record.files[name] = seen
         return True
 
     def _visit(self, fd: int, node: DirNode, name: bytes, st: os.stat_result, depth: int) -> None:
@@ -254,22 +223,16 @@ class TreeWalker:
                 return
             now = lstat(name, fd)
         if now is None:  # removed meanwhile: the tree is as it is a moment later
-            node.record.listing.pop(name, None)
             return
-        node.record.listing[name] = stat_key(now)
-        node.record.unsettled.add(name)
-        node.record.files[name] = tree.encode_entry(
-            entry_of(name, tree.FILE, now)._replace(
-                flags=tree.TORN | tree.UNREADABLE, digest=NO_CONTENT
-            )
-        )
+        flags = tree.TORN | tree.UNREADABLE
+        entry = entry_of(name, tree.FILE, now)._replace(flags=flags, digest=NO_CONTENT)
+        self._keep(node.record, entry, now)
         self._report.torn.append(self._name(path))
 
     def _directory(
         self, parent: int, node: DirNode, name: bytes, seen: os.stat_result, depth: int
     ) -> bool:
         path = node.path + b"/" + name if node.path else name
-        node.record.listing[name] = DIRECTORY
         entry = entry_of(name, tree.DIR, seen)
         # A store that captured itself would double with every snapshot.
         if seen.st_dev != self._device or (seen.st_dev, seen.st_ino) == self._own:
@@ -305,7 +268,7 @@ class TreeWalker:
     def _leave_out(self, node: DirNode, path: bytes, entry: TreeEntry, flag: int) -> None:
         kept = entry._replace(flags=flag, digest=tree.EMPTY_TREE)
         node.dirs[entry.name] = DirNode(kept, path, DirRecord())
-        node.record.unsettled.add(entry.name)
+        node.record.unsettle(entry.name)
         where = self._report.unreadable if flag == tree.UNREADABLE else self._report.excluded
         where.append(self._name(path))
 
@@ -324,23 +287,24 @@ class TreeWalker:
             kind = tree.KIND_OF[stat.S_IFMT(seen.st_mode)]
             device = seen.st_rdev if kind in {tree.CHAR, tree.BLOCK} else 0
             entry = entry_of(name, kind, seen, size=device)
-        self._keep(record, entry, stat_key(seen))
+        self._keep(record, entry, seen)
         return True
 
-    def _keep(self, record: DirRecord, entry: TreeEntry, key: StatKey) -> None:
-        record.listing[entry.name] = key
-        record.files[entry.name] = tree.encode_entry(entry)
-        if key[6] >= self._racy_from_ns or entry.flags:
-            record.unsettled.add(entry.name)
+    def _keep(self, record: DirRecord, entry: TreeEntry, st: os.stat_result) -> None:
+        record.files[entry.name] = stamp_of(st) + tree.encode_entry(entry)
+        if entry.flags:
+            record.unsettle(entry.name)
+        elif st.st_ctime_ns >= self._racy_from_ns:
+            record.suspect(entry.name)
 
     def _file(
         self, parent: int, node: DirNode, name: bytes, path: bytes, seen: os.stat_result
     ) -> bool:
         known = self._by_inode.get((seen.st_dev, seen.st_ino))
-        if known is not None and known[0] == stat_key(seen):
-            self._keep(node.record, known[1]._replace(name=name), known[0])
+        if known is not None and known[0] == stamp_of(seen):
+            self._keep(node.record, known[1]._replace(name=name), seen)
             return True
-        entry, key = TreeEntry(name, tree.FILE, 0, 0, 0, 0), DIRECTORY
+        entry, after = TreeEntry(name, tree.FILE, 0, 0, 0, 0), seen
         for _ in range(_TRIES):
             try:
                 fd = open_file(name, parent)
@@ -351,7 +315,7 @@ class TreeWalker:
                     if not same_object(seen, before):
                         return False
                     entry = self._read(fd, name, path, before)
-                    key = stat_key(os.fstat(fd))
+                    after = os.fstat(fd)
                 finally:
                     os.close(fd)
             except OSError as error:
@@ -361,20 +325,20 @@ class TreeWalker:
                     raise
                 self._unreadable(node, name, path, seen)
                 return True
-            if key == stat_key(before) and entry.size == before.st_size:
-                if before.st_nlink > 1:
-                    self._by_inode[key[1], key[2]] = (key, entry)
-                self._keep(node.record, entry, key)
+            if stamp_of(after) == stamp_of(before) and entry.size == before.st_size:
+                if after.st_nlink > 1:
+                    self._by_inode[after.st_dev, after.st_ino] = (stamp_of(after), entry)
+                self._keep(node.record, entry, after)
                 return True
         self._report.torn.append(self._name(path))
         # Holes and content may be of different moments.
-        self._keep(node.record, entry._replace(flags=tree.TORN, holes=()), key)
+        self._keep(node.record, entry._replace(flags=tree.TORN, holes=()), after)
         return True
 
     def _unreadable(self, node: DirNode, name: bytes, path: bytes, seen: os.stat_result) -> None:
         entry = entry_of(name, tree.FILE, seen, size=seen.st_size)
         flagged = entry._replace(flags=tree.UNREADABLE, digest=NO_CONTENT)
-        self._keep(node.record, flagged, stat_key(seen))
+        self._keep(node.record, flagged, seen)
         self._report.unreadable.append(self._name(path))
 
     def _read(self, fd: int, name: bytes, path: bytes, st: os.stat_result) -> TreeEntry:
