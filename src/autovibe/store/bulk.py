@@ -7,6 +7,7 @@ process has found out what there is to do.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import marshal
 import os
@@ -34,7 +35,7 @@ Content = tuple[bytes, list[Piece]]
 Failed = list[tuple[int, int]]
 """Places in a batch (or a list of contents, with 0) of what has to be done another way."""
 
-ALONE: Final = -1
+ALONE: Final = -1  # as in a `Location`
 PLAIN: Final = -2
 LENGTH_BYTES: Final = 4
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -286,6 +287,7 @@ def serve(requests: BinaryIO, answers: int, top: int) -> None:
         answers: where the marshalled answers go.
         top: the directory to write below; -1: read from the disk and compare only.
     """
+    gc.disable()  # nothing here goes round in circles
     os.umask(0)
     reader = PieceReader(from_disk=top < 0)
     chain = DirChain(top)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autovibe.store.bulk import ALONE, PLAIN, BadPieceError, PieceReader
+from autovibe.store.bulk import PLAIN, BadPieceError, PieceReader
 from autovibe.store.journals import SUFFIX
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Places:
 
     def piece(self, digest: bytes, at: Location) -> Piece:
         """Return one place of an object, of a store that is not encrypted."""
-        pack, offset, stored, raw, plain, *inside = at
+        pack, offset, stored, raw, plain, start, size = at
         path = self._paths.get(pack)
         if path is None:
             objects = self._objects
@@ -39,10 +39,7 @@ class Places:
                 else f"{objects.packs}/{pack}.pack"
             )
             self._paths[pack] = path
-        if plain:
-            return digest, raw, path, offset, stored, PLAIN, 0
-        start, size = inside or (ALONE, 0)
-        return digest, raw, path, offset, stored, start, size
+        return digest, raw, path, offset, stored, PLAIN if plain else start, size
 
 
 class QuickReader:
