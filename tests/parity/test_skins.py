@@ -50,10 +50,12 @@ _JOBS: Final = (
     "ClaimVerification",
     "FinishVerification",
 )
+_ASKS: Final = ("AskApproval", "WaitForApproval", "ReleaseApprovals")
 _MAIL: Final = ("WaitForMail", "TakeMail", "ReportMail", "PostAgentMessage")
 NOT_IN_REST: Final = {
     **dict.fromkeys((f"autovibe.v1.ChatService/{name}" for name in _MAIL), _OWN),
     "autovibe.v1.DocumentService/GetMachineDocuments": "a worker asks for what a machine is given",
+    **dict.fromkeys((f"autovibe.v1.ApprovalService/{name}" for name in _ASKS), _OWN),
     "autovibe.v1.AgentService/RelayAgentCall": _OWN,
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,

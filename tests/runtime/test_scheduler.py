@@ -34,7 +34,12 @@ async def test_at_the_first_start_everything_runs_and_then_each_job_at_its_time(
     assert await scheduler.run_due() == []
 
     plane.clock.advance(minutes=1)
-    every_minute = {"expire-work-orders", "time-out-executions", "mark-workers-offline"}
+    every_minute = {
+        "expire-approvals",
+        "expire-work-orders",
+        "mark-workers-offline",
+        "time-out-executions",
+    }
     assert names(await scheduler.run_due()) == every_minute
     plane.clock.time = plane.clock.time.replace(day=24, hour=1, minute=0)
     assert names(await scheduler.run_due()) == every_minute | {

@@ -24,7 +24,14 @@ from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
 from autovibe.domains.projects import ProjectService
-from autovibe.domains.work import QueueService, WorkDefaults, WorkService, check_lease
+from autovibe.domains.work import (
+    ApprovalService,
+    Leave,
+    QueueService,
+    WorkDefaults,
+    WorkService,
+    check_lease,
+)
 from autovibe.drivers.machine.process import ProcessDriver
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.context import ALL_SCOPES, Actor, CallContext
@@ -280,7 +287,8 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
                 ChatSettings(), directory / "attachments", db.bells
             ),
             "autovibe.v1.DocumentService": DocumentService(DocumentSettings()),
-            "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults),
+            "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults, Leave(3600)),
+            "autovibe.v1.ApprovalService": ApprovalService(db.bells, Leave(3600)),
             "autovibe.v1.QueueService": QueueService(db.bells, __version__),
         }
     )

@@ -19,12 +19,13 @@ from autovibe.domains.machines.errors import AgentNotInstalledError
 from autovibe.kernel.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROGRAM_INSIDE: Final = "/opt/autovibe/agent/claude"
 SETTINGS_NAME: Final = "claude.json"
 MCP_NAME: Final = "mcp.json"
-"""An MCP configuration that the runtime put into the settings directory is passed on."""
+MCP_SERVER: Final = "autovibe"
+"""Its tools are `mcp__autovibe__approve`, which the program calls, and `mcp__autovibe__ask`."""
 DEFAULT_MODEL: Final = "claude-sonnet-5-5"
 _HOW_TO_INSTALL: Final = "Claude Code is not installed; run: pip install 'autovibe[claude]'"
 _ELF_MAGIC: Final = b"\x7fELF"
@@ -40,6 +41,50 @@ _SETTINGS: Final = {
     "cleanupPeriodDays": 3650,
     # Hooks are commands; nothing that comes with a repository may bring some.
     "disableAllHooks": True,
+}
+
+# What is not named here the program lets pass by its own rules: reading, and what it takes for a
+# harmless command. Named, every use is asked for, whatever other settings say.
+_ASKED_TOOLS: Final = (
+    "Agent", "AskUserQuestion", "Bash", "BashOutput", "CronCreate", "CronDelete", "CronList",
+    "Edit", "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree", "Glob", "Grep",
+    "KillShell", "LS", "ListAgents", "Monitor", "MultiEdit", "NotebookEdit", "NotebookRead", "Read",
+    "ReportFindings", "ScheduleWakeup", "SendMessage", "Skill", "SlashCommand", "Task",
+    "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "TodoRead",
+    "TodoWrite", "ToolSearch", "WebFetch", "WebSearch", "Workflow", "Write",
+)  # fmt: skip
+_SUPERVISED: Final = {
+    **_SETTINGS,
+    "permissions": {
+        "ask": list(_ASKED_TOOLS),
+        "defaultMode": "default",
+        "disableBypassPermissionsMode": "disable",
+    },
+    # It would run git by itself, and git what the repository's configuration names.
+    "includeGitInstructions": False,
+}
+_MCP: Final = {
+    "mcpServers": {
+        MCP_SERVER: {
+            "type": "http",
+            # The port is known when the machine has started.
+            "url": "${AUTOVIBE_MCP_URL}",
+            # Not the variable of the models' key: that one the program keeps from servers.
+            "headers": {"Authorization": "Bearer ${AUTOVIBE_MCP_KEY}"},
+            # Milliseconds: the program gives up after five minutes otherwise, and people sleep.
+            "timeout": 2_147_483_647,
+        }
+    }
+}
+_SUPERVISED_ENV: Final = {
+    "CLAUDE_CODE_MCP_TOOL_IDLE_TIMEOUT": "0",
+    # What git runs besides itself is nothing that anybody has allowed.
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.hooksPath",
+    "GIT_CONFIG_VALUE_1": "/dev/null",
 }
 
 _ENV: Final = {
@@ -120,8 +165,8 @@ class ClaudeCodeAdapter:
         # says that it is done, others run shell lines that no tool call shows.
         before = "\n" if request.prompt.startswith("/") else ""
         prompt_inside = write_prompt(request, before=before)
-        settings = json.dumps(_SETTINGS, indent=2)
-        (request.settings_dir / SETTINGS_NAME).write_text(settings, encoding="utf-8")
+        _write(request.settings_dir / SETTINGS_NAME, _settings(request))
+        _write(request.settings_dir / MCP_NAME, _MCP)
         session = "--resume" if request.resume else "--session-id"
         arguments = [
             *("--print", "--output-format", "stream-json", "--verbose"),
@@ -129,15 +174,17 @@ class ClaudeCodeAdapter:
             *("--settings", f"{SETTINGS_INSIDE}/{SETTINGS_NAME}"),
             *("--model", model),
             *(session, request.session_id),
+            *("--mcp-config", f"{SETTINGS_INSIDE}/{MCP_NAME}"),
+            *_permission_arguments(request),
         ]
-        if (request.settings_dir / MCP_NAME).is_file():
-            arguments += ["--mcp-config", f"{SETTINGS_INSIDE}/{MCP_NAME}"]
-        if request.skip_permissions:
-            arguments.append("--dangerously-skip-permissions")
         endpoint = {
             "ANTHROPIC_BASE_URL": f"{request.gateway_url}/llm/anthropic",
             "ANTHROPIC_AUTH_TOKEN": request.virtual_key,
+            "AUTOVIBE_MCP_URL": f"{request.gateway_url}/agent/mcp",
+            "AUTOVIBE_MCP_KEY": request.virtual_key,
         }
+        if request.supervised:
+            endpoint |= _SUPERVISED_ENV
         return AgentLaunch(
             argv=("/bin/sh", "-c", _START, "sh", prompt_inside, PROGRAM_INSIDE, *arguments, *extra),
             env=_ENV | endpoint,
@@ -159,6 +206,22 @@ class ClaudeCodeAdapter:
     def holds_session(self, home: Path, session_id: str) -> bool:
         """Return whether the conversation is on disk, so that it can be continued."""
         return self._transcripts.exists(home, session_id)
+
+
+def _settings(request: AgentRequest) -> Mapping[str, object]:
+    return _SUPERVISED if request.supervised else _SETTINGS
+
+
+def _permission_arguments(request: AgentRequest) -> list[str]:
+    """Return how the program asks for leave; nothing skips that where it is supervised."""
+    if request.supervised:
+        prompt_tool = f"mcp__{MCP_SERVER}__approve"
+        return ["--permission-mode", "default", "--permission-prompt-tool", prompt_tool]
+    return ["--dangerously-skip-permissions"] if request.skip_permissions else []
+
+
+def _write(path: Path, document: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
 def _bundled() -> Path | None:

@@ -1,4 +1,4 @@
-"""A machine's listener: `/llm` is the gateway's, `/agent/v1` is the control plane's."""
+"""A machine's listener: `/llm` is the gateway's, `/agent/v1` and `/agent/mcp` are ours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Final
 from google.protobuf.message import Message
 from starlette.types import ASGIApp
 
+from autovibe.domains.machines.asking import Asking
 from autovibe.domains.metering.gateway import CallingMachine, TellEvent
 from autovibe.gateway import Gateway
 from autovibe.gateway.exchange import Receive, Scope, Send
 from autovibe.kernel.clock import Clock
 from autovibe.sdk.contract import Method
+from autovibe.skins.mcp import PATH as MCP_PATH
+from autovibe.skins.mcp import machine_door
 from autovibe.skins.rest.agent import PREFIX, AgentCall, agent_door
 from autovibe.v1 import agent_api_pb2
 from autovibe.v1 import services as protocols
@@ -52,7 +55,7 @@ def relayed(
 
 
 class MachineListener:
-    """Serves both on one socket; closing it closes the gateway."""
+    """Serves all of it on one socket; closing it closes the gateway."""
 
     def __init__(
         self,
@@ -61,10 +64,11 @@ class MachineListener:
         machine: CallingMachine,
         tell: TellEvent | None,
         *,
+        asking: Asking | None = None,
         port: int,
         clock: Clock,
     ) -> None:
-        """Serve one machine, whose key opens both."""
+        """Serve one machine, whose key opens all."""
         self._gateway = gateway
         key = machine.virtual_key.encode()
 
@@ -80,9 +84,13 @@ class MachineListener:
             clock=clock,
         )
         self._door: ASGIApp | None = None
+        self._mcp = None if asking is None else machine_door(asking, accepts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on by its path."""
+        if self._mcp is not None and scope["type"] == "http" and scope["path"] == MCP_PATH:
+            await self._mcp(scope, receive, send)
+            return
         if scope["type"] == "http" and str(scope["path"]).startswith(PREFIX):
             if self._door is None:
                 self._door = self._open()

@@ -28,6 +28,7 @@ from autovibe.domains.collaboration import ChatService
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
+from autovibe.domains.machines.asking import Asking
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering import CallObserver, MeteringService, PriceBook
 from autovibe.domains.metering.egress import EgressObserver
@@ -35,6 +36,8 @@ from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGate
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import (
     AgentService,
+    ApprovalService,
+    Leave,
     QueueService,
     RelayAgentCall,
     WorkDefaults,
@@ -203,7 +206,8 @@ def _registry(
 ) -> Registry:
     """Return every service, joined with what it works with."""
     keeper = StoreProcess(settings.store_path, settings.checkpoints.key_file)
-    work = WorkService(store, control, fleet, _defaults(settings))
+    leave = Leave(settings.approvals.deadline_s)
+    work = WorkService(store, control, fleet, _defaults(settings), leave)
     return Registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),
@@ -227,6 +231,7 @@ def _registry(
             ),
             "autovibe.v1.WorkService": work,
             "autovibe.v1.AgentService": AgentService(work.create_task, relay),
+            "autovibe.v1.ApprovalService": ApprovalService(database.bells, leave),
             "autovibe.v1.QueueService": QueueService(database.bells, __version__),
         }
     )
@@ -267,6 +272,7 @@ def surroundings_of(
         machines=services.machines,
         checkpoints=services.checkpoints,
         metering=services.metering,
+        approvals=services.approvals,
         store=store,
         adapters=fleet.adapters,
         drivers=fleet.drivers,
@@ -278,6 +284,7 @@ def surroundings_of(
             cpus=settings.cpus, memory_mb=settings.memory_mb, processes=settings.processes
         ),
         checkpoint_settings=settings.checkpoints,
+        approval_settings=settings.approvals,
         breaker_settings=settings.breaker,
         count_missed=missed.inc,
     )
@@ -374,6 +381,8 @@ def _gateways(
         observer: CallObserver,
         egress: EgressObserver,
         tell: TellEvent | None = None,
+        *,
+        asking: Asking | None = None,
     ) -> OpenGateway:
         project = await services.projects.get_project(
             projects_pb2.GetProjectRequest(project=machine.project_id)
@@ -403,6 +412,7 @@ def _gateways(
             services.agent,
             machine,
             tell,
+            asking=asking,
             port=listener.getsockname()[1],
             clock=clock,
         )

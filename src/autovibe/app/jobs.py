@@ -30,6 +30,7 @@ from autovibe.domains.metering import (
     reset_budgets,
     sample_storage,
 )
+from autovibe.domains.work.answering import expire_approvals
 from autovibe.domains.work.model_calls import CleanModelCalls
 from autovibe.domains.work.upkeep import (
     expire_orders,
@@ -75,6 +76,7 @@ def maintenance_service(
         {
             "expire-work-orders": expire_orders,
             "time-out-executions": time_out_executions,
+            "expire-approvals": expire_approvals,
             "mark-workers-offline": mark_workers_offline,
             "reset-budgets": reset_budgets,
             "sample-storage": sample_storage,

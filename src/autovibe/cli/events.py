@@ -154,6 +154,11 @@ def _checkpoint(entry: work_pb2.LogEntry, details: Details) -> Line:
     return Line("checkpoint", _joined(parts), "good" if verified else "bad")
 
 
+def _approval(entry: work_pb2.LogEntry, details: Details) -> Line:
+    tones: dict[str, Tone] = {"waiting": "warn", "allowed": "good", "denied": "bad"}
+    return Line("approval", entry.message, tones.get(text_of(details, "status"), "plain"))
+
+
 _AGENT: Final[Mapping[str, tuple[str, Tone]]] = {
     "message": ("says", "strong"),
     "reasoning": ("thinks", "dim"),
@@ -186,6 +191,7 @@ _WRITERS: Final[Mapping[str, Callable[[work_pb2.LogEntry, Details], Line]]] = {
     "state": _state,
     "call": _call,
     "checkpoint": _checkpoint,
+    "approval": _approval,
     "agent": _agent,
     "output": _output,
     "notice": _notice,

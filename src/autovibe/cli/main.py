@@ -43,6 +43,10 @@ COMMANDS: Final = {
         "Create, list and show projects, and say what they may call and reach.",
     ),
     "task": ("autovibe.cli.client.task:task", "List and show tasks, and let them go on."),
+    "inbox": ("autovibe.cli.client.inbox:inbox", "Show all that waits for a person."),
+    "approve": ("autovibe.cli.client.inbox:approve", "Allow what an agent asked for."),
+    "deny": ("autovibe.cli.client.inbox:deny", "Forbid what an agent asked for."),
+    "answer": ("autovibe.cli.client.inbox:answer", "Answer the question of an agent."),
     "chat": (
         "autovibe.cli.client.chat:chat",
         "Talk about tasks and projects, and with the agents that work on them.",
@@ -69,6 +73,7 @@ COMMANDS: Final = {
     "token": ("autovibe.cli.client.people:token", "Make, list and revoke tokens."),
     "login": ("autovibe.cli.client.people:login", "Open a session with a server."),
     "logout": ("autovibe.cli.client.people:logout", "End the session with a server."),
+    "open": ("autovibe.cli.client.browser:open_", "Open the server in a browser, logged in."),
     "whoami": ("autovibe.cli.client.people:whoami", "Show who calls, and what they may do."),
     "audit": ("autovibe.cli.client.audit:audit", "Read, seal and verify the audit trail."),
     "doctor": ("autovibe.cli.local.doctor:doctor", "Say what works here, and what is missing."),

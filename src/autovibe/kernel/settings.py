@@ -11,6 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from autovibe.kernel.approval_settings import (
+    APPROVAL_KEYS,
+    ApprovalSettings,
+    read_approval_settings,
+)
 from autovibe.kernel.breaker_settings import (
     BREAKER_KEYS,
     BreakerSettings,
@@ -73,6 +78,7 @@ WORKER_PORT: Final = 8422
 _LAST_PORT: Final = 65_535
 _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "": {"database_url", "server", "server_certificate", "token"},
+    "approvals": APPROVAL_KEYS,
     "breaker": BREAKER_KEYS,
     "cache": CACHE_KEYS,
     "chat": CHAT_KEYS,
@@ -133,6 +139,7 @@ class Settings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
+    approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     chat: ChatSettings = field(default_factory=ChatSettings)
@@ -235,6 +242,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         queue=read_queue_settings(env, _table(config, "queue")),
         worker=read_worker_settings(env, _table(config, "worker")),
         egress=read_egress_settings(env, _table(config, "egress")),
+        approvals=read_approval_settings(env, _table(config, "approvals")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),
         gateway=read_gateway_settings(env, _table(config, "gateway")),
         chat=read_chat_settings(env, _table(config, "chat")),

@@ -22,6 +22,7 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
+from autovibe.runtime.asking import Gate
 from autovibe.runtime.breaker import Breaker
 from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
@@ -34,13 +35,14 @@ from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import StatCache
 from autovibe.store.tracking import TrackedTree
-from autovibe.v1 import checkpoints_pb2, work_pb2
+from autovibe.v1 import approvals_pb2, checkpoints_pb2, work_pb2
 
 LEASE_S: Final = 60
 _STOP_GRACE_S: Final = 5.0
 _REFUSED_GRACE_S: Final = 15.0
 _ERROR_LENGTH: Final = 2_000
 _SIGNALLED: Final = 128
+_SHORTEST_LOOK_S: Final = 0.05
 _STDERR_LIMIT: Final = 256 * 1024
 _ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
 
@@ -171,18 +173,24 @@ class Execution:
         task = self.order.task
         reporter = CallReporter(checkpointer, self.around.metering, log, task.project_id, task.id)
         egress = EgressReporter(self.around.machines, machine_id, log, self.around.clock)
+        gate = self._gate(workplace, driver, log)
         gateway: OpenGateway | None = None
         try:
             await update_machine_row(
                 self.around, machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                self._caller(machine_id, key), machine.listener, reporter, egress, log.tell
+                self._caller(machine_id, key),
+                machine.listener,
+                reporter,
+                egress,
+                log.tell,
+                asking=gate,
             )
             sampler.begin(gateway)
             await update_machine_row(self.around, machine_id, status="working")
             log.tell_working(machine_id, driver.name, machine.enforced)
-            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler, breaker)
+            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler, breaker, gate)
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
@@ -192,6 +200,17 @@ class Execution:
             await egress.close()
             await sampler.finish()
             await machine.destroy()
+
+    def _gate(self, workplace: Workplace, driver: MachineDriver, log: ExecutionLog) -> Gate:
+        return Gate(
+            approvals=self.around.approvals,
+            order=self.order,
+            log=log,
+            clock=self.around.clock,
+            hold_s=self.around.approval_settings.hold_s,
+            workspace=workplace.workspace,
+            inside="/workspace" if driver.isolated else str(workplace.workspace),
+        )
 
     async def _breaker(self, log: ExecutionLog) -> Breaker:
         """Return a breaker that goes on from the task's earlier attempts."""
@@ -237,7 +256,12 @@ class Execution:
             settings_dir=workplace.settings,
             extra_args=tuple(context.agent_args),
             skip_permissions=driver.isolated or context.trust_agent,
+            supervised=self._supervised,
         )
+
+    @property
+    def _supervised(self) -> bool:
+        return self.order.task.permission_level != "autonomous"
 
     def _spec(
         self,
@@ -275,13 +299,14 @@ class Execution:
 
     async def _work(self, desk: _Desk, log: ExecutionLog) -> tuple[Ending, Exit]:
         """Follow the agent until it ends or has to be stopped; return how it ended."""
-        timed_out = asyncio.Event()
+        timed_out, held = asyncio.Event(), asyncio.Event()
         reader = desk.adapter.reader()
 
         async def follow() -> None:
             async for line in desk.machine.output():
                 for event in reader.feed(line):
                     desk.breaker.saw(event)
+                    desk.gate.saw(event)
                     log.write(
                         "agent",
                         event.text,
@@ -296,7 +321,9 @@ class Execution:
             asyncio.create_task(self._refused_for_good(desk), name="refused"),
             asyncio.create_task(desk.sampler.exhausted.wait(), name="exhausted"),
             asyncio.create_task(self._breaker_opens(desk), name="breaker"),
-            asyncio.create_task(self._deadline(timed_out), name="deadline"),
+            asyncio.create_task(self._deadline(timed_out, desk.gate), name="deadline"),
+            asyncio.create_task(self._held(desk.gate, held), name="held"),
+            asyncio.create_task(desk.gate.passed_by.wait(), name="passed-by"),
         ]
         output = asyncio.create_task(follow(), name="agent-output")
         try:
@@ -321,6 +348,8 @@ class Execution:
             refusal=desk.reporter.refusal,
             exhaustion=None if desk.ended_by_itself else desk.sampler.exhaustion or None,
             breaker=None if desk.ended_by_itself else desk.breaker.message or None,
+            waits_for_person=held.is_set() and not desk.ended_by_itself,
+            passed_by=desk.gate.passed or None,
             lease_lost=self._lease_lost.is_set(),
             checkpoint_error=desk.checkpointer.error,
         )
@@ -345,9 +374,21 @@ class Execution:
             if desk.breaker.confirm():
                 return
 
-    async def _deadline(self, timed_out: asyncio.Event) -> None:
-        await asyncio.sleep(self.order.timeout_s)
+    async def _deadline(self, timed_out: asyncio.Event, gate: Gate) -> None:
+        """Wait until the time is up; while the agent waits for a person it stands (B11)."""
+        clock = self.around.clock
+        began = clock.monotonic()
+        while True:
+            left_s = self.order.timeout_s - (clock.monotonic() - began - gate.waited_s)
+            if left_s <= 0:
+                break
+            await asyncio.sleep(max(left_s, _SHORTEST_LOOK_S))
         timed_out.set()
+
+    @staticmethod
+    async def _held(gate: Gate, held: asyncio.Event) -> None:
+        await gate.held_too_long()
+        held.set()
 
     async def _conclude(self, desk: _Desk, ending: Ending, exit_: Exit, log: ExecutionLog) -> bool:
         """Make the final checkpoint and finish; return whether the files are safe in the store."""
@@ -390,6 +431,10 @@ class Execution:
         reach("before_finish")
         await self._finish(log, ending, final, metrics, exit_code=exit_.code)
         reach("after_finish")
+        if desk.gate.asked and ending.reason != "LEASE_LOST":
+            await self.around.approvals.release_approvals(
+                approvals_pb2.ReleaseApprovalsRequest(execution_id=self.order.execution.id)
+            )
         return safe or ending.reason == "LEASE_LOST"
 
     @staticmethod
@@ -489,5 +534,6 @@ class _Desk:
     workplace: Workplace
     sampler: UsageSampler
     breaker: Breaker
+    gate: Gate
     outcome: AgentOutcome = _ENDED_EARLY
     ended_by_itself: bool = False

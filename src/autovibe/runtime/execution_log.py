@@ -67,7 +67,7 @@ class ExecutionLog:
 
     def write(
         self,
-        kind: Literal["state", "call", "checkpoint", "agent", "output", "notice"],
+        kind: Literal["state", "call", "checkpoint", "agent", "approval", "output", "notice"],
         message: str,
         /,
         *,

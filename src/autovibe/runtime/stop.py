@@ -18,8 +18,8 @@ class Facts:
 
     `refusal` is the ledger's reason and message of a call that it refused last. `exhaustion` says
     which sampled budget was used up, if the machine was stopped for that, `breaker` why nothing
-    comes of it. Text that the agent printed is no fact: success is its own final event, the ledger
-    and the exit together.
+    comes of it. `passed_by` is a tool that was used without leave. Text that the agent printed is
+    no fact: success is its own final event, the ledger and the exit together.
     """
 
     agent: AgentOutcome
@@ -29,6 +29,8 @@ class Facts:
     refusal: tuple[str, str] | None = None
     exhaustion: str | None = None
     breaker: str | None = None
+    waits_for_person: bool = False
+    passed_by: str | None = None
     lease_lost: bool = False
     checkpoint_error: str | None = None
 
@@ -57,6 +59,28 @@ def _interrupted(facts: Facts) -> Ending | None:
     if not facts.interrupted:
         return None
     return Ending("paused", "INTERRUPTED", "The task was interrupted.")
+
+
+def _passed_by(facts: Facts) -> Ending | None:
+    if facts.passed_by is None:
+        return None
+    return Ending(
+        "failed",
+        "UNGATED_TOOL",
+        f"The agent used {facts.passed_by} without asking, although the task is supervised; its "
+        "machine was stopped. Look at what it did with `autovibe task diff`, and report this.",
+    )
+
+
+def _waits_for_person(facts: Facts) -> Ending | None:
+    if not facts.waits_for_person:
+        return None
+    return Ending(
+        "paused",
+        "WAITING_FOR_APPROVAL",
+        "It waits for a person; see `autovibe inbox`. It goes on by itself after the answer where "
+        "a server runs (`autovibe up`), else with `autovibe task resume`.",
+    )
 
 
 def _timed_out(facts: Facts) -> Ending | None:
@@ -135,9 +159,11 @@ def _agent_failed(facts: Facts) -> Ending | None:
 
 RULES: Final[tuple[Rule, ...]] = (
     _lease_lost,
+    _passed_by,
     _interrupted,
     _timed_out,
     _checkpoint_failed,
+    _waits_for_person,
     _exhausted,
     _breaker_open,
     _refused,

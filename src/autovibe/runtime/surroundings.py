@@ -9,6 +9,7 @@ from pathlib import Path
 from autovibe.domains.machines.agent import AgentAdapter
 from autovibe.domains.machines.driver import Limits, MachineDriver
 from autovibe.domains.metering.gateway import Gateways
+from autovibe.kernel.approval_settings import ApprovalSettings
 from autovibe.kernel.breaker_settings import BreakerSettings
 from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.clock import Clock
@@ -27,6 +28,7 @@ class Surroundings:
     machines: services.MachineService
     checkpoints: services.CheckpointService
     metering: services.MeteringService
+    approvals: services.ApprovalService
     store: CheckpointStore
     adapters: Mapping[str, AgentAdapter]
     drivers: Mapping[str, MachineDriver]
@@ -36,5 +38,6 @@ class Surroundings:
     machines_path: Path
     limits: Limits
     checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
+    approval_settings: ApprovalSettings = field(default_factory=ApprovalSettings)
     breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
     count_missed: Callable[[int], None] = lambda _: None

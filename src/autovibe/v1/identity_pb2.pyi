@@ -1,5 +1,6 @@
 import datetime
 
+from autovibe.v1 import browsers_pb2 as _browsers_pb2
 from autovibe.v1 import options_pb2 as _options_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import struct_pb2 as _struct_pb2

@@ -3,15 +3,18 @@
 Generated from proto/ by tools/generate.py; do not edit.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from autovibe.v1 import agent_api_pb2
 from autovibe.v1 import approvals_pb2
 from autovibe.v1 import audit_pb2
+from autovibe.v1 import browsers_pb2
 from autovibe.v1 import chat_pb2
 from autovibe.v1 import checkpoints_pb2
 from autovibe.v1 import documents_pb2
 from autovibe.v1 import identity_pb2
+from autovibe.v1 import logs_pb2
 from autovibe.v1 import machines_pb2
 from autovibe.v1 import maintenance_pb2
 from autovibe.v1 import metering_pb2
@@ -505,6 +508,18 @@ class IdentityService(Protocol):
         """End the session whose token this call has."""
         ...
 
+    async def create_browser_link(
+        self, request: browsers_pb2.CreateBrowserLinkRequest, /
+    ) -> browsers_pb2.BrowserLink:
+        """Make a link that opens the server in a browser as the caller; it works once, for a minute."""
+        ...
+
+    async def open_browser_session(
+        self, request: browsers_pb2.OpenBrowserSessionRequest, /
+    ) -> browsers_pb2.BrowserSession:
+        """Open the session of a browser that came with a link."""
+        ...
+
     async def who_am_i(
         self, request: identity_pb2.WhoAmIRequest, /
     ) -> identity_pb2.WhoAmIResponse:
@@ -581,6 +596,230 @@ class IdentityService(Protocol):
         self, request: identity_pb2.RevokeTokenRequest, /
     ) -> identity_pb2.RevokeTokenResponse:
         """Revoke a token; it ends at once."""
+        ...
+
+
+class WorkService(Protocol):
+    """Tasks and how they are done."""
+
+    async def check_task_context(
+        self, request: work_pb2.CheckTaskContextRequest, /
+    ) -> work_pb2.TaskContext:
+        """Say how a task would be run, or why it cannot be; nothing is kept."""
+        ...
+
+    async def create_task(
+        self, request: work_pb2.CreateTaskRequest, /
+    ) -> work_pb2.Task:
+        """Create a task, and queue it when start is set."""
+        ...
+
+    async def create_tasks(
+        self, request: tasks_pb2.CreateTasksRequest, /
+    ) -> tasks_pb2.CreateTasksResponse:
+        """Create many tasks with what they wait for, all or none."""
+        ...
+
+    async def add_task_dependency(
+        self, request: tasks_pb2.AddTaskDependencyRequest, /
+    ) -> tasks_pb2.TaskDependency:
+        """Let a task wait for another, or say that they have to do with each other."""
+        ...
+
+    async def remove_task_dependency(
+        self, request: tasks_pb2.RemoveTaskDependencyRequest, /
+    ) -> work_pb2.Task:
+        """Let a task wait for another no longer; if it waits for nothing more, it is queued."""
+        ...
+
+    async def list_task_dependencies(
+        self, request: tasks_pb2.ListTaskDependenciesRequest, /
+    ) -> tasks_pb2.ListTaskDependenciesResponse:
+        """List what a task has to do with others."""
+        ...
+
+    async def get_task_graph(
+        self, request: tasks_pb2.GetTaskGraphRequest, /
+    ) -> tasks_pb2.TaskGraph:
+        """Show how the tasks of a project, or those around one task, hang together."""
+        ...
+
+    async def get_task(
+        self, request: work_pb2.GetTaskRequest, /
+    ) -> work_pb2.Task:
+        """Get one task."""
+        ...
+
+    async def list_tasks(
+        self, request: work_pb2.ListTasksRequest, /
+    ) -> work_pb2.ListTasksResponse:
+        """List tasks, the newest first."""
+        ...
+
+    async def get_task_result(
+        self, request: work_pb2.GetTaskResultRequest, /
+    ) -> work_pb2.TaskResult:
+        """Sum up what a task came to."""
+        ...
+
+    async def pause_task(
+        self, request: work_pb2.PauseTaskRequest, /
+    ) -> work_pb2.Task:
+        """Stop a task that runs: checkpoint it and leave it resumable."""
+        ...
+
+    async def resume_task(
+        self, request: work_pb2.ResumeTaskRequest, /
+    ) -> work_pb2.Task:
+        """Queue a task that waits or has failed again, from its newest consistent checkpoint."""
+        ...
+
+    async def retry_task(
+        self, request: work_pb2.RetryTaskRequest, /
+    ) -> work_pb2.Task:
+        """Queue a failed or cancelled-before-start task again, from its base."""
+        ...
+
+    async def cancel_task(
+        self, request: work_pb2.CancelTaskRequest, /
+    ) -> work_pb2.Task:
+        """Stop a task for good; its checkpoints stay."""
+        ...
+
+    async def update_task(
+        self, request: tasks_pb2.UpdateTaskRequest, /
+    ) -> work_pb2.Task:
+        """Change what a task is; what is not given stays. What its agent is told and how it is asked can be changed only while nothing works on it."""
+        ...
+
+    async def delete_task(
+        self, request: tasks_pb2.DeleteTaskRequest, /
+    ) -> work_pb2.Task:
+        """Let a finished task be shown nowhere any more. What it has cost, done and logged stays."""
+        ...
+
+    async def fork_checkpoint(
+        self, request: work_pb2.ForkCheckpointRequest, /
+    ) -> work_pb2.Task:
+        """Create a task that goes on from any checkpoint, with its files and its conversation."""
+        ...
+
+    async def apply_task(
+        self, request: work_pb2.ApplyTaskRequest, /
+    ) -> work_pb2.ApplyTaskResponse:
+        """Put the result of a task on a new branch of its repository."""
+        ...
+
+    async def get_task_patch(
+        self, request: work_pb2.GetTaskPatchRequest, /
+    ) -> work_pb2.GetTaskPatchResponse:
+        """Give the result of a task as a patch that git can apply, byte for byte."""
+        ...
+
+    async def list_task_logs(
+        self, request: work_pb2.ListTaskLogsRequest, /
+    ) -> work_pb2.ListTaskLogsResponse:
+        """List what was logged for a task, in order."""
+        ...
+
+    async def claim_work_order(
+        self, request: work_pb2.ClaimWorkOrderRequest, /
+    ) -> work_pb2.ClaimWorkOrderResponse:
+        """Claim the next order that a worker may do."""
+        ...
+
+    async def heartbeat_work_order(
+        self, request: work_pb2.HeartbeatWorkOrderRequest, /
+    ) -> work_pb2.HeartbeatWorkOrderResponse:
+        """Prolong a lease."""
+        ...
+
+    async def attach_machine(
+        self, request: work_pb2.AttachMachineRequest, /
+    ) -> work_pb2.Execution:
+        """Record which machine does an execution."""
+        ...
+
+    async def get_earlier_attempts(
+        self, request: work_pb2.GetEarlierAttemptsRequest, /
+    ) -> work_pb2.EarlierAttempts:
+        """Tell what earlier attempts at the task of an execution came to."""
+        ...
+
+    async def finish_execution(
+        self, request: work_pb2.FinishExecutionRequest, /
+    ) -> work_pb2.Task:
+        """Record how an execution ended, and move order, assignment, task and worker with it."""
+        ...
+
+    async def abandon_executions(
+        self, request: work_pb2.AbandonExecutionsRequest, /
+    ) -> work_pb2.AbandonExecutionsResponse:
+        """End running executions whose control plane is dead or lost its lease; their tasks wait, resumable."""
+        ...
+
+    async def append_execution_logs(
+        self, request: work_pb2.AppendExecutionLogsRequest, /
+    ) -> work_pb2.AppendExecutionLogsResponse:
+        """Append log lines; the caller gives their numbers."""
+        ...
+
+    async def keep_model_call(
+        self, request: model_calls_pb2.KeepModelCallRequest, /
+    ) -> model_calls_pb2.KeepModelCallResponse:
+        """Keep what was asked of a model and what it answered."""
+        ...
+
+    async def get_model_call(
+        self, request: model_calls_pb2.GetModelCallRequest, /
+    ) -> model_calls_pb2.ModelCall:
+        """Get what was asked of a model and what it answered, by the id that its answer had."""
+        ...
+
+
+class LogService(Protocol):
+    """Attempts at tasks, what they log, and which tools they use."""
+
+    def stream_task_logs(
+        self, request: logs_pb2.StreamTaskLogsRequest, /
+    ) -> AsyncGenerator[work_pb2.ListTaskLogsResponse]:
+        """Give the lines of a task's log as they come, until the task has ended. An answer without lines says that there are none for now. The cursor of the last one, or the header Last-Event-ID, goes on behind it."""
+        ...
+
+    def stream_execution_logs(
+        self, request: logs_pb2.StreamExecutionLogsRequest, /
+    ) -> AsyncGenerator[logs_pb2.ListExecutionLogsResponse]:
+        """Give the lines of one execution's log as they come, until it has ended."""
+        ...
+
+    async def list_execution_logs(
+        self, request: logs_pb2.ListExecutionLogsRequest, /
+    ) -> logs_pb2.ListExecutionLogsResponse:
+        """List the lines of one execution's log, in order."""
+        ...
+
+    async def list_executions(
+        self, request: logs_pb2.ListExecutionsRequest, /
+    ) -> logs_pb2.ListExecutionsResponse:
+        """List executions, the newest first."""
+        ...
+
+    async def get_execution(
+        self, request: logs_pb2.GetExecutionRequest, /
+    ) -> logs_pb2.ExecutionDetails:
+        """Get one execution with the runs of its agents and what its records disagree on."""
+        ...
+
+    async def list_tool_calls(
+        self, request: logs_pb2.ListToolCallsRequest, /
+    ) -> logs_pb2.ListToolCallsResponse:
+        """List the tool calls of an execution as agent and gateway told them, the oldest first."""
+        ...
+
+    async def record_agent_work(
+        self, request: logs_pb2.RecordAgentWorkRequest, /
+    ) -> logs_pb2.RecordAgentWorkResponse:
+        """Record what the runs of an agent and its tool calls came to, as far as it is known."""
         ...
 
 
@@ -845,184 +1084,6 @@ class ProjectService(Protocol):
         self, request: projects_pb2.ListProjectMembersRequest, /
     ) -> projects_pb2.ListProjectMembersResponse:
         """List the members of a project by name. Admins see every project without being one."""
-        ...
-
-
-class WorkService(Protocol):
-    """Tasks and how they are done."""
-
-    async def check_task_context(
-        self, request: work_pb2.CheckTaskContextRequest, /
-    ) -> work_pb2.TaskContext:
-        """Say how a task would be run, or why it cannot be; nothing is kept."""
-        ...
-
-    async def create_task(
-        self, request: work_pb2.CreateTaskRequest, /
-    ) -> work_pb2.Task:
-        """Create a task, and queue it when start is set."""
-        ...
-
-    async def create_tasks(
-        self, request: tasks_pb2.CreateTasksRequest, /
-    ) -> tasks_pb2.CreateTasksResponse:
-        """Create many tasks with what they wait for, all or none."""
-        ...
-
-    async def add_task_dependency(
-        self, request: tasks_pb2.AddTaskDependencyRequest, /
-    ) -> tasks_pb2.TaskDependency:
-        """Let a task wait for another, or say that they have to do with each other."""
-        ...
-
-    async def remove_task_dependency(
-        self, request: tasks_pb2.RemoveTaskDependencyRequest, /
-    ) -> work_pb2.Task:
-        """Let a task wait for another no longer; if it waits for nothing more, it is queued."""
-        ...
-
-    async def list_task_dependencies(
-        self, request: tasks_pb2.ListTaskDependenciesRequest, /
-    ) -> tasks_pb2.ListTaskDependenciesResponse:
-        """List what a task has to do with others."""
-        ...
-
-    async def get_task_graph(
-        self, request: tasks_pb2.GetTaskGraphRequest, /
-    ) -> tasks_pb2.TaskGraph:
-        """Show how the tasks of a project, or those around one task, hang together."""
-        ...
-
-    async def get_task(
-        self, request: work_pb2.GetTaskRequest, /
-    ) -> work_pb2.Task:
-        """Get one task."""
-        ...
-
-    async def list_tasks(
-        self, request: work_pb2.ListTasksRequest, /
-    ) -> work_pb2.ListTasksResponse:
-        """List tasks, the newest first."""
-        ...
-
-    async def get_task_result(
-        self, request: work_pb2.GetTaskResultRequest, /
-    ) -> work_pb2.TaskResult:
-        """Sum up what a task came to."""
-        ...
-
-    async def pause_task(
-        self, request: work_pb2.PauseTaskRequest, /
-    ) -> work_pb2.Task:
-        """Stop a task that runs: checkpoint it and leave it resumable."""
-        ...
-
-    async def resume_task(
-        self, request: work_pb2.ResumeTaskRequest, /
-    ) -> work_pb2.Task:
-        """Queue a task that waits or has failed again, from its newest consistent checkpoint."""
-        ...
-
-    async def retry_task(
-        self, request: work_pb2.RetryTaskRequest, /
-    ) -> work_pb2.Task:
-        """Queue a failed or cancelled-before-start task again, from its base."""
-        ...
-
-    async def cancel_task(
-        self, request: work_pb2.CancelTaskRequest, /
-    ) -> work_pb2.Task:
-        """Stop a task for good; its checkpoints stay."""
-        ...
-
-    async def update_task(
-        self, request: tasks_pb2.UpdateTaskRequest, /
-    ) -> work_pb2.Task:
-        """Change what a task is; what is not given stays. What its agent is told and how it is asked can be changed only while nothing works on it."""
-        ...
-
-    async def delete_task(
-        self, request: tasks_pb2.DeleteTaskRequest, /
-    ) -> work_pb2.Task:
-        """Let a finished task be shown nowhere any more. What it has cost, done and logged stays."""
-        ...
-
-    async def fork_checkpoint(
-        self, request: work_pb2.ForkCheckpointRequest, /
-    ) -> work_pb2.Task:
-        """Create a task that goes on from any checkpoint, with its files and its conversation."""
-        ...
-
-    async def apply_task(
-        self, request: work_pb2.ApplyTaskRequest, /
-    ) -> work_pb2.ApplyTaskResponse:
-        """Put the result of a task on a new branch of its repository."""
-        ...
-
-    async def get_task_patch(
-        self, request: work_pb2.GetTaskPatchRequest, /
-    ) -> work_pb2.GetTaskPatchResponse:
-        """Give the result of a task as a patch that git can apply, byte for byte."""
-        ...
-
-    async def list_task_logs(
-        self, request: work_pb2.ListTaskLogsRequest, /
-    ) -> work_pb2.ListTaskLogsResponse:
-        """List what was logged for a task, in order."""
-        ...
-
-    async def claim_work_order(
-        self, request: work_pb2.ClaimWorkOrderRequest, /
-    ) -> work_pb2.ClaimWorkOrderResponse:
-        """Claim the next order that a worker may do."""
-        ...
-
-    async def heartbeat_work_order(
-        self, request: work_pb2.HeartbeatWorkOrderRequest, /
-    ) -> work_pb2.HeartbeatWorkOrderResponse:
-        """Prolong a lease."""
-        ...
-
-    async def attach_machine(
-        self, request: work_pb2.AttachMachineRequest, /
-    ) -> work_pb2.Execution:
-        """Record which machine does an execution."""
-        ...
-
-    async def get_earlier_attempts(
-        self, request: work_pb2.GetEarlierAttemptsRequest, /
-    ) -> work_pb2.EarlierAttempts:
-        """Tell what earlier attempts at the task of an execution came to."""
-        ...
-
-    async def finish_execution(
-        self, request: work_pb2.FinishExecutionRequest, /
-    ) -> work_pb2.Task:
-        """Record how an execution ended, and move order, assignment, task and worker with it."""
-        ...
-
-    async def abandon_executions(
-        self, request: work_pb2.AbandonExecutionsRequest, /
-    ) -> work_pb2.AbandonExecutionsResponse:
-        """End running executions whose control plane is dead or lost its lease; their tasks wait, resumable."""
-        ...
-
-    async def append_execution_logs(
-        self, request: work_pb2.AppendExecutionLogsRequest, /
-    ) -> work_pb2.AppendExecutionLogsResponse:
-        """Append log lines; the caller gives their numbers."""
-        ...
-
-    async def keep_model_call(
-        self, request: model_calls_pb2.KeepModelCallRequest, /
-    ) -> model_calls_pb2.KeepModelCallResponse:
-        """Keep what was asked of a model and what it answered."""
-        ...
-
-    async def get_model_call(
-        self, request: model_calls_pb2.GetModelCallRequest, /
-    ) -> model_calls_pb2.ModelCall:
-        """Get what was asked of a model and what it answered, by the id that its answer had."""
         ...
 
 

@@ -342,14 +342,26 @@ class GetTaskPatchResponse(_message.Message):
     def __init__(self, patch: _Optional[bytes] = ..., files: _Optional[_Iterable[_Union[_checkpoints_pb2.FileChange, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListTaskLogsRequest(_message.Message):
-    __slots__ = ("task_id", "cursor", "page_size")
+    __slots__ = ("task_id", "cursor", "page_size", "level", "kinds", "events", "stream", "search", "since")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     cursor: str
     page_size: int
-    def __init__(self, task_id: _Optional[str] = ..., cursor: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    level: str
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    events: _containers.RepeatedScalarFieldContainer[str]
+    stream: str
+    search: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, task_id: _Optional[str] = ..., cursor: _Optional[str] = ..., page_size: _Optional[int] = ..., level: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[str]] = ..., stream: _Optional[str] = ..., search: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListTaskLogsResponse(_message.Message):
     __slots__ = ("entries", "next_cursor", "ended")

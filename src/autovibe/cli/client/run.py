@@ -50,6 +50,12 @@ from autovibe.kernel.units import parse_duration_s
     help="Begin when TASK has completed; repeatable.",
 )
 @click.option("--parent", default="", metavar="TASK", help="Make it a part of TASK.")
+@click.option(
+    "--permission",
+    type=click.Choice(["autonomous", "supervised", "human_required"]),
+    default=None,
+    help="supervised asks before risky tools and apply, human_required also before it begins.",
+)
 @click.option("--priority", type=click.Choice(["low", "normal", "high", "critical"]), default=None)
 @click.option(
     "--capability",
@@ -88,6 +94,7 @@ def run(
     trust_agent: bool,
     after: Sequence[str],
     parent: str,
+    permission: str | None,
     priority: str | None,
     labels: Sequence[str],
     capabilities: Sequence[str],
@@ -119,6 +126,7 @@ def run(
             trust_agent=trust_agent,
             after=tuple(after),
             parent=parent,
+            permission=permission or "",
             priority=priority or "",
             labels=tuple(labels),
             capabilities=tuple(capabilities),

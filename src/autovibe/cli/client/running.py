@@ -52,6 +52,7 @@ class RunOrder:
     trust_agent: bool = False
     after: tuple[str, ...] = ()
     parent: str = ""
+    permission: str = ""
     priority: str = ""
     labels: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
@@ -131,7 +132,9 @@ class Run:
         """
         async with waiting(self.view, "trying agent and isolation", clock=self.clock):
             await self.connection.services.work.check_task_context(
-                work_pb2.CheckTaskContextRequest(context=_context(order))
+                work_pb2.CheckTaskContextRequest(
+                    context=_context(order), permission_level=order.permission
+                )
             )
         project = await self._project(order)
         imported = None
@@ -402,6 +405,7 @@ def _task_request(
         project=project.id,
         description=order.prompt,
         priority=order.priority,
+        permission_level=order.permission,
         parent_task_id=order.parent,
         after_task_ids=order.after,
         context=context,

@@ -56,6 +56,7 @@ _EVERY_MINUTE: Final = "* * * * *"
 JOBS: Final = (
     Job("expire-work-orders", _EVERY_MINUTE, cheap=True),
     Job("time-out-executions", _EVERY_MINUTE, cheap=True),
+    Job("expire-approvals", _EVERY_MINUTE, cheap=True),
     Job("mark-workers-offline", _EVERY_MINUTE, cheap=True),
     Job("verify-checkpoints", _EVERY_MINUTE, JobKind.CONTINUOUS),
     Job("reset-budgets", "0 0 * * *", cheap=True),

@@ -22,6 +22,7 @@ class AgentRequest:
     `http://127.0.0.1:9000`. `virtual_key` is valid on that listener only.
     `settings_dir` is a host directory, outside workspace and home, into which the adapter may write
     files that the machine then sees read-only at `/run/autovibe/settings`.
+    `supervised`: each use of a tool is asked for at `{gateway_url}/agent/mcp` before it is done.
     `resume` continues the agent's own session `session_id`.
     """
 
@@ -34,6 +35,7 @@ class AgentRequest:
     settings_dir: Path
     extra_args: Sequence[str] = ()
     skip_permissions: bool = True
+    supervised: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from autovibe.domains.machines.asking import Asking
 from autovibe.domains.metering.egress import EgressObserver
 from autovibe.domains.metering.observer import CallObserver
 from autovibe.v1 import agent_api_pb2
@@ -77,6 +78,8 @@ class Gateways(Protocol):
         observer: CallObserver,
         egress: EgressObserver,
         tell: TellEvent | None = None,
+        *,
+        asking: Asking | None = None,
     ) -> OpenGateway:
         """Serve the calls of one machine, and its way into the network, until it is closed.
 

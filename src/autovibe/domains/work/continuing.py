@@ -10,9 +10,11 @@ from autovibe.domains.checkpoints import get_readable_root
 from autovibe.domains.machines.control import Control
 from autovibe.domains.metering import set_task_budget
 from autovibe.domains.work import repository
+from autovibe.domains.work.answering import withdraw_of_task
 from autovibe.domains.work.create_task import CreatePlan, CreateTask
 from autovibe.domains.work.enqueuing import enqueue_again, first_payload, resumed_payload
 from autovibe.domains.work.errors import TaskNotResumableError, TaskNotRunningError
+from autovibe.domains.work.leave import Leave, check_not_waiting, needs_leave_to_begin
 from autovibe.domains.work.messages import column_message, column_value, task_message
 from autovibe.domains.work.models import Task, TaskStatus, WorkOrderStatus
 from autovibe.domains.work.ports import Fleet
@@ -43,9 +45,10 @@ class ContinuePlan:
 class _Continue:
     """What resume and retry share: agent and isolation are tried before the task is queued."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        """Continue tasks on a fleet."""
+    def __init__(self, fleet: Fleet, leave: Leave) -> None:
+        """Continue tasks on a fleet; `leave` is asked before they begin."""
         self._fleet = fleet
+        self._leave = leave
 
     async def act(self, ctx: CallContext, plan: ContinuePlan) -> None:
         """Make sure that the agent can run.
@@ -64,6 +67,7 @@ class _Continue:
         Raises:
             TaskNotResumableError: the task has been started meanwhile.
             TaskWaitsError: it waits for others that can still complete.
+            ApprovalNeededError: it waits for a person.
             BudgetBelowUseError: the task has cost more than the new cap already.
         """
         task = await get_task(tx, plan.task_id)
@@ -72,11 +76,16 @@ class _Continue:
             await repository.refresh_locked(tx, task)
             blockers = await lock_blockers(tx, task)
         _check_resumable(task)
+        check_not_waiting(task)
         if task.status not in _STARTABLE:
             refuse_waiting(task, blockers)
         if plan.budget and task.project_id is not None:
             await set_task_budget(tx, ctx, task.project_id, task.id, plan.budget)
         task.context = column_value(plan.context)
+        if await needs_leave_to_begin(tx, task):
+            await self._leave.block(tx, ctx, task)
+            await tx.session.flush()  # the answer shows the task as it is now
+            return task_message(task)
         if task.status == TaskStatus.PENDING and blockers:
             block(task, blockers)
             await tx.session.flush()  # the answer shows the task as it is now
@@ -185,6 +194,7 @@ class CancelTask:
             order.status = WorkOrderStatus.FAILED
             order.error_message = "cancelled"
             order.completed_at = ctx.clock.now()
+        await withdraw_of_task(tx, ctx, task.id)
         await settle_dependants(tx, ctx, task)
         return task_message(task)
 

@@ -13,6 +13,7 @@ from autovibe.domains.projects import get_project
 from autovibe.domains.work.enqueuing import first_payload
 from autovibe.domains.work.errors import ApprovalGateOpenError
 from autovibe.domains.work.labels import check_labels
+from autovibe.domains.work.leave import Leave
 from autovibe.domains.work.messages import column_value, task_message
 from autovibe.domains.work.models import (
     DependencyType,
@@ -27,7 +28,6 @@ from autovibe.domains.work.ports import Fleet, WorkDefaults
 from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.subtasks import check_parent
 from autovibe.domains.work.tasks import get_task
-from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import InvalidArgumentError, PermissionDeniedError
 from autovibe.kernel.ids import new_id
@@ -138,10 +138,11 @@ class CheckTaskContext:
 class CreateTask:
     """The long operation CreateTask: agent and isolation are tried before a row is written."""
 
-    def __init__(self, fleet: Fleet, defaults: WorkDefaults) -> None:
-        """Create tasks for a fleet."""
+    def __init__(self, fleet: Fleet, defaults: WorkDefaults, leave: Leave) -> None:
+        """Create tasks for a fleet; `leave` is asked before they begin."""
         self._fleet = fleet
         self._defaults = defaults
+        self.leave = leave
 
     async def prepare(
         self, tx: ReadTx, ctx: CallContext, request: work_pb2.CreateTaskRequest
@@ -218,7 +219,7 @@ class CreateTask:
                 add_dependency(tx, task.id, blocker.id)
                 await tx.session.flush()  # the next one may be the same task
         if plan.request.start:
-            await start_or_wait(tx, ctx, [(task, first_payload(task))])
+            await self.leave.start(tx, ctx, [(task, first_payload(task))])
         await tx.session.flush()  # the answer shows the task as it is now
         return task_message(task)
 

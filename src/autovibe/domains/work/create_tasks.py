@@ -24,7 +24,6 @@ from autovibe.domains.work.models import Task
 from autovibe.domains.work.ports import Fleet
 from autovibe.domains.work.repository import graph as graph_repository
 from autovibe.domains.work.subtasks import check_levels, part_level
-from autovibe.domains.work.waiting import start_or_wait
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import IdempotencyKeyReusedError, InvalidArgumentError
 from autovibe.kernel.ids import new_id
@@ -132,7 +131,7 @@ class CreateTasks:
                 add_dependency(tx, ids[key], ids[other])
         await tx.session.flush()  # what each waits for is asked of the database
         if request.start:
-            await start_or_wait(
+            await self._create.leave.start(
                 tx, ctx, [(tasks[key], first_payload(tasks[key])) for key in plan.specs]
             )
         await tx.session.flush()  # the answer shows the tasks as they are now

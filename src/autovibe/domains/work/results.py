@@ -25,6 +25,7 @@ from autovibe.domains.work import repository
 from autovibe.domains.work.apply import Applied, ApplyPlan, apply_result
 from autovibe.domains.work.enqueuing import park
 from autovibe.domains.work.errors import NothingToApplyError, TaskNotRunningError
+from autovibe.domains.work.leave import check_leave_to_apply, waits_for_person
 from autovibe.domains.work.messages import column_message, task_message
 from autovibe.domains.work.models import Execution, ExecutionStatus, Task, TaskStatus
 from autovibe.domains.work.ports import HistoryReader
@@ -108,6 +109,9 @@ def _result_message(
             "It waits for other tasks. A server (`autovibe up`) begins it when they have "
             f"completed; `autovibe task graph {str(task.id)[:8]}` shows them."
         )
+    if waits_for_person(task):
+        result.error.reason = task.block_reason or ""
+        result.error.message = "It waits for a person; see `autovibe inbox`."
     if not executions:
         return result
     newest = executions[-1]
@@ -120,7 +124,7 @@ def _result_message(
         result.duration_s += told.duration_s
         result.cpu_s += told.cpu_s
         result.memory_peak_bytes = max(result.memory_peak_bytes, told.memory_peak_bytes)
-    if not waits(task) and newest.status not in _WELL:
+    if not (waits(task) or waits_for_person(task)) and newest.status not in _WELL:
         result.error.reason = metrics.stop_reason
         result.error.message = metrics.message
     return result
@@ -206,10 +210,12 @@ class ApplyTask:
 
         Raises:
             NothingToApplyError: the task has no result yet.
+            ApprovalNeededError: a person has to allow it first.
         """
         task = await get_task(tx, request.task_id)
         if task.result_checkpoint_id is None or task.base_checkpoint_id is None:
             raise NothingToApplyError(f"Task {task.id} has no result yet.")
+        await check_leave_to_apply(tx, task)
         base, _ = await get_readable_root(tx, str(task.base_checkpoint_id))
         # A task that went on from another's checkpoint brings along what came before it.
         imported = await find_import(tx, base) or base

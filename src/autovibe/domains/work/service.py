@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import timedelta
 from typing import Any, Final
@@ -26,12 +25,12 @@ from autovibe.domains.work.create_tasks import CreateTasks
 from autovibe.domains.work.deleting import delete_task
 from autovibe.domains.work.editing import update_task
 from autovibe.domains.work.errors import LeaseLostError
-from autovibe.domains.work.listing import list_tasks
 from autovibe.domains.work.leave import Leave
+from autovibe.domains.work.listing import list_tasks
+from autovibe.domains.work.log_lines import log_topic, task_has_ended, task_lines
 from autovibe.domains.work.messages import (
     column_value,
     execution_message,
-    log_message,
     task_message,
 )
 from autovibe.domains.work.model_calls import get_model_call, keep_model_call
@@ -54,9 +53,7 @@ from autovibe.kernel.protoconv import from_timestamp, id_or_none, timestamp
 from autovibe.store import CheckpointStore
 from autovibe.v1 import model_calls_pb2, tasks_pb2, work_pb2
 
-_OPEN: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
 _GRAPH_NODES: Final = 2_000
-_CURSOR_PART: Final = re.compile("[0-9]{1,18}")
 
 
 class WorkService:
@@ -218,20 +215,9 @@ class WorkService:
         """
         task = await get_task(tx, request.task_id)
         size = page_size(request.page_size, default=200, largest=1_000)
-        attempt, seq = _parse_cursor(request.cursor)
-        entries: list[work_pb2.LogEntry] = []
-        for execution in await repository.executions_of(tx, task.id):
-            if execution.attempt < attempt or len(entries) >= size:
-                continue
-            after = seq if execution.attempt == attempt else 0
-            rows = await repository.logs_after(tx, execution.id, after, size - len(entries))
-            entries += [log_message(row) for row in rows]
-            if rows:
-                attempt, seq = execution.attempt, rows[-1].seq
+        entries, cursor, more = await task_lines(tx, task, request, size)
         return work_pb2.ListTaskLogsResponse(
-            entries=entries,
-            next_cursor=f"{attempt}:{seq}",
-            ended=task.status not in _OPEN and len(entries) < size,
+            entries=entries, next_cursor=cursor, ended=task_has_ended(task) and not more
         )
 
     async def claim_work_order(
@@ -307,7 +293,9 @@ class WorkService:
         Raises:
             LeaseLostError: the report comes under an old lease.
         """
-        return task_message(await finish(tx, ctx, request))
+        task = await finish(tx, ctx, request)
+        tx.ring(log_topic(task.id))
+        return task_message(task)
 
     async def abandon_executions(
         self, tx: WriteTx, ctx: CallContext, request: work_pb2.AbandonExecutionsRequest
@@ -328,7 +316,7 @@ class WorkService:
             LeaseLostError: the execution belongs to another lease.
         """
         execution_id = uuid.UUID(request.execution_id)
-        await check_execution(tx, execution_id, request.lease_generation)
+        execution = await check_execution(tx, execution_id, request.lease_generation)
         rows: list[dict[str, Any]] = [
             {
                 "execution_id": execution_id,
@@ -341,13 +329,5 @@ class WorkService:
             for entry in request.entries
         ]
         await repository.insert_logs(tx, execution_id, rows)
+        tx.ring(log_topic(execution.task_id))
         return work_pb2.AppendExecutionLogsResponse()
-
-
-def _parse_cursor(cursor: str) -> tuple[int, int]:
-    if not cursor:
-        return 0, 0
-    attempt, _, seq = cursor.partition(":")
-    if not (_CURSOR_PART.fullmatch(attempt) and _CURSOR_PART.fullmatch(seq)):
-        raise InvalidArgumentError("The cursor is not valid; start without one.", field="cursor")
-    return int(attempt), int(seq)
