@@ -62,6 +62,7 @@ def test_an_audit_keeps_to_one_process(store: Store, taken: str, partners: list[
 def test_damage_that_the_second_process_meets_is_named(
     store: Store, taken: str, partners: list[Partner]
 ):
+    store.objects.scan()
     packs = store.path / "packs"
     for name in {f"{at.pack}.pack" for at in store.objects.locations()}:
         data = bytearray((packs / name).read_bytes())
