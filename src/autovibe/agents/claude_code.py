@@ -33,8 +33,10 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}")
 
 # The program reads the prompt from its standard input: as an argument it could be taken for an
-# option, would be cut off at 128 KiB by the kernel, and would stand in every process list.
+# option, would be cut off at 128 KiB by the kernel, and would stand in every process list. It is a
+# file, or a pipe through which more is said later.
 _START: Final = 'prompt=$1; shift; exec "$@" <"$prompt"'
+_SPOKEN_TO: Final = ("--input-format", "stream-json", "--replay-user-messages")
 
 _SETTINGS: Final = {
     # Transcripts that are older are deleted at start, by file time; a resumed task needs them.
@@ -161,10 +163,9 @@ class ClaudeCodeAdapter:
         _check_session(request.session_id)
         model = _checked_model(request.model or DEFAULT_MODEL)
         extra = _checked_extra(request.extra_args)
-        # A slash at the very start makes a command of it: `/clear` ends without any model call and
-        # says that it is done, others run shell lines that no tool call shows.
-        before = "\n" if request.prompt.startswith("/") else ""
-        prompt_inside = write_prompt(request, before=before)
+        prompt_inside = write_prompt(request, before=_before(request.prompt))
+        if request.input_pipe is not None:
+            prompt_inside = f"{SETTINGS_INSIDE}/{request.input_pipe.name}"
         _write(request.settings_dir / SETTINGS_NAME, _settings(request))
         _write(request.settings_dir / MCP_NAME, _MCP)
         session = "--resume" if request.resume else "--session-id"
@@ -176,6 +177,7 @@ class ClaudeCodeAdapter:
             *(session, request.session_id),
             *("--mcp-config", f"{SETTINGS_INSIDE}/{MCP_NAME}"),
             *_permission_arguments(request),
+            *(_SPOKEN_TO if request.input_pipe is not None else ()),
         ]
         endpoint = {
             "ANTHROPIC_BASE_URL": f"{request.gateway_url}/llm/anthropic",
@@ -190,6 +192,12 @@ class ClaudeCodeAdapter:
             env=_ENV | endpoint,
             binds=(Bind(program, PROGRAM_INSIDE), Bind(request.settings_dir, SETTINGS_INSIDE)),
         )
+
+    def said(self, text: str, message_id: str) -> bytes:
+        """Return what goes into the agent's input for a message, its prompt included."""
+        message = {"role": "user", "content": _before(text) + text}
+        line = {"type": "user", "message": message, "uuid": message_id}
+        return json.dumps(line | {"parent_tool_use_id": None, "session_id": ""}).encode() + b"\n"
 
     def reader(self) -> OutputReader:
         """Return a fresh reader for one run."""
@@ -206,6 +214,15 @@ class ClaudeCodeAdapter:
     def holds_session(self, home: Path, session_id: str) -> bool:
         """Return whether the conversation is on disk, so that it can be continued."""
         return self._transcripts.exists(home, session_id)
+
+
+def _before(text: str) -> str:
+    """Return what goes in front of what is said to the program.
+
+    A slash at the very start makes a command of it: `/clear` ends without any model call and says
+    that it is done, others run shell lines that no tool call shows.
+    """
+    return "\n" if text.startswith("/") else ""
 
 
 def _settings(request: AgentRequest) -> Mapping[str, object]:

@@ -34,6 +34,8 @@ class ClaudeOutputReader:
         """Start before the first line."""
         self._result: JsonObject | None = None
         self._session_id: str | None = None
+        self.heard: list[str] = []
+        self.turns_ended = 0
 
     def feed(self, line: bytes) -> Sequence[AgentEvent]:
         """Take one line and return what it tells; garbage becomes a `notice`."""
@@ -55,8 +57,12 @@ class ClaudeOutputReader:
         if kind == "system":
             return _system_events(message)
         if kind == "result":
-            # With background sub-agents there are several; the last one is about the whole run.
+            # With background sub-agents there are several, and one for each turn that a message
+            # began; the last one is about the whole run.
             self._result = message
+            self.turns_ended += 1
+        if kind == "command_lifecycle" and message.get("state") == "started":
+            self.heard.append(as_text(message.get("command_uuid")))
         return ()
 
     def outcome(self, exit_code: int) -> AgentOutcome:

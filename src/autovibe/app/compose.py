@@ -273,6 +273,8 @@ def surroundings_of(
         checkpoints=services.checkpoints,
         metering=services.metering,
         approvals=services.approvals,
+        chat=services.chat,
+        documents=services.documents,
         store=store,
         adapters=fleet.adapters,
         drivers=fleet.drivers,

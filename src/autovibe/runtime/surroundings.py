@@ -29,6 +29,8 @@ class Surroundings:
     checkpoints: services.CheckpointService
     metering: services.MeteringService
     approvals: services.ApprovalService
+    chat: services.ChatService
+    documents: services.DocumentService
     store: CheckpointStore
     adapters: Mapping[str, AgentAdapter]
     drivers: Mapping[str, MachineDriver]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from autovibe.domains.machines.driver import Bind
 
@@ -24,6 +24,8 @@ class AgentRequest:
     files that the machine then sees read-only at `/run/autovibe/settings`.
     `supervised`: each use of a tool is asked for at `{gateway_url}/agent/mcp` before it is done.
     `resume` continues the agent's own session `session_id`.
+    `input_pipe` is a named pipe in `settings_dir` from which a `ListeningAgent` reads its prompt and
+    whatever else is said, until its end.
     """
 
     prompt: str
@@ -36,6 +38,7 @@ class AgentRequest:
     extra_args: Sequence[str] = ()
     skip_permissions: bool = True
     supervised: bool = False
+    input_pipe: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,28 @@ class OutputReader(Protocol):
 
     def outcome(self, exit_code: int) -> AgentOutcome:
         """Return the agent's account after its output and program have ended."""
+        ...
+
+
+@runtime_checkable
+class ListeningReader(Protocol):
+    """What a reader tells beside events of an agent that can be spoken to while it works."""
+
+    heard: list[str]
+    """Ids of messages that the agent has read since somebody last emptied this list."""
+    turns_ended: int
+    """How often it has said that it is done."""
+
+
+@runtime_checkable
+class ListeningAgent(Protocol):
+    """An adapter whose agent can be spoken to while it works.
+
+    Its readers are `ListeningReader`s.
+    """
+
+    def said(self, text: str, message_id: str) -> bytes:
+        """Return what goes into the agent's input for a message, its prompt included."""
         ...
 
 
