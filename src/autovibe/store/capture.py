@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, TypeVar
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.store import tree
 from autovibe.store.errors import PathNotFoundError
+from autovibe.store.first import FirstWalker, GrowingBuilder
 from autovibe.store.hint import WALK
 from autovibe.store.opening import closing
 from autovibe.store.revisit import Plan, Revisitor, sweep, untold
 from autovibe.store.walk import DirNode, Report, TreeWalker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from autovibe.store.exclude import Exclude
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
     from autovibe.store.packs import PackWriter
-    from autovibe.store.statcache import Known, StatCache
+    from autovibe.store.statcache import DirRecord, Known, StatCache
     from autovibe.store.walk import Inode
 
 _AnyWalker = TypeVar("_AnyWalker", bound=TreeWalker)
@@ -59,6 +60,7 @@ class WalkedRoot:
     links: Links
     known: Known | None
     gone: list[bytes]
+    first: GrowingBuilder | None = None  # of a root of which nothing was known
 
 
 @dataclass(slots=True)
@@ -84,12 +86,16 @@ class Capture:
             known = self.cache and self.cache.known(self.store_id, name, self.exclude)
             plan = None if known is None else self._plan(fd, name, known)
 
+            previous: Mapping[bytes, DirRecord] = {}
+            if self.cache is not None:
+                previous = self.cache.records(self.store_id, name)
+
             def walker(kind: type[_AnyWalker]) -> _AnyWalker:
                 return kind(
                     name,
                     writer,
                     self.report,
-                    previous=self.cache.records(self.store_id, name) if self.cache else {},
+                    previous=previous,
                     exclude=self.exclude.matcher(name) if self.exclude else None,
                     started_ns=self.started_ns,
                     own=own,
@@ -99,8 +105,12 @@ class Capture:
 
             if known is None or plan is None:
                 self.told = False
-                full = walker(TreeWalker)
-                return WalkedRoot(name, full.walk(fd), full.links, None, [])
+                if previous:
+                    full = walker(TreeWalker)
+                    return WalkedRoot(name, full.walk(fd), full.links, None, [])
+                first = walker(FirstWalker)
+                first.builder = GrowingBuilder(writer, keep=self.cache is not None)
+                return WalkedRoot(name, first.walk(fd), first.links, None, [], first.builder)
             again = walker(Revisitor)
             node = again.revisit(fd, plan)
             if self._other_names(again.links, known, plan):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _OPEN_DIR: Final = os.O_RDONLY | os.O_DIRECTORY | _SAFE
-_OPEN_FILE: Final = os.O_RDONLY | _SAFE
+OPEN_FILE: Final = os.O_RDONLY | _SAFE
 
 # The name is gone, or is something else now: look again.
 CHANGED: Final = frozenset(
@@ -34,7 +34,7 @@ NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EN
 _KEPT_XATTRS: Final = ("user.", "trusted.", "security.capability", "system.posix_acl_")
 _DROPPED_XATTRS: Final = ("user.overlay.", "trusted.overlay.")
 
-_BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
+BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
 _SMALLEST_HOLE: Final = 4096
 _MOST_HOLES: Final = 65_536
 
@@ -55,7 +55,7 @@ def open_dir(name: bytes, parent: int) -> int:
 
 def open_file(name: bytes, parent: int) -> int:
     """Open something for reading without following a link or waiting for the peer of a fifo."""
-    return os.open(name, _OPEN_FILE, dir_fd=parent)
+    return os.open(name, OPEN_FILE, dir_fd=parent)
 
 
 def open_beneath(root: int, path: bytes) -> int:
@@ -108,13 +108,18 @@ def read_xattrs(fd: int) -> Xattrs:
     return tuple(sorted(found))
 
 
+def may_have_holes(st: os.stat_result) -> bool:
+    """Say whether a file has fewer blocks than its size needs."""
+    return st.st_size >= _SMALLEST_HOLE and st.st_blocks * BLOCK < st.st_size
+
+
 def read_holes(fd: int, st: os.stat_result) -> Holes:
     """Find the holes of a file, and go back to its beginning.
 
     Only a file with fewer blocks than its size needs is asked: that costs nothing for others.
     Beyond 65,536 holes only the longest are kept, the others become zeros.
     """
-    if st.st_size < _SMALLEST_HOLE or st.st_blocks * _BLOCK >= st.st_size:
+    if not may_have_holes(st):
         return ()
     holes: list[tuple[int, int]] = []
     at = 0

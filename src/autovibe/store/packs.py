@@ -142,8 +142,11 @@ class Objects:
 
     def has(self, digest: bytes) -> bool:
         """Say whether an object is in a pack that was seen, and was not found damaged there."""
-        address = self.address(digest)
-        return address in self._where and not (self._rotten and address in self._rotten)
+        return self.has_at(self.address(digest))
+
+    def has_at(self, address: bytes) -> bool:
+        """Say so of the object with an address."""
+        return address in self._where and address not in self._rotten
 
     def locate(self, digest: bytes) -> Location | None:
         """Find an object, scanning for new packs when it is not known."""
@@ -376,16 +379,18 @@ class PackWriter:
             StoreFullError: no space is left.
             StoreReadOnlyError: the store cannot be written.
         """
-        address = self._objects.address(digest)
-        if self._is_added(address):
+        objects = self._objects
+        address = digest if self._seal is None else objects.address(digest)
+        if address in self._addresses or address in self._waiting:
             return
-        if not again and self._objects.has(digest):
+        if not again and objects.has_at(address):
             return
-        if self._file is None and self._objects.journals.fits(self._waiting_bytes + len(data)):
+        if self._file is None and objects.journals.fits(self._waiting_bytes + len(data)):
             self._waiting[address] = data
             self._waiting_bytes += len(data)
         else:
-            self._append_waiting()
+            if self._waiting:
+                self._append_waiting()
             self._append(address, data)
         self._added.append(digest)
         faults.reach("pack_appended")
@@ -397,11 +402,8 @@ class PackWriter:
 
     def copy(self, address: bytes, data: bytes) -> None:
         """Add an object of the store again, by its address."""
-        if not self._is_added(address):
+        if address not in self._addresses and address not in self._waiting:
             self._append(address, data)
-
-    def _is_added(self, address: bytes) -> bool:
-        return address in self._addresses or address in self._waiting
 
     def _append(self, address: bytes, data: bytes) -> None:
         if self._file is None:
@@ -411,7 +413,9 @@ class PackWriter:
             self.length = len(PACK_MAGIC)
             faults.reach("pack_created")
         self._addresses.add(address)
-        self._write(self._file, self._squeezer.put(address, data))
+        done = self._squeezer.put(address, data)
+        if done:
+            self._write(self._file, done)
 
     def _write(self, file: TemporaryFile, blocks: list[Block]) -> None:
         for block in blocks:

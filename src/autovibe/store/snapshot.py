@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from autovibe.kernel.clock import Clock
+    from autovibe.store.capture import WalkedRoot
     from autovibe.store.exclude import Exclude
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
-    from autovibe.store.packs import Objects
+    from autovibe.store.packs import Objects, PackWriter
     from autovibe.store.statcache import StatCache
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ def take_snapshot(
         if on_read is not None:
             on_read()
         faults.reach("tree_read")
-        builders = [TreeBuilder(writer, link_labels(root.links)) for root in walked]
+        builders = [_builder(root, writer) for root in walked]
         top = [builder.build(root.node) for root, builder in zip(walked, builders, strict=True)]
         data = TREE_MAGIC + b"".join(top)
         digest = sha256(data)
@@ -80,8 +81,8 @@ def take_snapshot(
     for root, builder in zip(walked, builders, strict=True):
         known = root.known
         if known is None:
-            file_count += sum(len(record.files) for record in builder.records.values())
-            total_bytes += sum(record.file_bytes for record in builder.records.values())
+            file_count += builder.file_count
+            total_bytes += builder.file_bytes
             if cache is not None:
                 cache.replace(store_id, {root.name: builder.records}, exclude=exclude)
         else:
@@ -107,6 +108,14 @@ def take_snapshot(
         missed=_sorted(capture.missed),
     )
     return taken, done.named
+
+
+def _builder(root: WalkedRoot, writer: PackWriter) -> TreeBuilder:
+    labels = link_labels(root.links)
+    if root.first is None:
+        return TreeBuilder(writer, labels)
+    root.first.label(labels)
+    return root.first
 
 
 @contextlib.contextmanager

@@ -33,21 +33,22 @@ class Block:
     """Objects that are compressed together: their addresses and bytes, then their frame."""
 
     addresses: list[bytes] = field(default_factory=list[bytes])
-    lengths: list[int] = field(default_factory=list[int])
     size: int = 0
+    lengths: list[int] = field(default_factory=list[int])
     frame: bytes = b""
     _parts: list[bytes] = field(default_factory=list[bytes])
 
-    def add(self, address: bytes, data: bytes) -> None:
-        """Take one more object."""
+    def add(self, address: bytes, data: bytes) -> int:
+        """Take one more object; return how many bytes there are now."""
         self.addresses.append(address)
-        self.lengths.append(len(data))
         self._parts.append(data)
         self.size += len(data)
+        return self.size
 
     def squeeze(self, compressor: zstandard.ZstdCompressor) -> None:
         """Make the frame of the objects, and let go of them."""
         parts, self._parts = self._parts, []
+        self.lengths = [len(part) for part in parts]
         self.frame = compressor.compress(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
@@ -92,10 +93,11 @@ class Squeezer:
         self._waiting_bytes = 0
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._most_threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
 
     def put(self, address: bytes, data: bytes) -> list[Block]:
         """Take an object; return earlier blocks that are to be written."""
-        if data.startswith(_OWN) or len(data) >= ALONE_BYTES:
+        if len(data) >= ALONE_BYTES or data.startswith(_OWN):
             block = Block()
             block.add(address, data)
             self._own.add(block)
@@ -103,8 +105,7 @@ class Squeezer:
                 return []
             batch, self._own = self._own, _Batch()
             return self._submit(batch)
-        self._files.add(address, data)
-        if self._files.size < BLOCK_BYTES:
+        if self._files.add(address, data) < BLOCK_BYTES:
             return []
         batch = _Batch()
         batch.add(self._files)
@@ -112,7 +113,7 @@ class Squeezer:
         return self._submit(batch)
 
     def _submit(self, batch: _Batch) -> list[Block]:
-        if len(self._threads) < min(_MOST_THREADS, len(os.sched_getaffinity(0))):
+        if len(self._threads) < self._most_threads:
             thread = threading.Thread(target=self._work, name="compress", daemon=True)
             thread.start()
             self._threads.append(thread)
