@@ -195,6 +195,55 @@ async def _run(desk: LedgerDesk, seed: int, calls: int) -> None:
     await _used_is_the_sum_of_the_rows(desk)
 
 
+async def _setter(crowd: Crowd) -> None:
+    """Set budgets that were not there, and lower them, while calls are under way."""
+    desk, dice = crowd.desk, crowd.dice
+    wanted = [(kind, period, "") for kind in ("money", "api_calls") for period in PERIODS[:3]]
+    wanted += [(kind, "total", task) for kind in ("money", "api_calls") for task in crowd.tasks[1:]]
+    dice.shuffle(wanted)
+    for kind, period, task in wanted:
+        for amount in ("1000", crowd.amount(900_000)):
+            await desk.budget(amount, kind, period, task_id=task, force=True)
+            await asyncio.sleep(dice.random() * 0.01)
+        await desk.budget("1000", kind, period, task_id=task)
+
+
+async def _run_while_budgets_are_set(desk: LedgerDesk, seed: int, callers: int) -> None:
+    crowd = Crowd(desk, random.Random(seed))
+    crowd.ledgers = [Ledger(desk.metering, desk.clock) for _ in range(2)]
+    parent = await desk.task()
+    crowd.tasks = ("", parent, await desk.task(parent=parent))
+    await desk.budget("1000")
+    setter = asyncio.create_task(_setter(crowd))
+
+    async def calls(number: int) -> None:
+        while not setter.done():
+            await _caller(crowd, number, 1)
+
+    await asyncio.gather(setter, *(calls(number) for number in range(callers)))
+    for ledger in crowd.ledgers:
+        await ledger.drain(wait_s=60)
+    await desk.metering.recover_reservations(
+        metering_pb2.RecoverReservationsRequest(instance_ids=crowd.instances)
+    )
+    assert crowd.admitted
+    await _used_is_the_sum_of_the_rows(desk)
+
+
+async def test_a_budget_that_is_set_while_calls_are_under_way_misses_none(
+    desk: LedgerDesk,
+) -> None:
+    await _run_while_budgets_are_set(desk, seed=1, callers=12)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 22))
+async def test_budgets_that_are_set_over_many_seeds_miss_no_call(
+    desk: LedgerDesk, seed: int
+) -> None:
+    await _run_while_budgets_are_set(desk, seed=seed, callers=32)
+
+
 async def test_any_interleaving_of_64_callers_keeps_the_ledger_exact(desk: LedgerDesk) -> None:
     await _run(desk, seed=1, calls=3)
 

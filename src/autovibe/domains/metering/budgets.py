@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
@@ -180,8 +180,17 @@ async def _parent_of(tx: ReadTx, now: datetime, key: BudgetKey) -> BudgetState |
 
 
 async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) -> BudgetState:
-    """Open the row of the current period and make it exact."""
+    """Open the row of the current period and make it exact.
+
+    No call may begin or end in the meantime: one that sees no budget yet moves nothing in it. Calls
+    are locked before budgets, as a settlement does.
+    """
     bounds = period_bounds(key.budget_period, utc_day(now))
+    await repository.wait_for_calls_of(tx, key.project_id)
+    calls = await repository.lock_open_calls(tx, key.project_id, key.task_id, start_of(bounds[0]))
+    budget = await repository.lock_budget(tx, key, utc_day(now))
+    if budget is not None:  # somebody else has opened it in the meantime
+        return budget
     values = {
         "allocated_amount": allocated,
         "unit": UNITS[key.resource_type],
@@ -192,7 +201,7 @@ async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) 
     if budget is None:  # pragma: no cover - it was opened in this transaction
         raise AssertionError("the budget that was just opened is not there")
     used = await repository.used_so_far(tx, key, budget.unit, bounds)
-    holds = await _holds_of_open_calls(tx, budget, start_of(bounds[0]))
+    holds = await _holds_of_open_calls(tx, budget, calls)
     reserved = sum((hold.amount for hold in holds), ZERO)
     await repository.insert_holds(tx, holds)
     added = BudgetUpdate(budget.id, used - budget.used_amount, reserved - budget.reserved_amount)
@@ -201,10 +210,9 @@ async def _open(tx: WriteTx, key: BudgetKey, allocated: Decimal, now: datetime) 
 
 
 async def _holds_of_open_calls(
-    tx: WriteTx, budget: BudgetState, since: datetime
+    tx: WriteTx, budget: BudgetState, calls: Sequence[uuid.UUID]
 ) -> list[HoldState]:
     """Return what the calls under way would hold of a budget, had it been there before them."""
-    calls = await repository.open_calls(tx, budget.project_id, budget.task_id, since)
     amounts = dict.fromkeys(calls, Decimal(1)) if budget.resource_type == API_CALLS else {}
     for hold in await repository.holds_of(tx, calls):
         if hold.resource_type == budget.resource_type:

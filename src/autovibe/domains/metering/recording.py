@@ -45,6 +45,8 @@ async def record_usage_many(
     now = ctx.clock.now()
     rows = [_row(sample, now) for sample in samples]
     await repository.lock_quickly(tx)
+    projects = {uuid.UUID(sample.project_id) for sample in samples}
+    await repository.keep_budgets_of(tx, projects)
     known = await repository.recorded_ids(
         tx, [row for row, sample in zip(rows, samples, strict=True) if sample.id]
     )
@@ -52,7 +54,6 @@ async def record_usage_many(
     rows = list({row["id"]: row for row in rows if row["id"] not in known}.values())
     if not rows:
         return 0
-    projects = {uuid.UUID(sample.project_id) for sample in samples}
     kinds = {sample.resource_type for sample in samples}
     executions = {uuid.UUID(item.execution_id) for item in samples if item.execution_id}
     tasks = await repository.tasks_of_executions(tx, executions)

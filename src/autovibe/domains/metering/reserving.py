@@ -160,6 +160,8 @@ async def _read_and_lock(
         seconds: the monotonic clock.
     """
     await repository.lock_quickly(tx)
+    projects = {one.call.project_id for one in wanted}
+    await repository.keep_budgets_of(tx, projects)
     keys = [
         (one.call.execution_id, one.own_key)
         for one in wanted
@@ -172,7 +174,6 @@ async def _read_and_lock(
     generations = await repository.lease_generations(tx, orders)
     tasks = {one.call.task_id for one in wanted if one.call.task_id is not None}
     lines = await repository.task_lines(tx, tasks)
-    projects = {one.call.project_id for one in wanted}
     kinds = {MONEY} | {kind for one in wanted for kind in one.amounts}
     in_lines = {task_id for line in lines.values() for task_id in line}
     today = utc_day(now)

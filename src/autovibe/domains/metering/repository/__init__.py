@@ -20,9 +20,9 @@ from autovibe.domains.metering.repository.calls import (
     insert_usage,
     lock_left_over,
     lock_open,
+    lock_open_calls,
     lock_reservations,
     move_budgets,
-    open_calls,
     open_holds_of,
 )
 from autovibe.domains.metering.repository.days import (
@@ -37,12 +37,14 @@ from autovibe.domains.metering.repository.rates import (
     rates_page,
 )
 from autovibe.domains.metering.repository.references import (
+    keep_budgets_of,
     lease_generations,
     lock_quickly,
     project_of_task,
     task_lines,
     tasks_above,
     tasks_of_executions,
+    wait_for_calls_of,
 )
 from autovibe.domains.metering.repository.usage import (
     insert_usage_bulk,
@@ -70,18 +72,19 @@ __all__ = [
     "insert_rate",
     "insert_usage",
     "insert_usage_bulk",
+    "keep_budgets_of",
     "lease_generations",
     "lock_budget",
     "lock_budgets",
     "lock_left_over",
     "lock_open",
+    "lock_open_calls",
     "lock_quickly",
     "lock_reservations",
     "machine_types",
     "move_budgets",
     "newest_rate",
     "open_budget",
-    "open_calls",
     "open_holds_of",
     "project_of_task",
     "rates_of",
@@ -94,4 +97,5 @@ __all__ = [
     "tasks_of_executions",
     "usage_lines",
     "used_so_far",
+    "wait_for_calls_of",
 ]

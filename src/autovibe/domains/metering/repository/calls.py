@@ -149,18 +149,25 @@ async def lock_left_over(
     return [ReservationState(*row) for row in rows]
 
 
-async def open_calls(
-    tx: ReadTx, project_id: uuid.UUID, task_id: uuid.UUID | None, since: datetime
+async def lock_open_calls(
+    tx: WriteTx, project_id: uuid.UUID, task_id: uuid.UUID | None, since: datetime
 ) -> list[uuid.UUID]:
-    """Return the open calls of a project, or of a task and all below it."""
-    query = select(BudgetReservation.id).where(
-        BudgetReservation.project_id == project_id,
-        BudgetReservation.state.in_(OPEN_STATES),
-        BudgetReservation.reserved_at >= since,
+    """Lock the open calls of a project, or of a task and all below it, in the order of their ids.
+
+    None of them can end before this transaction does.
+    """
+    query = (
+        select(BudgetReservation.id)
+        .where(
+            BudgetReservation.project_id == project_id,
+            BudgetReservation.state.in_(OPEN_STATES),
+            BudgetReservation.reserved_at >= since,
+        )
+        .order_by(BudgetReservation.id)
     )
     if task_id is not None:
         query = query.where(BudgetReservation.task_id.in_(subtree(task_id)))
-    return list(await tx.session.scalars(query))
+    return list(await tx.session.scalars(tx.dialect.for_update(query, BudgetReservation)))
 
 
 async def holds_of(tx: ReadTx, reservation_ids: Collection[uuid.UUID]) -> list[HoldState]:

@@ -7,10 +7,12 @@ from collections.abc import Collection
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Select,
     Uuid,
     bindparam,
     column,
+    func,
     literal,
     select,
     table,
@@ -54,6 +56,36 @@ async def lock_quickly(tx: WriteTx) -> None:
     # Hot work has a short limit from its beginning.
     if tx.dialect.name == "postgresql" and driver_of(tx) is None:
         await tx.session.execute(text("SET LOCAL lock_timeout = '2s'"))
+
+
+_SHARE_PROJECT: Final = Prepared(
+    select(func.pg_advisory_xact_lock_shared(bindparam("key", type_=BigInteger())))
+)
+_LOCK_PROJECT: Final = Prepared(
+    select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger())))
+)
+
+
+async def keep_budgets_of(tx: WriteTx, project_ids: Collection[uuid.UUID]) -> None:
+    """Let nobody add a budget to these projects until this transaction ends.
+
+    What holds or records must call this first: a budget that it does not see yet would miss it. On
+    SQLite nobody else writes in the meantime anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        for key in sorted(map(_lock_key, project_ids)):
+            await _SHARE_PROJECT.rows(tx, {"key": key})
+
+
+async def wait_for_calls_of(tx: WriteTx, project_id: uuid.UUID) -> None:
+    """Wait until nobody who holds or records in a project is under way, and let nobody begin."""
+    if tx.dialect.name == "postgresql":
+        await _LOCK_PROJECT.rows(tx, {"key": _lock_key(project_id)})
+
+
+def _lock_key(project_id: uuid.UUID) -> int:
+    """Return half of an id; two projects of one key would wait for each other, no more."""
+    return int.from_bytes(project_id.bytes[8:], signed=True)
 
 
 async def lease_generations(tx: ReadTx, order_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
