@@ -35,10 +35,10 @@ def entry(name: bytes, size: int = 1) -> bytes:
 
 
 def bring_forward(
-    sink: Kept, entries: dict[bytes, bytes], before: Parts, touched: set[bytes]
+    sink: Kept, entries: dict[bytes, bytes], before: Parts | None, touched: set[bytes]
 ) -> Directory:
     """Do what a snapshot does with a directory that it knows."""
-    if before and len(entries) > LARGEST_WHOLE:
+    if before is not None and len(entries) > LARGEST_WHOLE:
         changes = {name: entries.get(name) for name in touched}
         return put_again(sink, before, changes, lambda names: [entries[name] for name in names])
     return put_directory(sink, entries)

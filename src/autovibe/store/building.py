@@ -9,10 +9,8 @@ from autovibe.store.statcache import STAMP_BYTES, Forward
 from autovibe.store.tree import decode_entry, encode_entry, with_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from autovibe.store.capture import Links
-    from autovibe.store.parts import Sink
+    from autovibe.store.parts import Run, Sink
     from autovibe.store.statcache import DirRecord, Records
     from autovibe.store.walk import DirNode
 
@@ -93,13 +91,16 @@ class TreeBuilder:
             now = _entry_of(fresh if name in touched else base, name)
             changes[name] = None if now is None else self._labelled(path, name, now)
         in_parts = count > LARGEST_WHOLE
-        if not changes and base.tree and in_parts == bool(base.parts):
+        if not changes and base.tree and in_parts == (base.parts is not None):
             return Directory(base.tree, base.parts)
         files, dirs = base.files, base.dirs
-        if in_parts and base.parts:
+        if in_parts and base.parts is not None:
 
-            def kept(names: Iterable[bytes]) -> list[bytes]:
-                return [files[n][STAMP_BYTES:] if n in files else dirs[n] for n in names]
+            def kept(names: Run) -> list[bytes]:
+                try:
+                    return [files[name][STAMP_BYTES:] for name in names]
+                except KeyError:  # there are directories among them
+                    return [files[n][STAMP_BYTES:] if n in files else dirs[n] for n in names]
 
             return put_again(self._sink, base.parts, changes, kept)
         entries = {name: seen[STAMP_BYTES:] for name, seen in files.items()}

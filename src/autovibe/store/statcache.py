@@ -82,7 +82,7 @@ class DirRecord:
 
     files: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     dirs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    parts: Parts = ()
+    parts: Parts | None = None
     unsettled: AbstractSet[bytes] = _NO_NAMES
     racy: AbstractSet[bytes] = _NO_NAMES
     linked: AbstractSet[bytes] = _NO_NAMES
