@@ -142,12 +142,9 @@ class Steering:
     async def _hand_over(
         self, listener: ListeningAgent, pipe: InputPipe, item: chat_pb2.MailItem
     ) -> None:
-        self._unheard.add(item.id)
-        # Closed between the taking and now: it is given back in the end.
-        if await pipe.write(listener.said(_spoken(item), item.id)):
-            self.log.write(
-                "notice", f"A message of {item.sender_name or 'somebody'} was passed on."
-            )
+        self._unheard[item.id] = item.sender_name or "somebody"
+        # Closed between the taking and now, it is given back in the end.
+        await pipe.write(listener.said(_spoken(item), item.id))
 
     async def _take(self) -> Sequence[chat_pb2.MailItem]:
         answer = await self.chat.take_mail(

@@ -24,8 +24,8 @@ class AgentRequest:
     files that the machine then sees read-only at `/run/autovibe/settings`.
     `supervised`: each use of a tool is asked for at `{gateway_url}/agent/mcp` before it is done.
     `resume` continues the agent's own session `session_id`.
-    `input_pipe` is a named pipe in `settings_dir` from which a `ListeningAgent` reads its prompt and
-    whatever else is said, until its end.
+    `input_pipe` is a named pipe in `settings_dir` from which a `ListeningAgent` reads its prompt,
+    and whatever else is said, until its end.
     """
 
     prompt: str
