@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentOutcome, AgentRequest
+from autovibe.domains.machines.agent import AgentAdapter, AgentOutcome
 from autovibe.domains.machines.driver import (
     Exit,
     Machine,
     MachineDriver,
-    MachineSpec,
 )
-from autovibe.domains.metering.gateway import CallingMachine, OpenGateway
+from autovibe.domains.metering.gateway import OpenGateway
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
@@ -28,6 +27,13 @@ from autovibe.runtime.call_observer import CallReporter
 from autovibe.runtime.checkpointer import Checkpointer, Consistency, Position, Scope, new_session_id
 from autovibe.runtime.egress import EgressReporter, agent_env, proxy_env
 from autovibe.runtime.execution_log import ExecutionLog
+from autovibe.runtime.launching import (
+    Credentials,
+    agent_request,
+    calling_machine,
+    is_supervised,
+    machine_spec,
+)
 from autovibe.runtime.machine_row import create_machine_row, update_machine_row
 from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
 from autovibe.runtime.stop import Ending, Facts, decide_ending
@@ -141,19 +147,29 @@ class Execution:
             )
         )
         tree = await self._restored(workplace, base.manifest_root)
+        if is_supervised(self.order) and (aside := await asyncio.to_thread(workplace.quieten)):
+            log.write("notice", f"Set aside, as nobody has allowed it: {', '.join(aside)}")
         session_id = self.order.payload.session_id
         resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
         if not resume:
             session_id = new_session_id()
         key = secrets.token_urlsafe(32)
         launch = adapter.launch(
-            self._request(adapter, driver, workplace, session_id=session_id, resume=resume, key=key)
+            agent_request(
+                self.order,
+                adapter,
+                driver,
+                workplace,
+                Credentials(session_id, resume=resume, key=key),
+            )
         )
         breaker = await self._breaker(log)
         env = agent_env(key)
         if driver.isolated:  # else it has the user's own network and needs no proxy to it
             env |= proxy_env(key)
-        machine = await driver.spawn(self._spec(machine_id, workplace, launch, env))
+        machine = await driver.spawn(
+            machine_spec(machine_id, workplace, launch, env, self.around.limits)
+        )
         sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
@@ -180,7 +196,7 @@ class Execution:
                 self.around, machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                self._caller(machine_id, key),
+                calling_machine(self.order, machine_id, self.around.instance_id, key),
                 machine.listener,
                 reporter,
                 egress,
@@ -233,54 +249,6 @@ class Execution:
         )
         self._closing.push_async_callback(asyncio.to_thread, tree.close)
         return tree
-
-    def _request(
-        self,
-        adapter: AgentAdapter,
-        driver: MachineDriver,
-        workplace: Workplace,
-        *,
-        session_id: str,
-        resume: bool,
-        key: str,
-    ) -> AgentRequest:
-        context, payload = self.order.payload.context, self.order.payload
-        return AgentRequest(
-            # An agent that goes on with its conversation knows the task already.
-            prompt=payload.note if resume and payload.note else payload.prompt,
-            model=context.model or adapter.default_model,
-            session_id=session_id,
-            resume=resume,
-            gateway_url="http://127.0.0.1:{autovibe:port}",
-            virtual_key=key,
-            settings_dir=workplace.settings,
-            extra_args=tuple(context.agent_args),
-            skip_permissions=driver.isolated or context.trust_agent,
-            supervised=self._supervised,
-        )
-
-    @property
-    def _supervised(self) -> bool:
-        return self.order.task.permission_level != "autonomous"
-
-    def _spec(
-        self,
-        machine_id: str,
-        workplace: Workplace,
-        launch: AgentLaunch,
-        env: Mapping[str, str],
-    ) -> MachineSpec:
-        return MachineSpec(
-            machine_id=machine_id,
-            workspace=workplace.workspace,
-            home=workplace.home,
-            argv=launch.argv,
-            env={**env, **launch.env},
-            binds=launch.binds,
-            path_prefix=launch.path_prefix,
-            limits=self.around.limits,
-            stderr_path=workplace.stderr,
-        )
 
     def _scope(
         self, machine: Machine, driver: MachineDriver, workplace: Workplace, session_id: str
@@ -504,18 +472,6 @@ class Execution:
                 if error.reason == "LEASE_LOST" or clock.monotonic() - last > LEASE_S / 2:
                     self._lease_lost.set()
                     return
-
-    def _caller(self, machine_id: str, key: str) -> CallingMachine:
-        return CallingMachine(
-            project_id=self.order.task.project_id,
-            task_id=self.order.task.id,
-            machine_id=machine_id,
-            execution_id=self.order.execution.id,
-            work_order_id=self.order.work_order_id,
-            lease_generation=self.order.lease_generation,
-            instance_id=self.around.instance_id,
-            virtual_key=key,
-        )
 
     def _write_stderr(self, desk: _Desk, log: ExecutionLog) -> None:
         with contextlib.suppress(OSError), desk.workplace.stderr.open("rb") as file:

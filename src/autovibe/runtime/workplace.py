@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,19 @@ _SECRET_NAME: Final = re.compile("token|passw|secret|smtppass|sshcommand|askpass
 # User and password in front of a host; for ssh the user is needed and only the password goes.
 _WEB_LOGIN: Final = re.compile(r"(?i)\b(https?|ftps?)://[^/?#\s]*@")
 _OTHER_PASSWORD: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^/?#\s:@]*):[^/?#\s]*@")
+# Settings that name programs, which git runs on its own account, some of them for a mere `status`.
+_PROGRAM_SECTIONS: Final = frozenset(
+    {"alias", "difftool", "filter", "gpg", "guitool", "mergetool", "pager", "sendemail"}
+)
+_PROGRAM_NAME: Final = re.compile(
+    "askpass|browser|command|cmd|driver|editor|external|fsmonitor|hook|pager|program|"
+    "(receive|upload)pack|ssh|textconv|vcs"
+)
+_SHELL_FILES: Final = (
+    ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".config/fish/config.fish",
+    ".profile", ".zlogin", ".zlogout", ".zprofile", ".zshenv", ".zshrc",
+)  # fmt: skip
+_OFF: Final = ".autovibe-off"
 _UNREADABLE_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n"
 
 
@@ -75,6 +88,26 @@ class Workplace:
         for config in _git_configs(self.workspace / ".git"):
             strip_credentials(config)
 
+    def quieten(self) -> list[str]:
+        """Let nothing run by itself that came with the files; return what was set aside.
+
+        Shells run their start-up files, and git what its configuration names, at the first harmless
+        command that is allowed, and Claude Code both before any. Neither was asked about.
+
+        Raises:
+            GitFailedError: git, which knows how to read its files, is not installed.
+        """
+        for config in _git_configs(self.workspace / ".git"):
+            strip_programs(config)
+        found: list[str] = []
+        for name in _SHELL_FILES:
+            file = self.home / name
+            inside = file.parent.resolve() == self.home.resolve() / Path(name).parent
+            if inside and (file.is_symlink() or file.exists()):
+                file.rename(file.with_name(file.name + _OFF))
+                found.append(name)
+        return found
+
     def track(
         self, store: CheckpointStore, cache: StatCache, settings: CheckpointSettings
     ) -> TrackedTree:
@@ -125,15 +158,34 @@ def strip_credentials(config: Path) -> None:
     Raises:
         GitFailedError: git, which knows how to read the file, is not installed.
     """
+
+    def change(name: str, value: str | None) -> tuple[str, str | None] | None:
+        if _is_secret(name):
+            return None
+        return name, None if value is None else _without_login(value)
+
+    _rewrite(config, change)
+
+
+def strip_programs(config: Path) -> None:
+    """Remove what git would run from a repository's configuration.
+
+    Raises:
+        GitFailedError: git, which knows how to read the file, is not installed.
+    """
+    _rewrite(config, lambda name, value: None if _is_program(name) else (name, value))
+
+
+def _rewrite(
+    config: Path, change: Callable[[str, str | None], tuple[str, str | None] | None]
+) -> None:
+    """Change the settings of a file; one without anything to change stays as it is."""
     settings = _read_config(config)
     if settings is None:
         config.write_text(_UNREADABLE_CONFIG, encoding="ascii")
         return
-    kept = [
-        (name, None if value is None else _without_login(value))
-        for name, value in settings
-        if not _is_secret(name)
-    ]
+    changed = [change(name, value) for name, value in settings]
+    kept = [one for one in changed if one is not None]
     if kept != settings:
         text = "".join(_setting(name, value) for name, value in kept)
         config.write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -156,6 +208,12 @@ def _read_config(config: Path) -> list[tuple[str, str | None]] | None:
 def _is_secret(name: str) -> bool:
     section, _, rest = name.partition(".")
     return section in _SECRET_SECTIONS or bool(_SECRET_NAME.search(rest.rpartition(".")[2]))
+
+
+def _is_program(name: str) -> bool:
+    section, _, rest = name.partition(".")
+    key = rest.rpartition(".")[2]
+    return section in _PROGRAM_SECTIONS or bool(_PROGRAM_NAME.search(key))
 
 
 def _without_login(value: str) -> str:

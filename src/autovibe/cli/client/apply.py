@@ -13,6 +13,7 @@ import click
 
 from autovibe.cli.client.command import json_option, with_connection
 from autovibe.cli.client.connection import Connection
+from autovibe.cli.client.question import can_ask, confirm
 from autovibe.cli.document import to_document
 from autovibe.cli.output import (
     print_json,
@@ -20,9 +21,9 @@ from autovibe.cli.output import (
     print_notes,
     write_bytes,
 )
-from autovibe.cli.render import plural
-from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.v1 import checkpoints_pb2, work_pb2
+from autovibe.cli.render import plural, short
+from autovibe.kernel.errors import Code, InvalidArgumentError, RemoteError
+from autovibe.v1 import approvals_pb2, checkpoints_pb2, work_pb2
 
 _STDOUT: Final = "-"
 
@@ -72,9 +73,13 @@ def apply(
         task_id=task_id, branch=branch, include_ignored=include_ignored, keep_commits=keep_commits
     )
 
+    async def leave(connection: Connection) -> None:
+        await ask_leave(connection, task_id, may_ask=not as_json)
+
     async def body(connection: Connection) -> work_pb2.ApplyTaskResponse:
         return await connection.services.work.apply_task(request)
 
+    with_connection(leave)
     done = with_connection(body, doing="writing the branch")
     if as_json:
         print_json(to_document(done))
@@ -82,6 +87,32 @@ def apply(
     lines = applied_lines(done)
     print_lines(lines[:1])
     print_notes([*_kept_lines(done, wanted=keep_commits), *lines[1:]])
+
+
+async def ask_leave(connection: Connection, task_id: str, *, may_ask: bool) -> None:
+    """Ask for leave to apply the result of a task that is not autonomous: here, if somebody sits.
+
+    Raises:
+        RemoteError: somebody has to answer first; the question is in the inbox.
+    """
+    task = await connection.services.work.get_task(work_pb2.GetTaskRequest(task_id=task_id))
+    if task.permission_level == "autonomous":
+        return
+    approvals = connection.services.approvals
+    asked = await approvals.request_apply(approvals_pb2.RequestApplyRequest(task_id=task.id))
+    if asked.status != "open":
+        return
+    if may_ask and can_ask() and await confirm(f"{asked.title}: put it on a branch?"):
+        await approvals.answer_approval(
+            approvals_pb2.AnswerApprovalRequest(approval_id=asked.id, choice="allow")
+        )
+        return
+    raise RemoteError(
+        Code.FAILED_PRECONDITION,
+        "WAITING_FOR_APPROVAL",
+        f"A person has to allow this: `autovibe approve {short(asked.id)}`, then apply again.",
+        approval_id=asked.id,
+    )
 
 
 def applied_lines(done: work_pb2.ApplyTaskResponse) -> list[str]:

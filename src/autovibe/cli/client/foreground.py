@@ -11,7 +11,7 @@ import click
 
 from autovibe.cli.client.command import F, opener, with_connection
 from autovibe.cli.client.connection import Connection
-from autovibe.cli.client.question import ask_about_secrets, can_ask
+from autovibe.cli.client.question import ask_about_secrets, ask_leave, can_ask
 from autovibe.cli.client.running import Run, Started
 from autovibe.cli.client.summary import result_exit_status, summary_lines
 from autovibe.cli.document import to_document
@@ -98,8 +98,14 @@ async def execute(
     view = open_view(stream, quiet=is_quiet() or (as_json and not sys.stderr.isatty()))
     try:
         async with connect(settings) as connection:
-            ask = ask_about_secrets if can_ask() and not as_json else None
-            run = Run(connection, view, interrupts, ask)
+            attended = can_ask() and not as_json
+            run = Run(
+                connection,
+                view,
+                interrupts,
+                ask_about_secrets if attended else None,
+                ask_leave if attended else None,
+            )
             started = await begin(run)
             result = await run.finish(started)
     finally:

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Final
 
 import click
-from google.protobuf import json_format
 
+from autovibe.cli.client.approval_text import approval_lines
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_json_line, print_lines, print_notes
-from autovibe.cli.render import moment, plural, short
-from autovibe.kernel.text import printable
+from autovibe.cli.render import plural, short
 from autovibe.v1 import approvals_pb2
 
 _WATCH_S: Final = 1.0
-_LABEL: Final = 11
-_ASKS: Final = {
-    "start": "to begin a task",
-    "tool_use": "to use a tool",
-    "question": "a question",
-    "apply": "to apply a result",
-    "budget": "for more budget",
-}
 
 
 @click.command(epilog="Example: autovibe inbox --watch")
@@ -152,60 +142,6 @@ def _answer(request: approvals_pb2.AnswerApprovalRequest, *, as_json: bool) -> N
     if embedded and done.task_status == "queued":
         command = f"autovibe task resume {short(one.task_id)}"
         print_notes([f"No server runs; let the task go on with `{command}`."])
-
-
-def approval_lines(one: approvals_pb2.Approval) -> list[str]:
-    """Return a request in lines for people, with all that is asked and nothing cut."""
-    lines = [f"{short(one.id)}  asks {_ASKS.get(one.kind, one.kind)}"]
-    if one.status != "open":
-        lines[0] += f" · {one.status} {_answered(one)}".rstrip()
-    pairs = [
-        ("task", f"{short(one.task_id)} {one.task_title}"),
-        ("project", one.project_name),
-        *_asked(one),
-        ("since", f"{moment(one.created_at)} UTC"),
-    ]
-    if one.status == "open":
-        default = one.default_answer or "no answer"
-        pairs.append(("until", f"{moment(one.deadline_at)} UTC, then: {default}"))
-    for label, text in pairs:
-        rows = text.splitlines() if text else []
-        lines += [f"  {label if not at else '':<{_LABEL}}{row}" for at, row in enumerate(rows)]
-    return lines
-
-
-def _asked(one: approvals_pb2.Approval) -> list[tuple[str, str]]:
-    details = one.details
-    asked: list[tuple[str, str]] = []
-    if details.tool:
-        asked.append(("tool", details.tool))
-    given = json_format.MessageToDict(details.input)
-    asked += [(name, _value(value)) for name, value in given.items()]
-    if details.cwd:
-        asked.append(("in", details.cwd))
-    if details.text:
-        asked.append(("why" if one.kind == "tool_use" else "text", _escaped(details.text)))
-    if details.amount:
-        asked.append(("amount", f"{details.amount} {details.unit}".strip()))
-    if one.kind == "question" and one.options:
-        asked.append(("options", _escaped(", ".join(one.options))))
-    return asked
-
-
-def _value(value: object) -> str:
-    return _escaped(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _escaped(text: str) -> str:
-    """Escape everything but line ends, each of which begins a line of ours."""
-    return "\n".join(printable(line, one_line=True) for line in text.split("\n"))
-
-
-def _answered(one: approvals_pb2.Approval) -> str:
-    given = one.answer
-    told = " ".join(part for part in (given.choice, given.text) if part)
-    by = f"by {given.by}" if given.by else ""
-    return f"{by}: {told}" if told else by
 
 
 def _show(one: approvals_pb2.Approval, *, as_json: bool) -> None:

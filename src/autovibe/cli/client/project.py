@@ -11,6 +11,7 @@ from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.project_egress import egress
 from autovibe.cli.client.project_models import models
+from autovibe.cli.client.project_policy import policy
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
@@ -27,6 +28,7 @@ def project() -> None:
 
 project.add_command(models)
 project.add_command(egress)
+project.add_command(policy)
 
 
 @project.command(epilog="Example: autovibe project create website --description 'Our site'")

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from autovibe.cli.client.approval_text import approval_lines
 from autovibe.cli.client.running import Choice
+from autovibe.cli.output import one_line
 from autovibe.cli.render import plural
 from autovibe.kernel.text import printable
-from autovibe.v1 import checkpoints_pb2
+from autovibe.v1 import approvals_pb2, checkpoints_pb2
 
 _ANSWERS: Final[dict[str, Choice]] = {
     "": "exclude",
@@ -52,6 +54,31 @@ async def ask_about_secrets(findings: Sequence[checkpoints_pb2.SecretFinding]) -
         choice = _ANSWERS.get(line.strip().lower())
         if choice is not None:
             return choice
+
+
+async def ask_leave(one: approvals_pb2.Approval) -> approvals_pb2.AnswerApprovalRequest | None:
+    """Show what is asked, and return what the person says; nothing is a no.
+
+    `None` at the end of the input: the question stays in the inbox.
+    """
+    print("\n".join(one_line(line) for line in approval_lines(one)), file=sys.stderr)
+    if one.kind == "question":
+        print("Answer: ", end="", file=sys.stderr, flush=True)
+        line = await _read_line()
+        if not (line or "").strip():
+            return None
+        return approvals_pb2.AnswerApprovalRequest(approval_id=one.id, text=(line or "").strip())
+    print("Allow it? [y/N/all] ", end="", file=sys.stderr, flush=True)
+    line = await _read_line()
+    if line is None:
+        print(file=sys.stderr)
+        return None
+    said = line.strip().lower()
+    return approvals_pb2.AnswerApprovalRequest(
+        approval_id=one.id,
+        choice="allow" if said in {"y", "yes", "all"} else "deny",
+        identical=said == "all",
+    )
 
 
 async def confirm(question: str) -> bool:

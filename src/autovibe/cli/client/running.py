@@ -24,14 +24,20 @@ from autovibe.kernel.clock import Clock, SystemClock
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.text import printable
 from autovibe.kernel.units import duration_text
-from autovibe.v1 import checkpoints_pb2, metering_pb2, projects_pb2, work_pb2
+from autovibe.v1 import approvals_pb2, checkpoints_pb2, metering_pb2, projects_pb2, work_pb2
 
 Choice = Literal["exclude", "include", "abort"]
+AskLeave: TypeAlias = Callable[
+    [approvals_pb2.Approval], Awaitable[approvals_pb2.AnswerApprovalRequest | None]
+]
+"""Asks the person at the terminal; None leaves the question in the inbox."""
 AskAboutSecrets: TypeAlias = Callable[[Sequence[checkpoints_pb2.SecretFinding]], Awaitable[Choice]]
 
 _PAUSE_TRIES: Final = 50
 _PAUSE_RETRY_S: Final = 0.2
 _PATHS_SHOWN: Final = 10
+_ASK_S: Final = 0.5
+_WAITING: Final = "WAITING_FOR_APPROVAL"
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ class Run:
     view: View
     interrupts: Interrupts
     ask_about_secrets: AskAboutSecrets | None = None
+    ask_leave: AskLeave | None = None
     clock: Clock = field(default_factory=SystemClock)
 
     async def order(self, order: RunOrder) -> Started:
@@ -147,6 +154,8 @@ class Run:
             _task_request(order, project, imported)
         )
         await self._announce(task, project.name)
+        if task.block_reason == _WAITING and self.ask_leave is not None:
+            await self._ask_open(task.id, set())
         return Started(task)
 
     async def fork(self, request: work_pb2.ForkCheckpointRequest) -> Started:
@@ -312,6 +321,7 @@ class Run:
             work = asyncio.create_task(embedded.work_on(task_id), name="work")
             work.add_done_callback(lambda _: done.set())
         pausing = asyncio.create_task(self._pause_on_signal(task_id, done), name="pause")
+        asking = asyncio.create_task(self._ask_in_place(task_id), name="ask-leave")
         progress = Progress(
             self.clock, self.clock.monotonic(), spent=started.spent, budget=started.budget
         )
@@ -335,8 +345,34 @@ class Run:
                 await work
         finally:
             await _end(pausing)
+            await _end(asking)
             if work is not None:
                 await _end(work)
+
+    async def _ask_in_place(self, task_id: str) -> None:
+        """Ask the person who watches whatever the task asks, until it has ended."""
+        seen: set[str] = set()
+        while self.ask_leave is not None:
+            await self._ask_open(task_id, seen)
+            await asyncio.sleep(_ASK_S)
+
+    async def _ask_open(self, task_id: str, seen: set[str]) -> None:
+        """Ask what is open and has not been asked; somebody else may answer it first."""
+        assert self.ask_leave is not None
+        approvals = self.connection.services.approvals
+        answer = await approvals.list_approvals(approvals_pb2.ListApprovalsRequest(task_id=task_id))
+        for one in answer.approvals:
+            if one.id in seen:
+                continue
+            seen.add(one.id)
+            self.view.status("")
+            given = await self.ask_leave(one)
+            if given is None:
+                continue
+            try:
+                await approvals.answer_approval(given)
+            except AutovibeError as error:
+                self._say("approval", error.message, warn=True)
 
     async def _pause_on_signal(self, task_id: str, done: asyncio.Event) -> None:
         await self.interrupts.stopping.wait()

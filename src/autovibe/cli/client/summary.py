@@ -69,6 +69,8 @@ def next_commands(result: work_pb2.TaskResult, *, in_git: bool) -> list[tuple[st
         return [*commands, ("follow", f"autovibe logs {task} -f")]
     if result.status != _COMPLETED:
         commands.append(("look into", f"autovibe logs {task}"))
+    if result.error.reason == "WAITING_FOR_APPROVAL":
+        return [*commands, ("answer", "autovibe inbox")]
     if result.status in _RESUMABLE:
         more = _MORE.get(result.error.reason, "")
         if _needs_another_budget(result.error.message):
