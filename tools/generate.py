@@ -73,7 +73,7 @@ def buf(*arguments: str) -> None:
 
 
 def service_protocols(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
-    """Return a module with one Protocol per service: one async method per rpc."""
+    """Return a module with one Protocol per service: one method per rpc."""
     imports: set[str] = set()
     blocks: list[str] = []
     modules = {
@@ -97,11 +97,16 @@ def service_protocols(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
                 f'    """{sentence(comments.get((6, s)), service.name)}"""',
             ]
             for m, method in enumerate(service.method):
+                answer = python_name(method.output_type)
+                if method.server_streaming:
+                    define, answer = "def", f"AsyncGenerator[{answer}]"
+                else:
+                    define = "async def"
                 lines += [
                     "",
-                    f"    async def {snake(method.name)}(",
+                    f"    {define} {snake(method.name)}(",
                     f"        self, request: {python_name(method.input_type)}, /",
-                    f"    ) -> {python_name(method.output_type)}:",
+                    f"    ) -> {answer}:",
                     f'        """{sentence(comments.get((6, s, 2, m)), method.name)}"""',
                     "        ...",
                 ]
@@ -110,7 +115,8 @@ def service_protocols(files: list[descriptor_pb2.FileDescriptorProto]) -> str:
         doc="What each service offers: the local and the remote twin have these shapes."
     )
     imported = "".join(f"from autovibe.v1 import {module}\n" for module in sorted(imports))
-    return f"{head}\nfrom typing import Protocol\n\n{imported}\n\n" + "\n\n\n".join(blocks) + "\n"
+    given = "from collections.abc import AsyncGenerator\nfrom typing import Protocol"
+    return f"{head}\n{given}\n\n{imported}\n\n" + "\n\n\n".join(blocks) + "\n"
 
 
 def sentence(comment: str | None, otherwise: str) -> str:

@@ -27,6 +27,7 @@ from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import (
     ApprovalService,
     Leave,
+    LogService,
     QueueService,
     WorkDefaults,
     WorkService,
@@ -289,6 +290,7 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             "autovibe.v1.DocumentService": DocumentService(DocumentSettings()),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults, Leave(3600)),
             "autovibe.v1.ApprovalService": ApprovalService(db.bells, Leave(3600)),
+            "autovibe.v1.LogService": LogService(),
             "autovibe.v1.QueueService": QueueService(db.bells, __version__),
         }
     )

@@ -38,6 +38,7 @@ from autovibe.domains.work import (
     AgentService,
     ApprovalService,
     Leave,
+    LogService,
     QueueService,
     RelayAgentCall,
     WorkDefaults,
@@ -230,6 +231,7 @@ def _registry(
                 store, keeper, settings.maintenance
             ),
             "autovibe.v1.WorkService": work,
+            "autovibe.v1.LogService": LogService(),
             "autovibe.v1.AgentService": AgentService(work.create_task, relay),
             "autovibe.v1.ApprovalService": ApprovalService(database.bells, leave),
             "autovibe.v1.QueueService": QueueService(database.bells, __version__),

@@ -6,7 +6,7 @@ rpc in snake_case. A long operation is an attribute of that name holding a `Long
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -69,4 +69,30 @@ class Step(Protocol):
 
     async def __call__(self, tx: WriteTx, ctx: CallContext, *, dry_run: bool) -> Slice:
         """Do the next slice; in a dry run count all that is to be done, and change nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamPage:
+    """The next part of a stream: a response with `next_cursor` and `ended`."""
+
+    message: Message
+    topic: str
+    """The bell that rings when there may be more (see `db.bells`)."""
+    count: int
+    """How many things the response holds; one with none is sent now and then, as a heartbeat."""
+    more: bool
+    """There is more already."""
+    encoded: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """The response as skins have written it: streams that share a page share that."""
+
+
+class StreamOperation(Protocol):
+    """Work of a streaming rpc: one page at a time, each in a read transaction of its own.
+
+    Between two pages nothing is open and nothing is kept but the cursor.
+    """
+
+    async def page(self, tx: ReadTx, ctx: CallContext, request: Message) -> StreamPage:
+        """Return what comes behind the cursor of the request, possibly nothing."""
         ...

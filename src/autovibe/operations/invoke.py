@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar, cast
 
@@ -25,6 +25,7 @@ from autovibe.db.errors import (
 from autovibe.db.in_place import is_hot
 from autovibe.db.records import AuditOutcome
 from autovibe.db.visibility import limit, sees_any
+from autovibe.domains.contract import StreamPage
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.context import Actor, CallContext
 from autovibe.kernel.errors import (
@@ -36,6 +37,7 @@ from autovibe.kernel.errors import (
 from autovibe.operations.errors import NotForMachinesError
 from autovibe.operations.registry import Operation, Registry
 from autovibe.operations.replies import check_key, keep_answer, repeated_answer
+from autovibe.operations.streaming import Renew, Streams
 from autovibe.operations.viewers import viewer_of
 from autovibe.sdk.contract import methods
 from autovibe.v1 import options_pb2
@@ -74,6 +76,7 @@ class Operations:
         self._database = database
         self._instance_id = instance_id
         self._clock = clock or database.clock
+        self._streams = Streams(database.bells)
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads re-runs, guards nothing
 
     def context(self, actor: Actor) -> CallContext:
@@ -99,14 +102,11 @@ class Operations:
             raise TypeError(f"{method} takes {operation.method.request_type.DESCRIPTOR.full_name}")
         operation.validator.check(request)
         check_key(operation, ctx)
-        if not operation.is_anonymous and not ctx.actor.may(operation.permission):
-            error = PermissionDeniedError(
-                f"This token lacks the permission {operation.permission}; use one that has it.",
-                permission=operation.permission,
-                operation=method,
-            )
+        try:
+            _check_permission(operation, ctx)
+        except PermissionDeniedError as error:
             await self._audit_failure(operation, request, ctx, error)
-            raise error
+            raise
         try:
             return await self._run(operation, request, ctx)
         except AutovibeError as caught:
@@ -124,6 +124,46 @@ class Operations:
             if operation.audited:
                 await self._audit_failure(operation, request, ctx, internal)
             raise internal from error
+
+    async def stream(
+        self, method: str, request: Message, ctx: CallContext, renew: Renew | None = None
+    ) -> AsyncGenerator[StreamPage]:
+        """Give what comes behind the request's cursor, as it comes, until there is an end.
+
+        Pages are read one by one, each when the one before was taken: a slow reader holds one page
+        and no more. Now and then there is one without anything in it, so that both sides notice a
+        broken connection. When the process ends, the stream does too, without having said so.
+
+        Args:
+            method: full name of the rpc.
+            request: where to go on.
+            ctx: who calls.
+            renew: asks again who calls, from time to time; what it raises ends the stream.
+
+        Raises:
+            NotServedError: this process does not serve the operation.
+            InvalidArgumentError: the request breaks rules of its fields.
+            PermissionDeniedError: the actor lacks the operation's permission.
+            AutovibeError: what the service raised.
+        """
+        operation = self.registry.get_stream(method)
+        operation.validator.check(request)
+
+        async def read(place: Message, ctx: CallContext) -> StreamPage:
+            _check_permission(operation, ctx)
+            return await self._transaction(
+                self._database.read,
+                lambda tx: operation.implementation.page(tx, ctx, place),
+                operation,
+                ctx,
+            )
+
+        async for page in self._streams.pages(operation, request, ctx, read, renew):
+            yield page
+
+    def end_streams(self) -> None:
+        """End every stream after the page that it reads now."""
+        self._streams.end()
 
     async def invoke_for_machine(self, method: str, request: bytes, ctx: CallContext) -> bytes:
         """Run an operation for machines from its encoded request; return the encoded response.
@@ -309,6 +349,20 @@ class Operations:
                 )
         except Exception:  # the caller gets the error of the call, not that of its audit row
             _logger.exception("request %s: its failure could not be audited", ctx.request_id)
+
+
+def _check_permission(operation: Operation, ctx: CallContext) -> None:
+    """Refuse who lacks the permission of an operation.
+
+    Raises:
+        PermissionDeniedError: the actor does.
+    """
+    if not operation.is_anonymous and not ctx.actor.may(operation.permission):
+        raise PermissionDeniedError(
+            f"This token lacks the permission {operation.permission}; use one that has it.",
+            permission=operation.permission,
+            operation=operation.method.name,
+        )
 
 
 def _audit_success(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autovibe.operations.errors import NotServedError
 from autovibe.operations.resources import ResourceFinder, resource_finder
 from autovibe.operations.validation import Validator, rule_problems, validator
-from autovibe.sdk.contract import Method, methods
+from autovibe.sdk.contract import Method, methods, streams
 from autovibe.v1 import options_pb2
 
 
@@ -49,7 +49,8 @@ class Registry:
                 shape.
         """
         self._operations: dict[str, Operation] = {}
-        unknown = set(services) - {method.service for method in methods().values()}
+        declared = (*methods().values(), *streams().values())
+        unknown = set(services) - {method.service for method in declared}
         problems = [f"the contract has no service {name}" for name in sorted(unknown)]
         for method in methods().values():
             service = services.get(method.service)
@@ -61,7 +62,17 @@ class Registry:
                 problems.append(f"{method.name}: {problem}")
                 continue
             self._operations[method.name] = _operation(method, implementation)
-        for descriptor in {method.descriptor.input_type for method in methods().values()}:
+        self._streams: dict[str, Operation] = {}
+        for method in streams().values():
+            service = services.get(method.service)
+            if service is None:
+                continue
+            implementation = getattr(service, method.attribute, None)
+            if not inspect.iscoroutinefunction(getattr(implementation, "page", None)):
+                problems.append(f"{method.name}: {method.attribute} must be a StreamOperation")
+                continue
+            self._streams[method.name] = _operation(method, implementation)
+        for descriptor in {method.descriptor.input_type for method in declared}:
             problems += rule_problems(descriptor)
         if problems:
             raise RegistryError("; ".join(problems))
@@ -69,6 +80,24 @@ class Registry:
     def __iter__(self) -> Iterator[Operation]:
         """Give every operation, in the order of the proto files."""
         return iter(self._operations.values())
+
+    @property
+    def streams(self) -> Collection[Operation]:
+        """The operations whose answer is a stream; no loop over the registry gives them."""
+        return self._streams.values()
+
+    def get_stream(self, name: str) -> Operation:
+        """Return the streaming operation of an rpc's full name.
+
+        Raises:
+            NotServedError: this process does not serve it.
+        """
+        operation = self._streams.get(name)
+        if operation is None:
+            raise NotServedError(
+                f"{name} is not served here; ask a server that has it.", operation=name
+            )
+        return operation
 
     def get(self, name: str) -> Operation:
         """Return the operation of an rpc's full name.

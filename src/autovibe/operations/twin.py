@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 from google.protobuf.message import Message
 
 from autovibe.kernel.context import CallContext
 from autovibe.operations.invoke import Operations
 from autovibe.sdk.contract import Method
-from autovibe.sdk.services import Call, Services, build_services
+from autovibe.sdk.services import Call, Services, Stream, build_services
 
 
 def local_twin(operations: Operations, ctx_factory: Callable[[], CallContext]) -> Services:
@@ -28,4 +28,13 @@ def local_twin(operations: Operations, ctx_factory: Callable[[], CallContext]) -
 
         return call
 
-    return build_services(call_of)
+    def stream_of(method: Method) -> Stream:
+        name = method.name
+
+        async def stream(request: Message, /) -> AsyncGenerator[Message]:
+            async for page in operations.stream(name, request, ctx_factory()):
+                yield page.message
+
+        return stream
+
+    return build_services(call_of, stream_of)

@@ -68,7 +68,21 @@ class Method:
 
 @cache
 def methods() -> Mapping[str, Method]:
-    """Return every rpc by its full name, in the order of the proto files."""
+    """Return every rpc with one answer by its full name, in the order of the proto files."""
+    return _methods(streaming=False)
+
+
+@cache
+def streams() -> Mapping[str, Method]:
+    """Return every rpc whose answer is a stream, by its full name.
+
+    Its requests have `cursor`, its responses `next_cursor` and `ended`, so that a stream that
+    broke off goes on where it was.
+    """
+    return _methods(streaming=True)
+
+
+def _methods(*, streaming: bool) -> Mapping[str, Method]:
     found: dict[str, Method] = {}
     for module in pkgutil.iter_modules(autovibe.v1.__path__):
         if not module.name.endswith("_pb2"):
@@ -77,8 +91,9 @@ def methods() -> Mapping[str, Method]:
         file = cast("FileDescriptor", loaded.DESCRIPTOR)
         for service in file.services_by_name.values():
             for descriptor in service.methods:
-                method = _method(service.full_name, descriptor)
-                found[method.name] = method
+                if descriptor.server_streaming == streaming:
+                    method = _method(service.full_name, descriptor)
+                    found[method.name] = method
     return MappingProxyType(found)
 
 

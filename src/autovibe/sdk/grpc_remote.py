@@ -18,7 +18,7 @@ from autovibe.kernel.errors import AutovibeError, Code
 from autovibe.kernel.ids import new_id
 from autovibe.sdk.contract import Method
 from autovibe.sdk.failures import remote_error, unreachable
-from autovibe.sdk.services import Call, Services, build_services
+from autovibe.sdk.services import Call, Services, Stream, build_services
 from autovibe.v1 import options_pb2
 
 TLS_NAME: Final = "autovibe"
@@ -85,7 +85,27 @@ async def connect_grpc(
 
             return call
 
-        yield build_services(call_of)
+        def stream_of(method: Method) -> Stream:
+            stub = channel.unary_stream(
+                f"/{method.name}",
+                request_serializer=_serialized,
+                response_deserializer=method.response_type.FromString,
+            )
+
+            async def stream(request: Message, /) -> AsyncGenerator[Message]:
+                metadata = (("authorization", f"Bearer {caller.token}"),)
+                pages = stub(request, metadata=metadata)
+                try:
+                    async for page in pages:
+                        yield page
+                except grpc.aio.AioRpcError as error:
+                    raise _error(target, error) from error
+                finally:
+                    pages.cancel()
+
+            return stream
+
+        yield build_services(call_of, stream_of)
 
 
 @dataclass

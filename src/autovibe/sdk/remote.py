@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -24,11 +25,13 @@ from autovibe.kernel.errors import (
 from autovibe.kernel.protojson import from_json, to_json
 from autovibe.sdk.contract import HttpRule, Method
 from autovibe.sdk.failures import remote_error, unreachable
-from autovibe.sdk.services import Call, Services, build_services
+from autovibe.sdk.services import Call, Services, Stream, build_services
 from autovibe.v1 import options_pb2
 
 # No limit on the whole: importing a directory may take minutes. A dead server is noticed by TCP.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+# A stream that has nothing to say says so every 15 seconds.
+_STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _CODE_OF_STATUS: Final = {status: code for code, status in reversed(HTTP_STATUS.items())}
 
 
@@ -58,7 +61,10 @@ async def connect_http(
         connector=aiohttp.TCPConnector(ssl=_trusting(certificate)),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        yield build_services(lambda method: _call_of(session, base, method))
+        yield build_services(
+            lambda method: _call_of(session, base, method),
+            lambda method: _stream_of(session, base, method),
+        )
 
 
 def _call_of(session: aiohttp.ClientSession, base: str, method: Method) -> Call:
@@ -96,6 +102,64 @@ def _call_of(session: aiohttp.ClientSession, base: str, method: Method) -> Call:
         return response
 
     return call
+
+
+def _stream_of(session: aiohttp.ClientSession, base: str, method: Method) -> Stream:
+    http = method.http
+    assert http is not None, f"{method.name} has no path"
+
+    async def stream(request: Message, /) -> AsyncGenerator[Message]:
+        path, data = _path_and_data(http, request)
+        url = URL(f"{base}{path}{_query(data)}", encoded=True)
+        try:
+            async with session.get(
+                url,
+                headers={"accept": "text/event-stream"},
+                timeout=_STREAM_TIMEOUT,
+                allow_redirects=False,
+            ) as answer:
+                if answer.status != HTTPStatus.OK:
+                    raise _error(answer.status, await answer.read())
+                async for name, text in events_of(answer.content.iter_any()):
+                    if name == "error":
+                        raise _error(0, text.encode())
+                    page = method.response_type()
+                    from_json(_object(text.encode(), base), page, ignore_unknown_fields=True)
+                    yield page
+        except aiohttp.ClientConnectionError as error:
+            raise unreachable(base, _why(error)) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(base, str(error) or type(error).__name__) from error
+
+    return stream
+
+
+async def _lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[str]:
+    """Give the whole lines of a stream that arrives in pieces, however long they are."""
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join((*parts, line)).decode("utf-8", "replace").rstrip("\r")
+            parts.clear()
+        if rest:
+            parts.append(rest)
+
+
+async def events_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[tuple[str, str]]:
+    """Give the events of a stream of server-sent events, name and data; comments are left out."""
+    name, data = "", list[str]()
+    async for line in _lines(chunks):
+        label, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line and data:
+            yield name, "\n".join(data)
+        if not line:
+            name, data = "", []
+        elif label == "event":
+            name = value
+        elif label == "data":
+            data.append(value)
 
 
 def _path_and_data(http: HttpRule, request: Message) -> tuple[str, dict[str, Any]]:

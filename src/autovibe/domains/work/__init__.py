@@ -5,6 +5,7 @@ from autovibe.domains.work.approval_service import ApprovalService
 from autovibe.domains.work.errors import HistoryUnreadableError
 from autovibe.domains.work.history_stream import history_unrelated
 from autovibe.domains.work.leave import Leave
+from autovibe.domains.work.log_service import LogService
 from autovibe.domains.work.ports import AgentFacts, Fleet, HistoryReader, WorkDefaults
 from autovibe.domains.work.queue import check_lease
 from autovibe.domains.work.queue_service import QueueService
@@ -19,6 +20,7 @@ __all__ = [
     "HistoryReader",
     "HistoryUnreadableError",
     "Leave",
+    "LogService",
     "QueueService",
     "RelayAgentCall",
     "WorkDefaults",

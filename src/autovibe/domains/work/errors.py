@@ -241,3 +241,10 @@ class ApprovalNeededError(AutovibeError):
 
     code = Code.FAILED_PRECONDITION
     reason = "WAITING_FOR_APPROVAL"
+
+
+class ExecutionNotFoundError(AutovibeError):
+    """No execution has this id."""
+
+    code = Code.NOT_FOUND
+    reason = "EXECUTION_NOT_FOUND"

@@ -36,7 +36,6 @@ from autovibe.domains.work.messages import (
 from autovibe.domains.work.model_calls import get_model_call, keep_model_call
 from autovibe.domains.work.models import (
     ExecutionStatus,
-    TaskStatus,
     WorkerAssignment,
 )
 from autovibe.domains.work.patching import GetTaskPatch

@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 ServicerContext = grpc.aio.ServicerContext[Any, Any]
 _BEARER: Final = "bearer "
 _ACTOR: Final[ContextVar[Actor]] = ContextVar("actor")
+_RENEW: Final[ContextVar[Callable[[], Awaitable[Actor]]]] = ContextVar("renew")
 
 
 def current_actor() -> Actor:
     """Return who makes the call that is being handled; a call that passed no gate has nobody."""
     return _ACTOR.get()
+
+
+def asking_again() -> Callable[[], Awaitable[Actor]]:
+    """Return what asks again who makes the call that is being handled."""
+    return _RENEW.get()
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -49,6 +55,7 @@ class Gate(grpc.aio.ServerInterceptor):
         try:
             # gRPC looks for the handler and runs it in one task, so the handler sees this.
             _ACTOR.set(await self._actor(handler_call_details))
+            _RENEW.set(lambda: self._actor(handler_call_details))
         except AutovibeError as error:
             return _refusal(error, request_id)
         except Exception as error:  # noqa: BLE001 - it is logged there

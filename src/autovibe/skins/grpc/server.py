@@ -12,13 +12,14 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
+from autovibe.domains.contract import StreamPage
 from autovibe.kernel.errors import AutovibeError, InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.operations import Authenticate, Operations
 from autovibe.sdk.contract import Method
 from autovibe.skins.errors import PortTakenError
 from autovibe.skins.grpc.errors import abort, unexpected
-from autovibe.skins.grpc.gate import Gate, ServicerContext, current_actor
+from autovibe.skins.grpc.gate import Gate, ServicerContext, asking_again, current_actor
 from autovibe.skins.grpc.standard import Health, add_reflection
 from autovibe.skins.listening import bind
 from autovibe.v1 import options_pb2
@@ -27,6 +28,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 5.0
 _LONGEST_KEY: Final = 200
+_SHARED: Final = "protobuf"
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # otherwise a second server would silently share the port
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -34,6 +36,7 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
 )
 
+Streamer = Callable[[bytes, ServicerContext], AsyncGenerator[bytes]]
 Handler = Callable[[bytes, ServicerContext], Awaitable[bytes]]
 
 
@@ -99,6 +102,7 @@ async def serve_grpc(
         yield GrpcServer(host, bound)
     finally:
         await health.end()
+        operations.end_streams()
         await server.stop(_GRACE_S)
 
 
@@ -118,7 +122,43 @@ def _handlers(
         services.setdefault(method.service, {})[method.descriptor.name] = (
             grpc.unary_unary_rpc_method_handler(_handler(operations, method))
         )
+    for operation in operations.registry.streams:
+        method = operation.method
+        services.setdefault(method.service, {})[method.descriptor.name] = (
+            grpc.unary_stream_rpc_method_handler(_streamer(operations, method))
+        )
     return services
+
+
+def _streamer(operations: Operations, method: Method) -> Streamer:
+    async def stream(body: bytes, context: ServicerContext) -> AsyncGenerator[bytes]:
+        request_id = str(new_id())
+        failure: AutovibeError | None = None
+        try:
+            ctx = replace(
+                operations.context(current_actor()), request_id=request_id, address=_peer(context)
+            )
+            pages = operations.stream(method.name, _decoded(method, body), ctx, asking_again())
+            async with contextlib.aclosing(pages):
+                # gRPC takes the next one when there is room for it at the other end.
+                async for page in pages:
+                    yield _encoded(page)
+        except AutovibeError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            failure = unexpected(method.name, request_id, error)
+        if failure is not None:
+            await abort(context, failure, request_id)
+
+    return stream
+
+
+def _encoded(page: StreamPage) -> bytes:
+    """Return a page as bytes, which those who share the page share."""
+    found = page.encoded.get(_SHARED)
+    if found is None:
+        found = page.encoded[_SHARED] = page.message.SerializeToString()
+    return found
 
 
 def _handler(operations: Operations, method: Method) -> Handler:

@@ -25,6 +25,7 @@ from autovibe.skins.rest.problems import (
     on_invalid_request,
 )
 from autovibe.skins.rest.routes import add_routes, performed_by
+from autovibe.skins.rest.streams import add_streams
 from autovibe.v1 import options_pb2
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,6 +77,7 @@ def build_app(
         ],
         performed_by(operations),
     )
+    add_streams(app, operations)
 
     # Made when first asked for: a server need not wait for its own description to start.
     @cache

@@ -32,6 +32,8 @@ from autovibe.skins.rest.problems import REQUEST_ID, problem_response
 
 ACTOR: Final = "autovibe.actor"
 """Key of the actor in the ASGI scope."""
+RENEW: Final = "autovibe.renew"
+"""Key of what asks again who calls, in the ASGI scope."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 _BEARER: Final = "bearer "
@@ -118,6 +120,7 @@ class Guard:
                 await preflight_response()(scope, receive, send_with_headers)
                 return
             scope[ACTOR] = await self._admit(scope, headers)
+            scope[RENEW] = lambda: self._admit(scope, headers)
         except AutovibeError as error:
             await problem_response(error, request_id)(scope, receive, send_with_headers)
             return

@@ -78,16 +78,10 @@ def status_of(kind: type[AutovibeError], code: Code) -> int:
     return _OWN_STATUS.get(kind, HTTP_STATUS[code])
 
 
-def problem_response(error: AutovibeError, request_id: str) -> Response:
-    """Return an error as a response."""
+def problem_of(error: AutovibeError, request_id: str) -> Problem:
+    """Return what is told of an error."""
     status = status_of(type(error), error.code)
-    headers = {"x-request-id": request_id}
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
-    retry_after_s = error.params.get("retry_after_s")
-    if retry_after_s is not None:
-        headers["retry-after"] = str(retry_after_s)
-    problem = Problem(
+    return Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=error.message,
@@ -96,6 +90,18 @@ def problem_response(error: AutovibeError, request_id: str) -> Response:
         params=error.params,
         request_id=request_id,
     )
+
+
+def problem_response(error: AutovibeError, request_id: str) -> Response:
+    """Return an error as a response."""
+    problem = problem_of(error, request_id)
+    status = problem.status
+    headers = {"x-request-id": request_id}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    retry_after_s = error.params.get("retry_after_s")
+    if retry_after_s is not None:
+        headers["retry-after"] = str(retry_after_s)
     return Response(
         json.dumps(problem.model_dump(), ensure_ascii=True).encode(),
         status_code=status,

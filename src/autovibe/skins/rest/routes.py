@@ -112,7 +112,7 @@ def add_routes(app: FastAPI, offered: Iterable[Method], perform: Perform) -> Non
             raise ValueError(msg)
         text = comment(method.descriptor.full_name)
         app.add_api_route(
-            _path(method, http),
+            path_of(method, http),
             _endpoint(perform, method, http, models),
             methods=[http.verb],
             response_model=models.model(method.descriptor.output_type),
@@ -122,7 +122,7 @@ def add_routes(app: FastAPI, offered: Iterable[Method], perform: Perform) -> Non
             summary=text.partition(":")[0].partition(".")[0].partition(";")[0],
             description=f"{text}\n\n{_needs(method)}",
             tags=[method.service.rsplit(".", 1)[1].removesuffix("Service").lower()],
-            responses=_error_responses(method, http),
+            responses=error_responses(method, http),
             openapi_extra={"security": []} if method.operation.anonymous else None,
         )
 
@@ -133,7 +133,7 @@ def _needs(method: Method) -> str:
     return f"Needs the permission `{method.operation.permission}`."
 
 
-def _path(method: Method, http: HttpRule) -> str:
+def path_of(method: Method, http: HttpRule) -> str:
     """Return the path of a route: an id and a verb behind it are never taken for one id."""
     path = http.template
     for name in http.variables:
@@ -149,22 +149,22 @@ def _endpoint(perform: Perform, method: Method, http: HttpRule, models: Models) 
     known = frozenset(() if http.has_body else (f.name for f in fields))
 
     async def endpoint(request: Request, **given: Any) -> Response:
-        _check_query(request, known, single)
+        check_query(request, known, single)
         message = method.request_type()
         from_json(_data(given, known), message)
-        _fill_from_path(message, request, http)
+        fill_from_path(message, request, http)
         take_if_match(request, message)
         response = await perform(method, message, request)
         file = download(request, response)
         return file or with_etag(request, response, to_json_bytes(response))
 
-    parameters = [_parameter("request", Request)]
-    parameters += [_path_parameter(method, name) for name in http.variables]
+    parameters = [request_parameter()]
+    parameters += [path_parameter(method, name) for name in http.variables]
     if http.has_body:
         body = models.model(method.descriptor.input_type, http.variables)
         parameters.append(_body_parameter(body, fields))
     else:
-        parameters += [_query_parameter(field) for field in fields]
+        parameters += [query_parameter(field) for field in fields]
     # FastAPI reads a function's signature; this one is known only now.
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # any function may have one
     return endpoint
@@ -177,7 +177,12 @@ def _data(given: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {name: given[name] for name in known if given.get(name) is not None}
 
 
-def _fill_from_path(message: Message, request: Request, http: HttpRule) -> None:
+def fill_from_path(message: Message, request: Request, http: HttpRule) -> None:
+    """Put the variables of the path into a request.
+
+    Raises:
+        InvalidArgumentError: one of them is not valid UTF-8.
+    """
     for name in http.variables:
         try:
             value = unquote(request.path_params[name], errors="strict")
@@ -186,7 +191,12 @@ def _fill_from_path(message: Message, request: Request, http: HttpRule) -> None:
         setattr(message, name, value)
 
 
-def _check_query(request: Request, known: frozenset[str], single: frozenset[str]) -> None:
+def check_query(request: Request, known: frozenset[str], single: frozenset[str]) -> None:
+    """Refuse a query that holds something else than a request does.
+
+    Raises:
+        InvalidArgumentError: it does.
+    """
     for name in request.query_params:
         if name not in known:
             raise InvalidArgumentError(f"{name[:100]} is not known; leave it out.", field=name)
@@ -200,13 +210,20 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
     )
 
 
-def _path_parameter(method: Method, name: str) -> Any:
+def request_parameter() -> Any:
+    """Return the parameter that takes the request itself."""
+    return _parameter("request", Request)
+
+
+def path_parameter(method: Method, name: str) -> Any:
+    """Return the parameter of a variable in the path."""
     field = method.descriptor.input_type.fields_by_name[name]
     shown = Path(description=_described(field), json_schema_extra=rule_schema(field))
     return _parameter(name, Annotated[str, shown])
 
 
-def _query_parameter(field: FieldDescriptor) -> Any:
+def query_parameter(field: FieldDescriptor) -> Any:
+    """Return the parameter of a field in the query."""
     shown = Query(description=_described(field), json_schema_extra=query_schema(field))
     annotation = Annotated[query_annotation(field), shown]
     default: Any = [] if field.is_repeated else None
@@ -226,7 +243,7 @@ def _described(field: FieldDescriptor) -> str | None:
     return comment(field.full_name) or None
 
 
-def _error_responses(method: Method, http: HttpRule) -> dict[int | str, dict[str, Any]]:
+def error_responses(method: Method, http: HttpRule) -> dict[int | str, dict[str, Any]]:
     """Return the error responses of an operation by status, with the reasons of each."""
     classes = error_classes()
     by_status: dict[int, list[str]] = {}

@@ -84,7 +84,10 @@ async def serve_rest(
             metrics=metrics,
         )
         async with _served(app, listener, tls):
-            yield server
+            try:
+                yield server
+            finally:
+                operations.end_streams()
 
 
 class _Server(uvicorn.Server):

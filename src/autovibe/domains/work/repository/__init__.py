@@ -220,19 +220,6 @@ async def running_over_lease(tx: ReadTx | WriteTx, now: datetime) -> Sequence[Ex
     return (await tx.session.scalars(query)).all()
 
 
-async def logs_after(
-    tx: ReadTx | WriteTx, execution_id: uuid.UUID, seq: int, limit: int
-) -> Sequence[ExecutionLog]:
-    """Return log lines of an execution in order, those after `seq`."""
-    query = (
-        select(ExecutionLog)
-        .where(ExecutionLog.execution_id == execution_id, ExecutionLog.seq > seq)
-        .order_by(ExecutionLog.seq)
-        .limit(limit)
-    )
-    return (await tx.session.scalars(query)).all()
-
-
 async def insert_logs(tx: WriteTx, execution_id: uuid.UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Insert log lines that are not there yet, in one statement."""
     present = set(
