@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from autovibe.store.patch import iter_patch, patch
     from autovibe.store.protocol import CheckpointStore
     from autovibe.store.refs import NewRef, Ref
+    from autovibe.store.resident import Resident
     from autovibe.store.sealing import parse_key
     from autovibe.store.statcache import StatCache
     from autovibe.store.store import Store
@@ -77,6 +78,7 @@ _PLACES: Final = {
     "patch": "iter_patch patch",
     "protocol": "CheckpointStore",
     "refs": "NewRef Ref",
+    "resident": "Resident",
     "sealing": "parse_key",
     "statcache": "StatCache",
     "store": "Store",
@@ -117,6 +119,7 @@ __all__ = [
     "Ref",
     "RefDamage",
     "RefExistsError",
+    "Resident",
     "RestoreResult",
     "Sent",
     "Skipped",

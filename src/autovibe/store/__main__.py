@@ -17,14 +17,15 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+import autovibe.store as package
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import AutovibeError
+from autovibe.store.core import StoreCore
 from autovibe.store.exclude import Exclude
-from autovibe.store.resident import Resident
+from autovibe.store.kept import snapshot_with_kept
 from autovibe.store.sealing import parse_key
-from autovibe.store.store import Store
 from autovibe.store.tracking import DETECTIONS
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PROGRESS_EVERY_S: Final = 0.1
 _NICE: Final = 10
+AnyStore = TypeVar("AnyStore", bound=StoreCore)
 
 
 class _Reporter:
@@ -44,7 +46,8 @@ class _Reporter:
 
     def emit(self, event: str, **fields: object) -> None:
         """Write one line at once."""
-        sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+        sys.stdout.write(json.dumps({"event": event, **fields}))
+        sys.stdout.write("\n")
         sys.stdout.flush()
 
     def progress(self, at: Progress) -> None:
@@ -101,30 +104,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
+def _open(options: argparse.Namespace, kind: type[AnyStore]) -> AnyStore:
     serves = options.command == "serve"
     if not serves:  # a tenth of the time would go into looking for circles that are not there
         gc.disable()
-    store = Store.open(
+    return kind.open(
         options.store,
         key=parse_key(options.key_file.read_bytes()) if options.key_file else None,
         create=serves or options.command == "snapshot",
         journal=serves,
     )
-    if serves:
-        resident = Resident(store, dict(options.root), detection=options.detection)
-        resident.serve(lambda: reporter.emit("ready", detection=resident.tree.detection))
-    if options.command == "snapshot":
-        taken = _snapshot(store, options, reporter)
-        if options.whole and not store.verify(taken.root, progress=reporter.progress).ok:
-            # What this process has found damaged it does not rely on again.
-            taken = _snapshot(store, options, reporter)
-        if options.ref:
-            store.write_ref(options.ref, taken.root)
-        reporter.emit("result", **dataclasses.asdict(taken))
+
+
+def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
+    if options.command == "snapshot" and not options.whole:
+        core = _open(options, StoreCore)
+        _name_and_tell(core, _snapshot(core, options, reporter), options, reporter)
         return 0
     if options.command == "restore":
-        restored = store.restore(
+        restored = _open(options, StoreCore).restore(
             options.root,
             options.dest,
             path=options.path,
@@ -134,6 +132,18 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
         )
         reporter.emit("result", **dataclasses.asdict(restored))
         return 0
+    # The rest is loaded only now: what is above takes no longer than to load it.
+    store = _open(options, package.Store)
+    if options.command == "serve":
+        resident = package.Resident(store, dict(options.root), detection=options.detection)
+        resident.serve(lambda: reporter.emit("ready", detection=resident.tree.detection))
+    if options.command == "snapshot":
+        taken = _snapshot(store, options, reporter)
+        if not store.verify(taken.root, progress=reporter.progress).ok:
+            # What this process has found damaged it does not rely on again.
+            taken = _snapshot(store, options, reporter)
+        _name_and_tell(store, taken, options, reporter)
+        return 0
     if options.command in {"audit", "prune"}:
         return _upkeep(store, options, reporter)
     chosen = _ids(options.objects_from) if options.objects_from else None
@@ -142,17 +152,29 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
     return 0 if verified.ok else 1
 
 
-def _snapshot(store: Store, options: argparse.Namespace, reporter: _Reporter) -> Snapshot:
-    roots = frozenset(options.exclude_in) if options.exclude_in else None
-    return store.snapshot(
-        dict(options.root),
-        exclude=Exclude(tuple(options.exclude), roots) if options.exclude else None,
+def _name_and_tell(
+    store: StoreCore, taken: Snapshot, options: argparse.Namespace, reporter: _Reporter
+) -> None:
+    if options.ref:
+        store.write_ref(options.ref, taken.root)
+    reporter.emit("result", **dataclasses.asdict(taken))
+
+
+def _snapshot(store: StoreCore, options: argparse.Namespace, reporter: _Reporter) -> Snapshot:
+    chosen = frozenset(options.exclude_in) if options.exclude_in else None
+    exclude = Exclude(tuple(options.exclude), chosen) if options.exclude else None
+    roots = dict[str, Path](options.root)
+    return snapshot_with_kept(
+        store,
+        roots,
+        exclude=exclude,
+        afresh=options.whole,
         on_read=lambda: reporter.emit("read"),
         progress=reporter.progress,
     )
 
 
-def _upkeep(store: Store, options: argparse.Namespace, reporter: _Reporter) -> int:
+def _upkeep(store: package.Store, options: argparse.Namespace, reporter: _Reporter) -> int:
     """Do what reads or writes the whole store, on one core, and after whoever else wants it."""
     os.nice(_NICE)
     if options.command == "audit":

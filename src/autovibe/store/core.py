@@ -71,6 +71,16 @@ class StoreCore:
         """The objects of the store, for another one that is repaired from it."""
         return self._objects
 
+    @property
+    def clock(self) -> Clock:
+        """What tells the time here."""
+        return self._clock
+
+    @property
+    def cache_key(self) -> str:
+        """What a stat cache is kept under now; it is another one after a prune."""
+        return self._cache_key(self._guard.epoch())
+
     @classmethod
     def open(
         cls,

@@ -9,17 +9,35 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from typing import Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Final
 
 from autovibe.store.errors import StoreKeyError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 CIPHER: Final = "aes-256-gcm"
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+
+
+def _cipher(key: bytes) -> AESGCM:
+    # Only an encrypted store needs it, and to load it takes as long as a small snapshot.
+    from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415 - as said above
+        AESGCM,
+    )
+
+    return AESGCM(key)
+
+
+def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes, context: bytes) -> bytes | None:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
+
+    try:
+        return cipher.decrypt(nonce, sealed, context)
+    except (InvalidTag, ValueError):
+        return None
 
 
 def parse_key(data: bytes) -> bytes:
@@ -56,7 +74,7 @@ class Seal:
 
         self._addresses = derive("addresses")
         self._packs = derive("packs")
-        self._small = AESGCM(derive("refs and pins"))
+        self._small = _cipher(derive("refs and pins"))
         self.check = derive("check").hex()
 
     def matches(self, check: str) -> bool:
@@ -81,10 +99,7 @@ class Seal:
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         if len(body) < TAG_BYTES:
             return None
-        try:
-            return self._small.decrypt(nonce, body, context)
-        except InvalidTag:
-            return None
+        return _decrypt(self._small, nonce, body, context)
 
 
 class PackSeal:
@@ -92,7 +107,7 @@ class PackSeal:
 
     def __init__(self, key: bytes) -> None:
         """Take the key of the pack."""
-        self._cipher = AESGCM(key)
+        self._cipher = _cipher(key)
 
     def seal(self, offset: int, address: bytes, frame: bytes) -> bytes:
         """Encrypt the frame that will lie at an offset; nothing else is ever written there."""
@@ -100,10 +115,8 @@ class PackSeal:
 
     def open(self, offset: int, address: bytes, sealed: bytes) -> bytes | None:
         """Decrypt a frame; None when it is not what was written there."""
-        try:
-            return self._cipher.decrypt(offset.to_bytes(_NONCE_BYTES, "little"), sealed, address)
-        except (InvalidTag, ValueError):
-            return None
+        nonce = offset.to_bytes(_NONCE_BYTES, "little")
+        return _decrypt(self._cipher, nonce, sealed, address)
 
 
 def _keyed(key: bytes, data: bytes) -> bytes:

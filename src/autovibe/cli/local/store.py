@@ -30,6 +30,7 @@ from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.settings import ensure_home, load_settings
 from autovibe.store import Change, Exclude, Ref, RestoreResult, Snapshot, iter_patch
+from autovibe.store.kept import snapshot_with_kept
 
 _MARKS: Final = {
     "added": "A",
@@ -78,6 +79,7 @@ def init(store_path: Path | None, key_file: Path | None, *, as_json: bool) -> No
 @click.option("--note", default="", help="A few words that `list` and `log` show.")
 @click.option("--root", "root_name", default="workspace", show_default=True, help="Its root.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out; may be repeated.")
+@click.option("--afresh", is_flag=True, help="Read every file, whatever is known of the tree.")
 @store_options
 def snapshot(
     *,
@@ -87,11 +89,14 @@ def snapshot(
     note: str,
     root_name: str,
     exclude: Sequence[str],
+    afresh: bool,
     store_path: Path | None,
     key_file: Path | None,
     as_json: bool,
 ) -> int:
     """Capture a directory with everything in it, and name that.
+
+    What was seen of it is kept in the store, so that the next time only what has changed is read.
 
     Exit status 1 when a file changed all the time or could not be read: the snapshot is there, and
     these files are listed and flagged in it.
@@ -105,9 +110,11 @@ def snapshot(
 
     taken = work(
         "reading",
-        lambda progress: opened.snapshot(
+        lambda progress: snapshot_with_kept(
+            opened,
             {root_name: directory},
             exclude=Exclude(tuple(exclude)) if exclude else None,
+            afresh=afresh,
             progress=progress,
         ),
     )
