@@ -25,7 +25,9 @@ from autovibe.kernel.paging import decode_place, decode_token
 from autovibe.sdk.contract import Method, methods, rule_of
 from autovibe.sdk.services import Services
 from autovibe.v1 import (
+    chat_pb2,
     checkpoints_pb2,
+    documents_pb2,
     identity_pb2,
     machines_pb2,
     metering_pb2,
@@ -142,6 +144,25 @@ async def _more(world: Composed, found: Found, number: int) -> None:
         identity_pb2.RegisterInstanceRequest(id=str(uuid.uuid4()), host="elsewhere", pid=1)
     )
     await _one_more_user(services, f"user-{number}")
+    await _talk(services, number)
+
+
+async def _talk(services: Services, number: int) -> None:
+    await services.chat.create_conversation(
+        chat_pb2.CreateConversationRequest(project="website", title=f"{number}")
+    )
+    await services.chat.send_message(
+        chat_pb2.SendMessageRequest(project="website", message=f"message {number}")
+    )
+    made = await services.documents.create_document(
+        documents_pb2.CreateDocumentRequest(title=f"{number}/ü" + "🜲" * 250, content="x")
+    )
+    await services.documents.update_document(
+        documents_pb2.UpdateDocumentRequest(document_id=made.id, content="y", title="Same")
+    )
+    await services.documents.update_document(
+        documents_pb2.UpdateDocumentRequest(document_id=made.id, content="z")
+    )
 
 
 async def _one_more_user(services: Services, name: str) -> None:
@@ -171,6 +192,16 @@ async def _request(world: Composed, method: Method) -> Message:
     if method.descriptor.name == "ListAuditRecords":
         # None of them tells of these calls.
         request.operation = "CreateProject"  # type: ignore[attr-defined]  # it has one
+    if method.descriptor.name == "ListMessages":
+        sent = await world.local.chat.search_messages(
+            chat_pb2.SearchMessagesRequest(query="message 3", project="website")
+        )
+        request.conversation_id = sent.messages[0].conversation_id  # type: ignore[attr-defined]  # it has one
+    if method.descriptor.name == "ListDocumentVersions":
+        listed_documents = await world.local.documents.list_documents(
+            documents_pb2.ListDocumentsRequest()
+        )
+        request.document_id = listed_documents.documents[0].id  # type: ignore[attr-defined]  # it has one
     if "checkpoint_id" in method.descriptor.input_type.fields_by_name:
         listed = await world.local.checkpoints.list_checkpoints(
             checkpoints_pb2.ListCheckpointsRequest()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import stat
 from pathlib import Path
 
@@ -47,7 +46,7 @@ async def test_writing_waits_for_the_reader_and_can_be_given_up(tmp_path: Path):
 
 async def test_only_this_side_may_write(tmp_path: Path):
     pipe = InputPipe.make(tmp_path)
-    mode = os.stat(pipe.path).st_mode
+    mode = pipe.path.stat().st_mode
     assert stat.S_ISFIFO(mode)
     assert stat.S_IMODE(mode) == 0o400
     pipe.close()

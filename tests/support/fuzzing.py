@@ -19,6 +19,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from autovibe.operations import Operations
 
 BETWEEN_FIELDS: Final = {
+    ("CreateConversation", "task_id"): "a task or a project is named",
+    ("CreateConversation", "project"): "the task that is named too is another project's",
+    ("SendMessage", "conversation_id"): "a conversation, a task or a project is named, not two",
+    ("SearchMessages", "query"): "spaces only are no words",
+    ("AttachFile", "file_name"): "a name is no step in a path, and has at most 255 bytes",
     ("EnsureProject", "project"): "one of two fields must be given, whichever",
     ("CreateTask", "description"): "only a shell with arguments needs no prompt",
     ("CreateTask", "base_checkpoint_id"): "a checkpoint must belong to the task's project",
