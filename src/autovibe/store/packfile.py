@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from autovibe.store.files import create_temporary, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -65,17 +65,17 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def encode_index(blocks: Sequence[bytes], records: Iterable[bytes], pack_bytes: int) -> bytes:
+def encode_index(blocks: Sequence[bytes], records: list[bytes], pack_bytes: int) -> bytes:
     """Write the index of one pack (docs/formats/store.md, Packs).
 
     Args:
         blocks: an `INDEX_BLOCK` each, in order.
-        records: an `INDEX_RECORD` each, in any order.
+        records: an `INDEX_RECORD` each; they are put in order.
         pack_bytes: length of the pack.
     """
-    ordered = sorted(records)
-    head = INDEX_HEAD.pack(INDEX_MAGIC, len(ordered), pack_bytes)
-    body = b"".join((head, INDEX_BLOCKS.pack(len(blocks)), *blocks, *ordered))
+    records.sort()
+    head = INDEX_HEAD.pack(INDEX_MAGIC, len(records), pack_bytes)
+    body = head + INDEX_BLOCKS.pack(len(blocks)) + b"".join(blocks) + b"".join(records)
     return body + sha256(body)
 
 
@@ -172,10 +172,10 @@ def _index_of(found: dict[bytes, Location], pack_bytes: int) -> bytes:
         return body + sha256(body)
     places = sorted({(at.offset, at.stored, at.size) for at in found.values()})
     number = {place: number for number, place in enumerate(places)}
-    records = (
+    records = [
         INDEX_RECORD.pack(address, number[at.offset, at.stored, at.size], at.start, at.raw)
         for address, at in found.items()
-    )
+    ]
     return encode_index([INDEX_BLOCK.pack(*place) for place in places], records, pack_bytes)
 
 

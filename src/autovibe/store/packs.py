@@ -476,6 +476,7 @@ class PackWriter:
         self._write(file, self._squeezer.finish())
         self._flush(file)
         index = encode_index(self._blocks, self._records, self.length)
+        self._records = []  # of a large tree they take more memory than all else
         with store_writes(self._objects.path):
             os.fsync(file.fd)
             faults.reach("pack_synced")
@@ -504,3 +505,4 @@ class PackWriter:
             faults.reach("packs_synced")
             self._index.close()
         self._objects.expect(self._id, self._addresses)
+        self._addresses = set()

@@ -20,7 +20,7 @@ BLOCK_BYTES: Final = 1 << 18
 # One of this size gains nothing from company.
 ALONE_BYTES: Final = 1 << 17
 # More than this waits for nobody's memory.
-_MOST_WAITING: Final = 8 << 20
+_MOST_WAITING: Final = 4 << 20
 _MOST_THREADS: Final = 4
 # What all objects of the store's own begin with. A directory is never in a block with others: so
 # one is read without them, and what damages it damages nothing else. A file that begins so is
