@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import count
 
 import pytest
 
@@ -11,6 +12,7 @@ from autovibe.runtime.breaker import Breaker
 from autovibe.runtime.stop import Ending
 
 SETTINGS = BreakerSettings(attempts=3, spend_cad=Decimal(2), same_errors=4)
+USES = count()
 FAILED = Ending("failed", "AGENT_FAILED", "It could not.")
 
 
@@ -24,8 +26,9 @@ def change(breaker: Breaker, files: int = 1) -> None:
 
 def use(breaker: Breaker, text: str, *, tool: str = "Bash", failed: bool = True) -> None:
     """Use a tool once."""
-    breaker.saw(AgentEvent("command", "make", "t1", {"tool": tool}))
-    breaker.saw(AgentEvent("tool_result", text, "t1", {"is_error": failed}))
+    use_id = f"t{next(USES)}"
+    breaker.saw(AgentEvent("command", "make", use_id, {"tool": tool}))
+    breaker.saw(AgentEvent("tool_result", text, use_id, {"is_error": failed}))
 
 
 def test_spending_without_a_change_opens_it():
@@ -77,6 +80,33 @@ def test_the_same_error_of_a_tool_opens_it_whatever_numbers_are_in_it():
         use(breaker, "fine", failed=False)
     assert breaker.confirm()
     assert "The same error of Bash came 4 times" in breaker.message
+
+
+def told(breaker: Breaker, text: str, use_id: str = "") -> None:
+    """Settle a call whose request told of a failed tool."""
+    error = {"tool_use_id": use_id, "tool": "shell", "text": text}
+    details: dict[str, object] = {"status": "settled", "cost_cad": "0.01", "tool_errors": [error]}
+    breaker.line("call", details)
+
+
+def test_errors_that_only_the_gateway_saw_open_it():
+    breaker = Breaker(SETTINGS)
+    for number in range(4):
+        assert not breaker.due.is_set()
+        told(breaker, f"Exit code: 2 after {number} s", f"call_{number}")
+    assert breaker.confirm()
+    assert "The same error of shell came 4 times" in breaker.message
+
+
+def test_an_error_that_agent_and_gateway_tell_of_counts_once():
+    breaker = Breaker(SETTINGS)
+    for number in range(3):
+        breaker.saw(AgentEvent("command", "make", f"t-{number}", {"tool": "shell"}))
+        breaker.saw(AgentEvent("tool_result", "no such file", f"t-{number}", {"is_error": True}))
+        told(breaker, "no such file", f"t-{number}")
+    assert not breaker.due.is_set()
+    told(breaker, "no such file")
+    assert breaker.confirm()
 
 
 def test_another_error_or_another_tool_or_a_change_is_not_the_same():

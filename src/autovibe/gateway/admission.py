@@ -122,6 +122,7 @@ def arrived_call(asked: Asked, request_id: str, size: int) -> ArrivedCall:
         max_tokens=asked.max_tokens,
         body_size_bytes=size,
         stream=asked.stream,
+        tool_errors=asked.tool_errors,
     )
 
 

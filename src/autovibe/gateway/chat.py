@@ -19,7 +19,6 @@ from autovibe.gateway.openai import (
     TOOLS_PREAMBLE,
     TYPED_TOOL,
     OpenAiDialect,
-    as_json,
     as_list,
     asked_model,
     asked_variant,
@@ -27,7 +26,8 @@ from autovibe.gateway.openai import (
     check_source,
     most_output,
 )
-from autovibe.gateway.policy import ProviderPolicy, ProviderUse, never, objects
+from autovibe.gateway.policy import ProviderPolicy, ProviderUse, as_json, never, objects
+from autovibe.gateway.tool_errors import chat_errors
 from autovibe.gateway.usage_stream import EventSplitter, event_data, json_object
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
@@ -70,6 +70,7 @@ class ChatDialect(OpenAiDialect):
             body=body,
             use=use,
             added_max_tokens=added,
+            tool_errors=chat_errors(request.get("messages")),
         )
 
     def bounds(

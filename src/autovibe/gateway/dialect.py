@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, Protocol
 
-from autovibe.domains.metering import Bounds, ModelPrices
+from autovibe.domains.metering import Bounds, ModelPrices, ToolError
 from autovibe.gateway.policy import ProviderPolicy, ProviderUse
 
 Headers = list[tuple[bytes, bytes]]
@@ -73,6 +73,7 @@ class Asked:
     body: bytes
     use: ProviderUse
     added_max_tokens: int | None = None
+    tool_errors: tuple[ToolError, ...] = ()
 
 
 PricesOf = Callable[[str, Mapping[str, str] | None], ModelPrices | None]

@@ -32,9 +32,9 @@ from autovibe.gateway.dialect import (
 from autovibe.gateway.forwarding import passed_headers
 from autovibe.gateway.gemini_usage import GeminiUsage
 from autovibe.gateway.messages import bearer
-from autovibe.gateway.openai import as_json
-from autovibe.gateway.policy import ProviderPolicy, ProviderUse, never, refused
+from autovibe.gateway.policy import ProviderPolicy, ProviderUse, as_json, never, refused
 from autovibe.gateway.token_costs import Counts, count, counts_cost
+from autovibe.gateway.tool_errors import gemini_errors
 
 _PATH: Final = re.compile(r"/v1beta/models/([A-Za-z0-9][A-Za-z0-9._-]*):([A-Za-z]+)")
 _METHODS: Final = {
@@ -120,6 +120,7 @@ class GeminiDialect:
             max_tokens=added or whole_number(given, "generationConfig.maxOutputTokens"),
             stream=bool(endpoint.stream),
             tool_use_ids=_answered_tools(request),
+            tool_errors=gemini_errors(_results(request)),
             body=body,
             use=use,
             added_max_tokens=added,
@@ -339,13 +340,18 @@ def _parts(request: Json) -> Iterator[tuple[str, Json]]:
 
 def _answered_tools(request: Json) -> tuple[str, ...]:
     """Return what names the tool calls that the last message answers: ids, else their names."""
+    named = (result.get("id") or result.get("name") for result in _results(request))
+    return tuple(name for name in named if isinstance(name, str))
+
+
+def _results(request: Json) -> Iterator[Json]:
+    """Give the results of tools in the last message."""
     contents = _several(request.get("contents"))
     last = as_json(contents[-1] if contents else None)
-    results = (
-        as_json(_field(as_json(part), "functionResponse")) for part in _several(last.get("parts"))
-    )
-    named = (result.get("id") or result.get("name") for result in results if result)
-    return tuple(name for name in named if isinstance(name, str))
+    for part in _several(last.get("parts")):
+        result = as_json(_field(as_json(part), "functionResponse"))
+        if result:
+            yield result
 
 
 def _refuse_other_than_text(name: str, details: object) -> None:

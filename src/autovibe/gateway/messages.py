@@ -30,6 +30,7 @@ from autovibe.gateway.dialect import (
 )
 from autovibe.gateway.forwarding import passed_headers
 from autovibe.gateway.policy import ProviderPolicy, check_request, objects
+from autovibe.gateway.tool_errors import messages_errors
 from autovibe.gateway.usage_stream import AnthropicUsage
 
 _ENDPOINTS: Final = {
@@ -82,6 +83,7 @@ class MessagesDialect:
             tool_use_ids=_answered_tools(request.get("messages")),
             body=body,
             use=check_request(request, policy),
+            tool_errors=messages_errors(request.get("messages")),
         )
 
     def check_free(self, request: Json, policy: ProviderPolicy) -> None:

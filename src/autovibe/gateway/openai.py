@@ -228,11 +228,6 @@ def as_list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
-def as_json(value: object) -> Json:
-    """Return an object, an empty one when it is none."""
-    return cast("Json", value) if isinstance(value, Mapping) else {}
-
-
 def _counts(usage: Json) -> Counts:
     """Return what was used, from either API's names.
 

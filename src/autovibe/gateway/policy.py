@@ -198,6 +198,11 @@ def objects(value: object) -> list[Json]:
     return [cast("Json", item) for item in _list(value) if isinstance(item, Mapping)]
 
 
+def as_json(value: object) -> Json:
+    """Return an object, an empty one when it is none."""
+    return cast("Json", value) if isinstance(value, Mapping) else {}
+
+
 def _list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
-from autovibe.gateway.openai import as_json
-from autovibe.gateway.policy import objects
+from autovibe.gateway.policy import as_json, objects
 
 _LONGEST_S: Final = 24 * 3600.0
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")

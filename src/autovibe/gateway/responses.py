@@ -20,7 +20,6 @@ from autovibe.gateway.openai import (
     TOOLS_PREAMBLE,
     TYPED_TOOL,
     OpenAiDialect,
-    as_json,
     as_list,
     asked_model,
     asked_variant,
@@ -28,7 +27,8 @@ from autovibe.gateway.openai import (
     check_source,
     most_output,
 )
-from autovibe.gateway.policy import ProviderPolicy, ProviderUse, never, refused
+from autovibe.gateway.policy import ProviderPolicy, ProviderUse, as_json, never, refused
+from autovibe.gateway.tool_errors import responses_errors
 from autovibe.gateway.usage_stream import EventSplitter, event_data, json_object
 
 _LIMIT: Final = "max_output_tokens"
@@ -77,6 +77,7 @@ class ResponsesDialect(OpenAiDialect):
             body=body,
             use=use,
             added_max_tokens=added,
+            tool_errors=responses_errors(request.get("input"), _OUTPUTS),
         )
 
     def bounds(

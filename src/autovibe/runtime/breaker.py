@@ -1,8 +1,8 @@
 """The breaker: a task of which nothing comes is paused before it has spent its whole budget.
 
-It judges by the lines of the execution's own log (what calls cost, which files a checkpoint found
-changed) and by what the agent tells of its tools. It is no fence against an agent that wants to
-spend: that is the budget.
+It judges by the lines of the execution's own log (what calls cost, which tools the gateway saw
+fail, which files a checkpoint found changed) and by what the agent tells of its tools. It is no
+fence against an agent that wants to spend: that is the budget.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 from autovibe.domains.machines.agent import AgentEvent
 from autovibe.kernel.breaker_settings import BreakerSettings
@@ -22,7 +22,9 @@ REASON: Final = "BREAKER_OPEN"
 _AT_ALL: Final = 3
 """How much more often the same error may come while files change."""
 _MOST_CALLS: Final = 1_000
-_SIGNATURE_CHARS: Final = 2_000
+# What the gateway tells of an error is as long.
+_SIGNATURE_CHARS: Final = 500
+_ERROR_PARTS: Final = ("tool_use_id", "tool", "text")
 _NUMBER: Final = re.compile(r"\d+")
 _SPACE: Final = re.compile(r"\s+")
 _GO_ON: Final = (
@@ -57,6 +59,7 @@ class Breaker:
         self.due = asyncio.Event()
         self.message = ""
         self._tools: dict[str, str] = {}
+        self._counted: set[str] = set()
         self._error = ""
         self._errors = 0
         self._errors_at_all = 0
@@ -65,6 +68,8 @@ class Breaker:
         """Take a line of the execution's log."""
         if kind == "call" and details.get("status") in {"settled", "uncertain"}:
             self.cost_cad += Decimal(str(details.get("cost_cad") or 0))
+            for error in _objects(details.get("tool_errors")):
+                self._failed(*(str(error.get(name) or "") for name in _ERROR_PARTS))
             self._judge()
         elif kind == "checkpoint" and details.get("files_changed"):
             self.changed = True
@@ -85,7 +90,17 @@ class Breaker:
             return
         if event.details.get("is_error") is not True:
             return
-        error = f"{self._tools.get(call, 'a tool')}: {_signature(event.text)}"
+        self._failed(call, self._tools.get(call, "a tool"), event.text)
+
+    def _failed(self, call_id: str, tool: str, text: str) -> None:
+        """Count the failure of a tool once: the gateway tells of it, and some agents do, too."""
+        if call_id:
+            if call_id in self._counted:
+                return
+            if len(self._counted) >= _MOST_CALLS:
+                self._counted.clear()
+            self._counted.add(call_id)
+        error = f"{tool}: {_signature(text)}"
         if error != self._error:
             self._error, self._errors, self._errors_at_all = error, 0, 0
         self._errors += 1
@@ -131,6 +146,13 @@ class Breaker:
                 f"breaker.same_errors in config.toml). {_GO_ON}"
             )
         return ""
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    if not isinstance(value, list):
+        return []
+    items = cast("list[object]", value)
+    return [cast("Mapping[str, object]", item) for item in items if isinstance(item, Mapping)]
 
 
 def _signature(text: str) -> str:

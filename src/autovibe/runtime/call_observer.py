@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -74,6 +75,7 @@ class CallReporter:
             upstream_status=settlement.upstream_status,
             clamped_max_tokens=call.clamped_max_tokens,
             settlement=_rest(settlement),
+            **_tool_errors(call, settlement),
         )
 
     async def parked(self, call: ArrivedCall, upstream: str, wait_s: float) -> None:
@@ -127,6 +129,13 @@ def _rest(settlement: metering_pb2.Settlement) -> dict[str, Any]:
     for name in ("id", "upstream_status", "duration_ms", "held_back_ms"):
         kept.ClearField(name)
     return json_format.MessageToDict(kept, preserving_proto_field_name=True)
+
+
+def _tool_errors(call: ArrivedCall, settlement: metering_pb2.Settlement) -> dict[str, Any]:
+    """Return the failed tools that a call told of; one that went nowhere tells again."""
+    if settlement.outcome == "released" or not call.tool_errors:
+        return {}
+    return {"tool_errors": [asdict(error) for error in call.tool_errors]}
 
 
 def _amount(settlement: metering_pb2.Settlement, resource_type: str) -> Decimal:

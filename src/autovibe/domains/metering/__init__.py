@@ -19,7 +19,7 @@ from autovibe.domains.metering.errors import (
     NoPriceError,
     ReservationNotFoundError,
 )
-from autovibe.domains.metering.observer import ArrivedCall, CallObserver
+from autovibe.domains.metering.observer import ArrivedCall, CallObserver, ToolError
 from autovibe.domains.metering.prices import ModelPrices, PriceBook
 from autovibe.domains.metering.service import MeteringService
 from autovibe.domains.metering.storage import sample_storage
@@ -59,6 +59,7 @@ __all__ = [
     "PriceBook",
     "ReservationNotFoundError",
     "TaskSpend",
+    "ToolError",
     "UnpriceableUsageError",
     "affordable_output",
     "anthropic_cost",

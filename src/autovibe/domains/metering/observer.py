@@ -9,12 +9,25 @@ from autovibe.v1 import metering_pb2
 
 
 @dataclass(frozen=True)
+class ToolError:
+    """A tool that failed, and the beginning of what it wrote.
+
+    `tool_use_id` is "" where the API tells none.
+    """
+
+    tool_use_id: str
+    tool: str
+    text: str
+
+
+@dataclass(frozen=True)
 class ArrivedCall:
     """One model call of a machine.
 
     `tool_use_ids` are those of the tool results in the last message; `follows_tool_result` says
-    whether there are any. `hold_cad` is a plain decimal, "" before anything is held.
-    `clamped_max_tokens` is the lowered limit, `None` when nothing was lowered.
+    whether there are any, `tool_errors` which of them are errors. `hold_cad` is a plain decimal, ""
+    before anything is held. `clamped_max_tokens` is the lowered limit, `None` when nothing was
+    lowered.
     """
 
     request_id: str
@@ -26,6 +39,7 @@ class ArrivedCall:
     stream: bool
     hold_cad: str = ""
     clamped_max_tokens: int | None = None
+    tool_errors: tuple[ToolError, ...] = ()
 
 
 class CallObserver(Protocol):
