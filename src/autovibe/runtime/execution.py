@@ -36,6 +36,7 @@ from autovibe.runtime.launching import (
 )
 from autovibe.runtime.machine_row import create_machine_row, update_machine_row
 from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, machine_totals
+from autovibe.runtime.steering import Steering
 from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.surroundings import Surroundings
 from autovibe.runtime.workplace import Workplace
@@ -149,27 +150,8 @@ class Execution:
         tree = await self._restored(workplace, base.manifest_root)
         if is_supervised(self.order) and (aside := await asyncio.to_thread(workplace.quieten)):
             log.write("notice", f"Set aside, as nobody has allowed it: {', '.join(aside)}")
-        session_id = self.order.payload.session_id
-        resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
-        if not resume:
-            session_id = new_session_id()
-        key = secrets.token_urlsafe(32)
-        launch = adapter.launch(
-            agent_request(
-                self.order,
-                adapter,
-                driver,
-                workplace,
-                Credentials(session_id, resume=resume, key=key),
-            )
-        )
         breaker = await self._breaker(log)
-        env = agent_env(key)
-        if driver.isolated:  # else it has the user's own network and needs no proxy to it
-            env |= proxy_env(key)
-        machine = await driver.spawn(
-            machine_spec(machine_id, workplace, launch, env, self.around.limits)
-        )
+        machine, steering, given = await self._spawned(machine_id, workplace, adapter, driver, log)
         sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
@@ -180,7 +162,7 @@ class Execution:
             adapter=adapter,
             log=log,
             clock=self.around.clock,
-            scope=self._scope(machine, driver, workplace, session_id),
+            scope=self._scope(machine, driver, workplace, given.session_id),
             position=Position(base.id, base.manifest_root),
             tree=tree,
             count_missed=self.around.count_missed,
@@ -196,7 +178,7 @@ class Execution:
                 self.around, machine_id, status="active", vm_id=machine.vm_id, pid=machine.pid
             )
             gateway = await self.around.gateways(
-                calling_machine(self.order, machine_id, self.around.instance_id, key),
+                calling_machine(self.order, machine_id, self.around.instance_id, given.key),
                 machine.listener,
                 reporter,
                 egress,
@@ -206,7 +188,18 @@ class Execution:
             sampler.begin(gateway)
             await update_machine_row(self.around, machine_id, status="working")
             log.tell_working(machine_id, driver.name, machine.enforced)
-            yield _Desk(machine, adapter, checkpointer, reporter, workplace, sampler, breaker, gate)
+            async with steering.going():
+                yield _Desk(
+                    machine,
+                    adapter,
+                    checkpointer,
+                    reporter,
+                    workplace,
+                    sampler,
+                    breaker,
+                    gate,
+                    steering,
+                )
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
@@ -216,6 +209,29 @@ class Execution:
             await egress.close()
             await sampler.finish()
             await machine.destroy()
+
+    async def _spawned(
+        self,
+        machine_id: str,
+        workplace: Workplace,
+        adapter: AgentAdapter,
+        driver: MachineDriver,
+        log: ExecutionLog,
+    ) -> tuple[Machine, Steering, Credentials]:
+        """Start the agent, with the documents of its project and what people have said to it."""
+        around, session_id = self.around, self.order.payload.session_id
+        resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
+        key = secrets.token_urlsafe(32)
+        given = Credentials(session_id if resume else new_session_id(), resume=resume, key=key)
+        steering = Steering(around.chat, around.documents, self.order, machine_id, log)
+        self._closing.callback(steering.close)
+        request = agent_request(self.order, adapter, driver, workplace, given)
+        launch = adapter.launch(await steering.prepared(adapter, request, isolated=driver.isolated))
+        env = agent_env(key) | steering.briefing.env()
+        if driver.isolated:  # else it has the user's own network and needs no proxy to it
+            env |= proxy_env(key)
+        spec = machine_spec(machine_id, workplace, launch, env, around.limits)
+        return await driver.spawn(spec), steering, given
 
     def _gate(self, workplace: Workplace, driver: MachineDriver, log: ExecutionLog) -> Gate:
         return Gate(
@@ -281,6 +297,7 @@ class Execution:
                         event=event.kind,
                         tool_use_id=event.tool_use_id,
                     )
+                await desk.steering.look(reader)
 
         stoppers: list[asyncio.Task[Any]] = [
             asyncio.create_task(self.interrupted.wait(), name="interrupted"),
@@ -491,5 +508,6 @@ class _Desk:
     sampler: UsageSampler
     breaker: Breaker
     gate: Gate
+    steering: Steering
     outcome: AgentOutcome = _ENDED_EARLY
     ended_by_itself: bool = False
