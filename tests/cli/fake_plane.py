@@ -21,6 +21,7 @@ from autovibe.kernel.errors import (
 from autovibe.sdk.services import Services
 from autovibe.v1 import (
     checkpoints_pb2,
+    logs_pb2,
     machines_pb2,
     metering_pb2,
     projects_pb2,
@@ -338,6 +339,25 @@ class FakePlane:
             files=[change],
             ignored=["x.log"],
         )
+
+    async def stream_task_logs(self, request: Any) -> AsyncGenerator[work_pb2.ListTaskLogsResponse]:
+        cursor = request.cursor
+        while True:
+            page = await self.list_task_logs(
+                work_pb2.ListTaskLogsRequest(
+                    task_id=request.task_id, cursor=cursor, page_size=200, level=request.level
+                )
+            )
+            cursor = page.next_cursor
+            page.ended = page.ended and not page.entries
+            yield page
+            if page.ended:
+                return
+            await asyncio.sleep(0)
+
+    async def get_execution(self, request: Any) -> logs_pb2.ExecutionDetails:
+        self._take(request)
+        return logs_pb2.ExecutionDetails()
 
     async def list_task_logs(self, request: Any) -> work_pb2.ListTaskLogsResponse:
         self._take(request)

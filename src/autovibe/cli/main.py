@@ -58,6 +58,10 @@ COMMANDS: Final = {
     "status": ("autovibe.cli.client.status:status", "Show the machines that run now."),
     "machine": ("autovibe.cli.client.machine:machine", "List machines, and purge them."),
     "logs": ("autovibe.cli.client.logs:logs", "Show what a task did, or follow it."),
+    "execution": (
+        "autovibe.cli.client.execution:execution",
+        "Show attempts at tasks, and what their agents and tools did.",
+    ),
     "checkpoint": (
         "autovibe.cli.client.checkpoint:checkpoint",
         "List, show, compare, verify, restore and fork checkpoints.",

@@ -11,6 +11,7 @@ from autovibe.cli.client.command import json_option, limit_option, sort_option, 
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.continuing import cancel, resume, retry
 from autovibe.cli.client.differences import task_diff
+from autovibe.cli.client.execution import finding_lines
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.client.question import can_ask, confirm
 from autovibe.cli.client.results import get_result
@@ -21,7 +22,7 @@ from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import clipped, moment, pairs, short, table
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.v1 import tasks_pb2, work_pb2
+from autovibe.v1 import logs_pb2, tasks_pb2, work_pb2
 
 _ORDERS = ("created_at", "updated_at", "priority", "title")
 _STATUSES = ("pending", "queued", "in_progress", "blocked", "completed", "failed", "cancelled")
@@ -133,14 +134,23 @@ def delete(task_id: str, *, yes: bool, as_json: bool) -> None:
 def show(task_id: str, *, as_json: bool) -> None:
     """Show one task and what it came to."""
 
-    async def body(connection: Connection) -> tuple[work_pb2.Task, work_pb2.TaskResult]:
+    async def body(
+        connection: Connection,
+    ) -> tuple[work_pb2.Task, work_pb2.TaskResult, logs_pb2.ExecutionDetails]:
         request = work_pb2.GetTaskRequest(task_id=task_id)
         found = await connection.services.work.get_task(request)
-        return found, await get_result(connection, found.id)
+        result = await get_result(connection, found.id)
+        details = logs_pb2.ExecutionDetails()
+        if result.execution_id:
+            details = await connection.services.logs.get_execution(
+                logs_pb2.GetExecutionRequest(execution_id=result.execution_id)
+            )
+        return found, result, details
 
-    found, result = with_connection(body)
+    found, result, details = with_connection(body)
     if as_json:
-        print_json(to_document(found) | {"result": to_document(result)})
+        findings = [to_document(one) for one in details.findings]
+        print_json(to_document(found) | {"result": to_document(result), "findings": findings})
         return
     head = pairs(
         [
@@ -156,7 +166,8 @@ def show(task_id: str, *, as_json: bool) -> None:
             ("created", f"{moment(found.created_at)} UTC"),
         ]
     )
-    print_lines([*head, "", *summary_lines(result, in_git=bool(found.context.head_commit))])
+    summary = summary_lines(result, in_git=bool(found.context.head_commit))
+    print_lines([*head, "", *summary, *finding_lines(details)])
 
 
 def _status(item: work_pb2.Task) -> str:
