@@ -8,7 +8,7 @@ WORKERS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format bench docs requirements generate lock clean
+.PHONY: help setup demo test test-long check format bench examples docs requirements generate lock clean
 
 help: ## Print what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ format: $(STAMP) ## Format the code and mend what can be mended
 
 bench: $(STAMP) ## Run the benchmarks and write benchmarks/results.json
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+examples: $(STAMP) ## Write the examples in the OpenAPI document from a walk through the contract
+	$(BIN)/python tools/examples.py
 
 docs: $(STAMP) ## Write the reference pages from the sources
 	$(BIN)/python tools/reference.py

@@ -13,7 +13,9 @@ from google.protobuf.message import Message
 from stubs import Stub, all_stubs, authenticate
 
 from autovibe.db import Database
-from autovibe.operations import Operations, Registry
+from autovibe.domains.identity.minting import TOKEN_PREFIX
+from autovibe.kernel.context import Actor
+from autovibe.operations import Operations, Registry, token_authenticator
 from autovibe.sdk.contract import Method, methods
 from autovibe.sdk.grpc_remote import connect_grpc
 from autovibe.sdk.remote import connect_http
@@ -50,11 +52,16 @@ async def served(database: Database, **services: Any) -> AsyncGenerator[Served]:
     stubs = all_stubs()
     given = {f"autovibe.v1.{name}": service for name, service in services.items()}
     operations = Operations(database, Registry({**stubs, **given}), instance_id=INSTANCE)
+    real = token_authenticator(operations)
+
+    async def known(token: str) -> Actor:
+        """Return the actor of a token of the stubs, or of one that a real service has made."""
+        is_real = token.startswith(TOKEN_PREFIX) and "IdentityService" in services
+        return await (real if is_real else authenticate)(token)
+
     async with (
-        serve_rest(
-            operations, authenticate, "127.0.0.1", 0, metrics=database.metrics.render
-        ) as rest,
-        serve_grpc(operations, authenticate, "127.0.0.1", 0) as grpc,
+        serve_rest(operations, known, "127.0.0.1", 0, metrics=database.metrics.render) as rest,
+        serve_grpc(operations, known, "127.0.0.1", 0) as grpc,
         connect_http(rest.url, "all") as http,
         connect_grpc(grpc.target, "all") as rpc,
         aiohttp.ClientSession() as session,

@@ -69,6 +69,8 @@ class Walk:
     directory: Path
     record: list[tuple[str, Any]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    answered: list[tuple[Method, Message, Message]] = field(default_factory=list)
+    """What was asked and answered, as it was."""
     machine: AtWork | None = None
     """The machine in whose name operations for machines are called, as its listener does it."""
 
@@ -94,6 +96,7 @@ class Walk:
                 self.record.append((method.name, self._named(outcome)))
                 raise
             self.record.append((method.name, self._named(to_json(answer))))
+            self.answered.append((method, request, answer))
             return answer
 
         return noted

@@ -7,7 +7,7 @@ import contextlib
 from walk import Walk
 
 from autovibe.kernel.errors import AutovibeError
-from autovibe.v1 import audit_pb2, identity_pb2, projects_pb2
+from autovibe.v1 import audit_pb2, browsers_pb2, identity_pb2, projects_pb2
 
 PASSWORD = "correct horse"
 
@@ -48,9 +48,13 @@ async def people(going: Walk) -> None:
     await identity.note_token_use(identity_pb2.NoteTokenUseRequest(token_id=made.token.id))
     await identity.revoke_token(identity_pb2.RevokeTokenRequest(token_id=made.token.id))
     await identity.who_am_i(identity_pb2.WhoAmIRequest())
+    link = await identity.create_browser_link(browsers_pb2.CreateBrowserLinkRequest())
+    opening = browsers_pb2.OpenBrowserSessionRequest(link=link.path.rpartition("/")[2])
+    await identity.open_browser_session(opening)
     await identity.logout(identity_pb2.LogoutRequest())
     await _members(going)
     for refused in (
+        identity.open_browser_session(opening),
         identity.login(identity_pb2.LoginRequest(username="ada", password=PASSWORD)),
         identity.authenticate_token(identity_pb2.AuthenticateTokenRequest(token=session.token)),
         identity.verify_email(identity_pb2.VerifyEmailRequest(token="avt_none")),

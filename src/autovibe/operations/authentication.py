@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final
 
 from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.errors import UnauthenticatedError
-from autovibe.kernel.protoconv import id_or_none
+from autovibe.kernel.protoconv import from_timestamp, id_or_none
 from autovibe.operations.invoke import Operations
-from autovibe.v1 import identity_pb2
+from autovibe.v1 import browsers_pb2, identity_pb2
 
 Authenticate = Callable[[str], Awaitable[Actor]]
 """Takes the token of a call and returns who calls; raises UnauthenticatedError."""
 
 NOBODY: Final = Actor(type="nobody", id="nobody", scopes=frozenset())
 """Who calls what is called without a token."""
+
+OpenBrowser = Callable[[str], Awaitable[tuple[str, datetime]]]
+"""Takes a link and returns the token of a browser's session, and when it ends."""
 
 _SERVICE: Final = "autovibe.v1.IdentityService"
 _LONGEST_TOKEN: Final = 200
@@ -55,3 +59,23 @@ def token_authenticator(operations: Operations) -> Authenticate:
         )
 
     return authenticate
+
+
+def browser_opener(operations: Operations) -> OpenBrowser:
+    """Return what opens the session of a browser that came with a link."""
+
+    async def open_session(link: str) -> tuple[str, datetime]:
+        """Open it.
+
+        Raises:
+            UnauthenticatedError: the link was used, is too old, or none of ours.
+        """
+        opened = await operations.invoke(
+            f"{_SERVICE}/OpenBrowserSession",
+            browsers_pb2.OpenBrowserSessionRequest(link=link),
+            operations.context(_SKIN),
+        )
+        assert isinstance(opened, browsers_pb2.BrowserSession)
+        return opened.token, from_timestamp(opened.expires_at)
+
+    return open_session

@@ -33,6 +33,13 @@ class OriginNotAllowedError(AutovibeError):
     reason = "ORIGIN_NOT_ALLOWED"
 
 
+class CsrfTokenError(AutovibeError):
+    """A browser's session wants to change something, and no page of ours says so."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "CSRF_TOKEN_MISSING"
+
+
 class NotJsonError(AutovibeError):
     """A request that changes something is not declared as JSON."""
 

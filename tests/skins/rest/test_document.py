@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 from served import ALL_METHODS, Served
 
 from autovibe.sdk.contract import rule_of
+from autovibe.skins.rest.examples import examples
 from autovibe.v1 import options_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -191,3 +196,21 @@ async def test_forms_of_texts_and_times_are_shown(document) -> None:
     assert "pattern" not in task["title"]
     sent = document["components"]["schemas"]["CreateTaskRequest"]["properties"]
     assert not re.fullmatch(sent["title"]["pattern"], "a\0b")
+
+
+async def test_every_operation_has_an_example_that_fits_its_schema(document) -> None:
+    registry = Registry().with_resource("doc", Resource.from_contents(document, DRAFT202012))
+
+    def check(content: dict[str, Any]) -> None:
+        reference = json.loads(json.dumps(content["schema"]).replace('"#/', '"doc#/'))
+        Draft202012Validator(reference, registry=registry).validate(content["example"])
+
+    for name, operation in operations_in(document).items():
+        answer = operation["responses"]["200"]["content"].get("application/json")
+        if answer is not None:
+            assert "example" in answer, f"run `make examples`: {name} is new"
+            check(answer)
+        if "requestBody" in operation:
+            check(operation["requestBody"]["content"]["application/json"])
+    gone = set(examples()) - set(PEOPLE)
+    assert not gone, f"run `make examples`: {gone} are gone"

@@ -242,7 +242,7 @@ CREATE TABLE public.api_tokens (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     kind character varying(20) DEFAULT 'api'::character varying NOT NULL,
-    CONSTRAINT ck_api_tokens_kind CHECK (((kind)::text = ANY ((ARRAY['api'::character varying, 'session'::character varying, 'verification'::character varying])::text[]))),
+    CONSTRAINT ck_api_tokens_kind CHECK (((kind)::text = ANY ((ARRAY['api'::character varying, 'session'::character varying, 'verification'::character varying, 'link'::character varying])::text[]))),
     CONSTRAINT ck_api_tokens_one_owner CHECK ((((user_id IS NULL) OR (machine_id IS NULL)) AND ((user_id IS NULL) OR (worker_id IS NULL)) AND ((machine_id IS NULL) OR (worker_id IS NULL))))
 );
 

@@ -271,7 +271,7 @@ CREATE TABLE api_tokens (
     last_used_at DATETIME,
     revoked_at DATETIME,
     created_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL,
-    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification')),
+    updated_at DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification','link')),
     CONSTRAINT pk_api_tokens PRIMARY KEY (id),
     CONSTRAINT ck_api_tokens_one_owner CHECK ((user_id IS NULL OR machine_id IS NULL) AND (user_id IS NULL OR worker_id IS NULL) AND (machine_id IS NULL OR worker_id IS NULL)),
     CONSTRAINT uq_api_tokens_token_hash UNIQUE (token_hash),

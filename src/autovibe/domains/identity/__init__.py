@@ -1,5 +1,6 @@
 """Identity: people, what they belong to, their tokens, and control-plane processes."""
 
+from autovibe.domains.identity.browsers import BROWSER_PATH
 from autovibe.domains.identity.errors import (
     InstanceNotFoundError,
     LastAdminError,
@@ -20,6 +21,7 @@ from autovibe.domains.identity.service import IdentityService
 from autovibe.domains.identity.users import has_admin
 
 __all__ = [
+    "BROWSER_PATH",
     "IdentityService",
     "InstanceNotFoundError",
     "LastAdminError",

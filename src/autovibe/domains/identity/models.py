@@ -47,11 +47,19 @@ class UserRole(StrEnum):
 
 
 class TokenKind(StrEnum):
-    """What a token is for: calls, the calls of one login, or to prove an e-mail address."""
+    """What a token is for: calls, the calls of one login, or something else that is done once."""
 
     API = "api"
     SESSION = "session"
     VERIFICATION = "verification"
+    """Proves an e-mail address."""
+    LINK = "link"
+    """Opens the session of a browser."""
+
+    @property
+    def is_for_calls(self) -> bool:
+        """Return whether a call can be made with it."""
+        return self in {TokenKind.API, TokenKind.SESSION}
 
 
 class User(Identified, WithMetadata, Timestamps, Base):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.identity import logins, repository, tokens, users, verification
+from autovibe.domains.identity import browsers, logins, repository, tokens, users, verification
 from autovibe.domains.identity.errors import InstanceNotFoundError
 from autovibe.domains.identity.messages import instance_message, user_message
 from autovibe.domains.identity.models import Instance
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.paging import decode_place, encode_place, page_size
 from autovibe.kernel.people_settings import PeopleSettings
-from autovibe.v1 import identity_pb2
+from autovibe.v1 import browsers_pb2, identity_pb2
 
 
 class IdentityService:
@@ -21,6 +21,7 @@ class IdentityService:
     def __init__(self, settings: PeopleSettings | None = None) -> None:
         """Take what logins are like; the long operations are attributes."""
         settings = settings or PeopleSettings()
+        self._settings = settings
         self.login = logins.Login(settings)
         self.change_password = logins.ChangePassword(settings)
         self.set_password = logins.SetPassword(settings)
@@ -117,6 +118,22 @@ class IdentityService:
     ) -> identity_pb2.LogoutResponse:
         """Revoke the token of this call."""
         return await logins.log_out(tx, ctx, request)
+
+    async def create_browser_link(
+        self, tx: WriteTx, ctx: CallContext, request: browsers_pb2.CreateBrowserLinkRequest
+    ) -> browsers_pb2.BrowserLink:
+        """Make a link that opens the server in a browser as the caller."""
+        return await browsers.create_link(tx, ctx, request)
+
+    async def open_browser_session(
+        self, tx: WriteTx, ctx: CallContext, request: browsers_pb2.OpenBrowserSessionRequest
+    ) -> browsers_pb2.BrowserSession:
+        """Open the session of a browser that came with a link.
+
+        Raises:
+            UnauthenticatedError: the link was used, is too old, or none of ours.
+        """
+        return await browsers.open_session(tx, ctx, request, self._settings)
 
     async def request_email_verification(
         self, tx: WriteTx, ctx: CallContext, request: identity_pb2.RequestEmailVerificationRequest

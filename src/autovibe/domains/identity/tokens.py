@@ -15,7 +15,7 @@ from autovibe.domains.identity import repository
 from autovibe.domains.identity.errors import NoAccountError, TokenNotFoundError
 from autovibe.domains.identity.messages import token_message, token_owner_message, user_message
 from autovibe.domains.identity.minting import add_token, hash_token, is_valid
-from autovibe.domains.identity.models import TokenKind, User
+from autovibe.domains.identity.models import User
 from autovibe.domains.identity.users import may_administer, own_account, visible_user
 from autovibe.kernel.context import CallContext
 from autovibe.kernel.errors import (
@@ -161,9 +161,8 @@ async def authenticate_token(
     now = ctx.clock.now()
     if found is not None:
         token, user = found
-        is_for_calls = token.kind != TokenKind.VERIFICATION
         is_alive = user is None or (user.is_active and user.deleted_at is None)
-        if is_for_calls and is_alive and is_valid(token, now):
+        if token.kind.is_for_calls and is_alive and is_valid(token, now):
             used = token.last_used_at
             return token_owner_message(
                 token, user, note_use=used is None or now - used >= _NOTED_EVERY

@@ -15,6 +15,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from autovibe.kernel.errors import AutovibeError
 from autovibe.operations import Authenticate, Operations
+from autovibe.skins.rest.browser import add_browser_routes
+from autovibe.skins.rest.examples import add_examples
 from autovibe.skins.rest.guard import Guard
 from autovibe.skins.rest.limits import RateLimit
 from autovibe.skins.rest.page import docs_page
@@ -79,6 +81,8 @@ def build_app(
     )
     add_streams(app, operations)
 
+    add_browser_routes(app, operations)
+
     # Made when first asked for: a server need not wait for its own description to start.
     @cache
     def document() -> dict[str, Any]:
@@ -138,4 +142,5 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             if "requestBody" in operation:
                 # An empty body with the right content type passes for {}; the type is needed.
                 operation["requestBody"]["required"] = True
+    add_examples(document)
     return document

@@ -21,6 +21,7 @@ from autovibe.skins.errors import (
     HostNotAllowedError,
     RequestTooLargeError,
 )
+from autovibe.skins.rest.browser import check_csrf, is_link, session_of
 from autovibe.skins.rest.limits import RateLimit
 from autovibe.skins.rest.origins import (
     foreign_origin,
@@ -133,11 +134,16 @@ class Guard:
 
         Raises:
             UnauthenticatedError: there is no valid token.
+            CsrfTokenError: a browser's session would change something unasked.
             RateLimitedError: the caller calls too often.
             RequestTooLargeError: the body is larger than the server takes.
         """
-        if (scope["method"], scope["path"]) in self._anonymous:
+        session = "" if "authorization" in headers else session_of(headers)
+        if (scope["method"], scope["path"]) in self._anonymous or is_link(scope):
             actor = NOBODY
+        elif session:
+            actor = await self._authenticate(session)
+            check_csrf(scope["method"], headers, session)
         else:
             actor = await self._authenticate(_token(headers))
         if self._rate_limit is not None:

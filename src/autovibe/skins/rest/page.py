@@ -33,7 +33,8 @@ def _body(document: dict[str, Any]) -> Iterator[str]:
     yield f"<h1>{html.escape(about['title'])} {html.escape(about['version'])}</h1>"
     yield f"<p>{html.escape(about['description'])}</p>"
     yield (
-        "<p>Every call needs the header <code>Authorization: Bearer TOKEN</code>. "
+        "<p>Every call needs the header <code>Authorization: Bearer TOKEN</code>, or the session "
+        "of a browser that <code>autovibe open</code> has opened. "
         'The same as data: <a href="/openapi.json">openapi.json</a>.</p>'
     )
     by_tag: dict[str, list[str]] = {}

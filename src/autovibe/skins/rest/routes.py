@@ -39,7 +39,12 @@ COMMON_REASONS: Final = (
     "DATABASE_UNAVAILABLE",
     "RATE_LIMITED",
 )
-_OF_CHANGES: Final = ("CONTENT_TYPE_NOT_JSON", "REQUEST_TOO_LARGE", "IDEMPOTENCY_KEY_REUSED")
+_OF_CHANGES: Final = (
+    "CONTENT_TYPE_NOT_JSON",
+    "REQUEST_TOO_LARGE",
+    "IDEMPOTENCY_KEY_REUSED",
+    "CSRF_TOKEN_MISSING",
+)
 _UNEXPECTED: Final = "Something unexpected happened; the log has it under the request id."
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 

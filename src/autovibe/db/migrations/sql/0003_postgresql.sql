@@ -254,7 +254,7 @@ DROP INDEX idx_checkpoints_paths_gin
 CREATE INDEX idx_checkpoints_paths_gin ON checkpoints USING gin ((jsonb_path_query_array(file_manifest, '$."files"[*]."path"') || coalesce(file_manifest -> 'deleted', '[]'::jsonb)) jsonb_path_ops)
 
 -- What a token is for: a password change ends sessions, a token of an e-mail opens nothing else.
-ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification'))
+ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification','link'))
 
 -- Failed logins of an account, or from an address, and how long the next one is refused.
 CREATE TABLE login_throttles (

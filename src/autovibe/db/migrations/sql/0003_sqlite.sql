@@ -144,7 +144,7 @@ SELECT machine_type, total_machines, avg_runtime_minutes,
 FROM mv_machine_performance
 
 -- What a token is for: a password change ends sessions, a token of an e-mail opens nothing else.
-ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification'))
+ALTER TABLE api_tokens ADD COLUMN kind VARCHAR(20) DEFAULT 'api' NOT NULL CONSTRAINT ck_api_tokens_kind CHECK (kind IN ('api','session','verification','link'))
 
 -- Failed logins of an account, or from an address, and how long the next one is refused.
 CREATE TABLE login_throttles (

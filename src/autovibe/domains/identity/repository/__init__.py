@@ -24,6 +24,7 @@ from autovibe.domains.identity.repository.tokens import (
     list_tokens,
     note_use,
     revoke_tokens_of,
+    use_up,
 )
 from autovibe.domains.identity.repository.users import (
     count_active_admins,
@@ -60,4 +61,5 @@ __all__ = [
     "remove_member",
     "remove_memberships",
     "revoke_tokens_of",
+    "use_up",
 ]

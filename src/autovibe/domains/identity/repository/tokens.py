@@ -35,6 +35,18 @@ async def note_use(tx: WriteTx, token_id: uuid.UUID, now: datetime) -> None:
     )
 
 
+async def use_up(tx: WriteTx, token_id: uuid.UUID, now: datetime) -> bool:
+    """Revoke a token that works once; return whether it was this call that did."""
+    query = (
+        update(ApiToken)
+        .where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(ApiToken.id)
+        .execution_options(synchronize_session=False)
+    )
+    return (await tx.session.execute(query)).one_or_none() is not None
+
+
 async def revoke_tokens_of(
     tx: WriteTx, user_id: uuid.UUID, kinds: Collection[TokenKind], now: datetime
 ) -> None:
@@ -65,7 +77,7 @@ async def list_tokens(
     """
     query = (
         select(ApiToken)
-        .where(ApiToken.kind != TokenKind.VERIFICATION)
+        .where(ApiToken.kind.in_((TokenKind.API, TokenKind.SESSION)))
         .order_by(ApiToken.created_at.desc(), ApiToken.id)
         .limit(limit)
     )
