@@ -12,7 +12,8 @@ from autovibe.store.errors import PathNotFoundError
 from autovibe.store.first import FirstWalker, GrowingBuilder
 from autovibe.store.hint import WALK
 from autovibe.store.opening import closing
-from autovibe.store.revisit import Plan, Revisitor, sweep, untold
+from autovibe.store.revisit import Plan, Revisitor, untold
+from autovibe.store.sweeping import sweep, sweep_together
 from autovibe.store.walk import DirNode, Report, TreeWalker
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ class Capture:
         if hint.paths is None:
             self.told = False
             plan = Plan()
-            sweep(fd, known.records, plan)
+            if hint.resident:
+                sweep_together(fd, known, plan)
+            else:
+                sweep(fd, known.records, plan)
         else:
             plan = Plan.of(root, hint.paths)
         if plan.everything:

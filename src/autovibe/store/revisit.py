@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from autovibe.store import tree
 from autovibe.store.opening import CHANGED, UNREADABLE, lstat, open_dir, read_xattrs
-from autovibe.store.statcache import RESTLESS, DirRecord, inode_of, stamp_of
+from autovibe.store.stamps import RESTLESS, inode_of, stamp_of
+from autovibe.store.statcache import DirRecord
 from autovibe.store.tree import TreeEntry
 from autovibe.store.walk import DirNode, TreeWalker, entry_of
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from autovibe.store.statcache import Known
 
-_LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOTHING: Final = TreeEntry(b"", tree.DIR, 0, 0, 0, 0)
 Place = tuple[bytes, bytes | None]
 
@@ -114,79 +114,6 @@ class Plan:
                     break
                 siblings.add(name)
                 at = parent
-
-
-def sweep(
-    fd: int, records: Mapping[bytes, DirRecord], plan: Plan, *, audit: bool = False
-) -> list[Place]:
-    """Compare every known entry with its time stamps, and plan to look at what differs.
-
-    No name is listed anew where the directory itself has not changed, which takes half the time;
-    where it has, its files are compared when they are listed.
-
-    Args:
-        fd: the root.
-        records: what is known of it.
-        plan: is added to.
-        audit: compare all files here, so that none that has changed is left out of the result.
-
-    Returns:
-        Directory and name of what has changed for certain; without a name the directory itself.
-    """
-    found: list[Place] = []
-    _sweep(fd, b"", records[b""], (records, plan, found), audit=audit)
-    return found
-
-
-def _sweep(
-    fd: int,
-    path: bytes,
-    record: DirRecord,
-    to: tuple[Mapping[bytes, DirRecord], Plan, list[Place]],
-    *,
-    audit: bool,
-) -> None:
-    records, plan, found = to
-    prefix = path + b"/" if path else b""
-    own = stamp_of(os.fstat(fd))
-    listed = own != record.own or not record.tree
-    if listed:
-        plan.listings.add(path)
-        if record.own not in {RESTLESS, own}:
-            found.append((path, None))
-    if audit or not listed:
-        _sweep_files(fd, path, record, plan, found)
-    for name in record.dirs:
-        child = records.get(prefix + name)
-        if child is None:
-            plan.look(path, name, surely=False)
-            continue
-        try:
-            below = os.open(name, _LOOK, dir_fd=fd)
-        except OSError:
-            plan.look(path, name, surely=True)
-            found.append((path, name))
-            continue
-        try:
-            _sweep(below, prefix + name, child, to, audit=audit)
-        finally:
-            os.close(below)
-
-
-def _sweep_files(fd: int, path: bytes, record: DirRecord, plan: Plan, found: list[Place]) -> None:
-    look = os.stat
-    for name, seen in record.files.items():
-        try:
-            st = look(name, dir_fd=fd, follow_symlinks=False)
-        except OSError:
-            plan.look(path, name, surely=False)
-            found.append((path, name))
-            continue
-        if not seen.startswith(stamp_of(st)):
-            plan.look(path, name, surely=False)
-            # Of several names of a file the kernel tells one only; the snapshot finds the rest.
-            if st.st_nlink == 1:
-                found.append((path, name))
 
 
 class Revisitor(TreeWalker):

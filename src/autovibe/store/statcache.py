@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from autovibe.store.stamps import BUT_CTIME, MODE, STAMP_BYTES, inode_of, links_of, stamp_of
 from autovibe.store.tree import FILE, SPECIAL, file_size, to_bytes, to_text
 
 if TYPE_CHECKING:
@@ -15,35 +15,12 @@ if TYPE_CHECKING:
 
     from autovibe.store.exclude import Exclude
     from autovibe.store.parts import Parts
+    from autovibe.store.sweeping import SecondSweeper
 
-# What must stay equal for a file to count as unchanged: mode, link count, device, inode, size,
-# mtime and ctime. Bytes, since numbers of their own would take three times the memory.
-_STAMP: Final = struct.Struct("<IIQQQqq")
-STAMP_BYTES: Final = _STAMP.size
-_LINKS: Final = struct.Struct("<I")
-_LINKS_AT: Final = 4
-_INODE: Final = struct.Struct("<QQ")
-_INODE_AT: Final = 8
-_CTIME_BYTES: Final = 8
-_MASK: Final = (1 << 64) - 1
-
-# Stands for a directory that had just changed when it was read, and could change unseen.
-RESTLESS: Final = b"\0"
 _NO_NAMES: Final = frozenset[bytes]()
 
 # One tick of the kernel's clock is 10 ms at the coarsest (HZ=100); the second is a margin.
 TICK_NS: Final = 20_000_000
-
-
-def stamp_of(st: os.stat_result) -> bytes:
-    """Return what must stay equal for a file to count as unchanged."""
-    mode, links, device, inode = st.st_mode, st.st_nlink, st.st_dev, st.st_ino
-    size, mtime, ctime = st.st_size, st.st_mtime_ns, st.st_ctime_ns
-    try:
-        return _STAMP.pack(mode, links, device, inode, size, mtime, ctime)
-    except struct.error:  # a year that nanoseconds cannot count; only equality matters
-        mtime, ctime = (((ns & _MASK) ^ (1 << 63)) - (1 << 63) for ns in (mtime, ctime))
-        return _STAMP.pack(mode, links & 0xFFFF_FFFF, device, inode, size, mtime, ctime)
 
 
 def is_unchanged(seen: bytes, st: os.stat_result) -> bool:
@@ -52,18 +29,7 @@ def is_unchanged(seen: bytes, st: os.stat_result) -> bool:
     if seen.startswith(now):
         return True
     # That moves the ctime and the count of those that stay.
-    alike = slice(_INODE_AT, STAMP_BYTES - _CTIME_BYTES)
-    return links_of(seen) > 1 and now[:_LINKS_AT] == seen[:_LINKS_AT] and now[alike] == seen[alike]
-
-
-def links_of(seen: bytes) -> int:
-    """Return the number of names that a stamp tells of."""
-    return _LINKS.unpack_from(seen, _LINKS_AT)[0]
-
-
-def inode_of(seen: bytes) -> tuple[int, int]:
-    """Return the device and inode that a stamp tells of."""
-    return _INODE.unpack_from(seen, _INODE_AT)
+    return links_of(seen) > 1 and now[MODE] == seen[MODE] and now[BUT_CTIME] == seen[BUT_CTIME]
 
 
 @dataclass(slots=True)
@@ -182,6 +148,8 @@ class Known:
         self.racy: set[bytes] = set()
         self.file_count = 0
         self.file_bytes = 0
+        self.second: SecondSweeper | None = None  # who shares the looks at every entry
+        self.alone_below = 0  # with fewer files there is nobody
         self._watched: frozenset[int] = frozenset()
         self._places: dict[int, set[tuple[bytes, bytes]]] = {}
         for path, record in records.items():
@@ -214,6 +182,7 @@ class Known:
             self.records[path] = record
             self._count(path, record)
             self._place(path, record.files, self._watched)
+            self._tell(path)
         for path, fresh, touched in forward:
             record = self._uncount(path)
             if record is None:  # it cannot be: nobody brings forward what is not known
@@ -221,6 +190,17 @@ class Known:
             record.merge(fresh, touched)
             self._count(path, record)
             self._place(path, fresh.files, self._watched)
+            self._tell(path)
+
+    def _tell(self, path: bytes) -> None:
+        if self.second is not None:
+            self.second.forget(path)
+
+    def close(self) -> None:
+        """Let go of the process that shares the looks. Calling twice is allowed."""
+        if self.second is not None:
+            self.second.close()
+            self.second = None
 
     def _remove(self, top: bytes) -> None:
         pending = [top]
@@ -229,6 +209,7 @@ class Known:
             record = self._uncount(path)
             if record is not None:
                 del self.records[path]
+                self._tell(path)
                 pending += [path + b"/" + name if path else name for name in record.dirs]
 
     def _uncount(self, path: bytes) -> DirRecord | None:
@@ -317,11 +298,19 @@ class StatCache:
             self._store = store_id
         self._roots.update(roots)
         for root in roots:
-            self._known.pop(root, None)
+            known = self._known.pop(root, None)
+            if known is not None:
+                known.close()
             self._excludes[root] = exclude
+
+    def close(self) -> None:
+        """End what helps to look at the tree; the cache can be used on."""
+        for known in self._known.values():
+            known.close()
 
     def clear(self) -> None:
         """Forget everything: the next snapshot reads all files."""
+        self.close()
         self._roots.clear()
         self._known.clear()
         self._excludes.clear()

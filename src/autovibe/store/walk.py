@@ -24,7 +24,8 @@ from autovibe.store.opening import (
     same_object,
 )
 from autovibe.store.packs import sha256
-from autovibe.store.statcache import RESTLESS, TICK_NS, DirRecord, inode_of, stamp_of
+from autovibe.store.stamps import RESTLESS, inode_of, stamp_of
+from autovibe.store.statcache import TICK_NS, DirRecord
 from autovibe.store.tracking.libc import flush
 from autovibe.store.tree import CHUNK_BYTES, MAX_DEPTH, NO_CONTENT, TreeEntry, to_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from autovibe.store.hint import Hint
+from autovibe.store.hint import WALK, Hint
 from autovibe.store.statcache import StatCache
 from autovibe.store.tracking.walking import WalkTracker
 from autovibe.store.tree import to_bytes
@@ -83,6 +83,8 @@ class TrackedTree:
             # One that was mapped may have been changed before it was let go.
             reread=mapped | self._mapped,
             audit=after_audit if due and self._pending is not None else None,
+            # Where changes are told, looking at everything is too rare for that.
+            resident=self.tracker.detection == WALK,
         )
         taken = self.store.snapshot(
             self.roots,
@@ -146,3 +148,4 @@ class TrackedTree:
     def close(self) -> None:
         """Stop tracking."""
         self.tracker.close()
+        self.cache.close()
