@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from autovibe.kernel.clock import SystemClock
-from autovibe.store import Store
+from autovibe.store import Store, sweeping
 from autovibe.store.tracking import (
     ChangeTracker,
     FanotifyTracker,
@@ -208,6 +208,23 @@ KINDS = pytest.mark.parametrize(
 @KINDS
 def test_tracked_snapshots_are_those_of_full_walks(kind, tmp_path: Path):
     run(kind, tmp_path, examples=40, steps=30)
+
+
+@pytest.fixture
+def small_trees_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "LEAST_ENTRIES", 0)
+    monkeypatch.setattr(sweeping.os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.mark.usefixtures("small_trees_count")
+def test_walks_shared_with_a_second_process_are_full_walks(tmp_path: Path):
+    run(WalkTracker, tmp_path, examples=6, steps=20)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("small_trees_count")
+def test_walks_shared_with_a_second_process_are_full_walks_for_long(tmp_path: Path):
+    run(WalkTracker, tmp_path, examples=150, steps=50)
 
 
 @pytest.mark.long
