@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from composed import Composed, composed
+from plane import write_files
 
 _PACKAGE = "generated_autovibe_client"
 
@@ -70,6 +71,15 @@ async def test_a_generated_client_works_with_the_server(importable: Path) -> Non
         assert await call("project.get_project", "website") == made
         assert (made.name, made.greediness) == ("website", "0.70")
 
+        write_files(importable / "website", {"a.txt": "one"})
+        directory = {"directory": str(importable / "website")}
+        imported = await call(
+            "checkpoint.import_directory",
+            "website",
+            body=models.ImportDirectoryRequest.from_dict(directory),
+        )
+        assert imported.checkpoint.project_id == made.id
+
         wanted = {
             "project": "website",
             "description": "say hello",
@@ -79,7 +89,9 @@ async def test_a_generated_client_works_with_the_server(importable: Path) -> Non
         task = await call("work.create_task", body=models.CreateTaskRequest.from_dict(wanted))
         assert (task.title, task.status) == ("say hello", "pending")
         assert task.metadata.to_dict() == {"labels": {"team": "ü"}}
-        listed = await call("work.list_tasks", labels=["team=ü"], order_by="-priority")
+        listed = await call(
+            "work.list_tasks", labels=["team=ü"], order_by=models.ListTasksOrderBy("-priority")
+        )
         assert listed.tasks == [task]
 
         missing = await call("work.get_task", "00000000-0000-4000-8000-000000000000")
