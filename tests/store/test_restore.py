@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from autovibe.store import (
     UnsafeTreeError,
 )
 from autovibe.store.packs import sha256
+from autovibe.store.tracking import TrackedTree, choose
 from autovibe.store.tree import DIR, FILE, SYMLINK, TreeEntry, encode_tree
 
 
@@ -378,3 +380,60 @@ def test_cache_knows_all_after_a_restore_in_place_but_what_that_wrote(tmp_path: 
     store.restore(taken.root, tricky, path="w", onto_same=True, cache=cache)
     again = store.snapshot({"w": tricky}, cache=cache)
     assert (again.root, again.read_bytes) == (taken.root, len(b"hello\n"))
+
+
+def test_a_lost_name_of_a_link_group_comes_back_in_place(store: Store, tmp_path: Path):
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    (tree / "b").mkdir()
+    (tree / "a" / "x").write_bytes(b"linked")
+    os.link(tree / "a" / "x", tree / "a" / "y")
+    os.link(tree / "a" / "x", tree / "b" / "z")
+    taken = store.snapshot({"w": tree})
+    (tree / "b" / "z").unlink()  # nothing differs in `a`, where the first name is
+    store.restore(taken.root, tree, path="w", onto_same=True)
+    assert (tree / "b" / "z").stat().st_ino == (tree / "a" / "x").stat().st_ino
+    assert store.snapshot({"w": tree}).root == taken.root
+
+
+def test_a_lost_name_is_not_linked_to_a_file_that_changes_meanwhile(store: Store, tmp_path: Path):
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    (tree / "b").mkdir()
+    (tree / "a" / "x").write_bytes(b"linked")
+    os.link(tree / "a" / "x", tree / "a" / "y")
+    os.link(tree / "a" / "x", tree / "b" / "z")
+    (tree / "b" / "first").write_bytes(b"old")
+    taken = store.snapshot({"w": tree})
+    (tree / "b" / "z").unlink()
+    (tree / "b" / "first").write_bytes(b"newer")
+
+    def meddle(at: Progress) -> None:
+        if at.path == "b/first":
+            (tree / "a" / "x").write_bytes(b"changed")
+
+    store.restore(taken.root, tree, path="w", onto_same=True, progress=meddle)
+    assert (tree / "a" / "x").read_bytes() == b"changed"
+    assert (tree / "b" / "z").read_bytes() == b"linked"
+
+
+def test_a_tracked_tree_is_restored_by_exchanging_files(store: Store, tmp_path: Path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(300):
+        (tree / f"f{number}").write_bytes(b"%d" % number)
+    (tree / "gone").write_bytes(b"gone")
+    roots = {"w": tree}
+    with contextlib.closing(TrackedTree(store, roots, choose(roots), audit_every=0)) as tracked:
+        taken = tracked.snapshot()
+        for number in range(150):
+            (tree / f"f{number}").write_bytes(b"changed")
+        (tree / "gone").unlink()
+        (tree / "new").write_bytes(b"new")
+        held = (tree / "f7").open("rb")
+        with held:
+            tracked.restore(taken.root, "w")
+            assert held.read() == b"changed"  # who has it open keeps what was there
+        assert tracked.snapshot().root == taken.root
+    assert store.snapshot(roots).root == taken.root
+    assert len(list(tree.iterdir())) == 301

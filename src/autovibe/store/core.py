@@ -425,8 +425,12 @@ class StoreCore:
             cache,
             self._cache_key(self._guard.epoch()),
             progress,
-            save=lambda name, top, known: self._capture({name: top}, cache=known, hint=hint),
-            name=self.write_ref,
+            save=lambda name, top, known, ref: self._capture(
+                {name: top}, cache=known, hint=hint, ref=NewRef(ref)
+            ),
+            forget=self.delete_ref,
+            # Who has a tracker goes on with this tree, and has its snapshots if the power fails.
+            durable=hint is NOTHING_KNOWN,
             now_ns=self._now_ns,
         )
         try:

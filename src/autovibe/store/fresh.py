@@ -72,6 +72,7 @@ class FreshWriter(TreeWriter):
         if self._chain is not None:
             self._chain.close()
         self._quick.close()
+        TreeWriter.close(self)
 
     def _load(self, digest: bytes) -> list[TreeEntry]:
         found = self.trees.get(digest)

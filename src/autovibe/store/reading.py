@@ -74,6 +74,59 @@ def _names(objects: Objects, entry: TreeEntry) -> dict[bytes, TreeEntry]:
     return {child.name: child for child in load_tree(objects, entry.digest)}
 
 
+def differing(
+    objects: Objects, old: bytes, new: bytes
+) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
+    """Return those entries of two directories that the other one does not have just so, by name.
+
+    What is equal is not even decoded.
+
+    Raises:
+        ObjectMissingError: a tree is not in the store.
+        ObjectCorruptError: a tree is damaged.
+        UnsafeTreeError: it is no tree that a snapshot makes.
+    """
+    mine, theirs = _split(objects, old), _split(objects, new)
+    if mine is None or theirs is None:  # of format 1
+        olds, news = ({e.name: e for e in load_tree(objects, digest)} for digest in (old, new))
+        same = {name for name, entry in news.items() if olds.get(name) == entry}
+        for side in (olds, news):
+            for name in same:
+                del side[name]
+        return olds, news
+    return _decoded(mine, theirs), _decoded(theirs, mine)
+
+
+def _split(objects: Objects, digest: bytes) -> dict[bytes, bytes] | None:
+    if digest == tree.EMPTY_TREE:
+        return {}
+    data = objects.get(digest)
+    parts = tree.part_ids(data)
+    if not parts:
+        return tree.split_tree(data)
+    entries: dict[bytes, bytes] = {}
+    last = b""
+    for part in parts:
+        found = tree.split_tree(objects.get(part))
+        if found is None:
+            return None
+        if not found or next(iter(found)) <= last:
+            msg = "The parts of a directory are empty or out of order: verify the store."
+            raise UnsafeTreeError(msg)
+        last = next(reversed(found))
+        entries |= found
+    return entries
+
+
+def _decoded(entries: dict[bytes, bytes], others: dict[bytes, bytes]) -> dict[bytes, TreeEntry]:
+    found: dict[bytes, TreeEntry] = {}
+    for name, data in entries.items():
+        if others.get(name) != data:
+            (entry,) = tree.decode_tree(tree.TREE_MAGIC + data)
+            found[name] = entry
+    return found
+
+
 def check_depth(depth: int) -> None:
     """Refuse a tree that no walk makes, before the recursion over it ends the process.
 

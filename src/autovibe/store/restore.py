@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from autovibe.kernel import faults
 from autovibe.store import tree
 from autovibe.store.content import ContentWriter
+from autovibe.store.exchange import Remover, exchange
 from autovibe.store.model import Progress, RestoreResult, Skipped
 from autovibe.store.opening import (
     NO_XATTRS,
@@ -28,8 +29,8 @@ from autovibe.store.opening import (
     open_path,
     read_xattrs,
 )
-from autovibe.store.reading import check_depth
-from autovibe.store.statcache import is_unchanged
+from autovibe.store.reading import check_depth, differing
+from autovibe.store.statcache import STAMP_BYTES, is_unchanged
 from autovibe.store.tree import TreeEntry, load_tree, to_text
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class TreeWriter:
 
     In place, `saved` is what the snapshot of the target saw just before: nothing is removed or
     replaced that is not as it was then. `trees` are directories that are not in the store. `lossy`
-    are paths whose attributes on disk are not those that a snapshot would have to find.
+    are paths whose attributes on disk are not those that a snapshot would have to find. With
+    `durable` a replaced file is old or new after a power failure, too. `whole` says that the target
+    is a named root, so that the names of link groups are paths in it.
     """
 
     objects: Objects
@@ -90,6 +93,8 @@ class TreeWriter:
     exact: bool
     progress: Callable[[Progress], None] | None
     saved: Mapping[bytes, DirRecord] | None = None
+    durable: bool = True
+    whole: bool = False
     trees: Mapping[bytes, list[TreeEntry]] = field(default_factory=dict[bytes, list[TreeEntry]])
     files: int = 0
     written: int = 0
@@ -100,6 +105,7 @@ class TreeWriter:
     _links: list[tuple[bytes, TreeEntry]] = field(default_factory=list[tuple[bytes, TreeEntry]])
     _groups: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     _unmade: set[bytes] = field(default_factory=set[bytes])
+    _remover: Remover = field(default_factory=Remover)
 
     def directory(self, old: TreeEntry | None, new: TreeEntry) -> None:
         """Make the target itself, which now is `old`, the directory `new`."""
@@ -152,8 +158,7 @@ class TreeWriter:
         check_depth(depth)
         if old is not None:
             _make_writable(fd)
-        olds = {e.name: e for e in self._load(old.digest)} if old else {}
-        news = {e.name: e for e in self._load(new.digest)}
+        olds, news = self._differing(old, new)
         prefix = path + b"/" if path else b""
         for name in sorted(olds.keys() - news.keys()):
             if self._remove(fd, prefix + name, olds[name]):
@@ -161,14 +166,25 @@ class TreeWriter:
         for name, entry in news.items():
             before = olds.get(name)
             below = prefix + name
-            if before == entry:
-                if entry.link and entry.link == below:
-                    self._groups[entry.link] = below
-                continue
             if entry.kind == tree.DIR:
                 self._enter(fd, below, before, entry, depth)
             elif not self._adjust(fd, below, before, entry):
                 self._create(fd, below, before, entry)
+
+    def _differing(
+        self, old: TreeEntry | None, new: TreeEntry
+    ) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
+        """Return the entries of a directory that are not the same before and afterwards."""
+        digests = {new.digest} if old is None else {old.digest, new.digest}
+        if old is None or not digests.isdisjoint(self.trees):
+            olds = {e.name: e for e in self._load(old.digest)} if old else {}
+            news = {e.name: e for e in self._load(new.digest)}
+            same = {name for name, entry in news.items() if olds.get(name) == entry}
+            return (
+                {name: entry for name, entry in olds.items() if name not in same},
+                {name: entry for name, entry in news.items() if name not in same},
+            )
+        return differing(self.objects, old.digest, new.digest)
 
     def _enter(
         self, fd: int, path: bytes, old: TreeEntry | None, new: TreeEntry, depth: int
@@ -205,8 +221,10 @@ class TreeWriter:
             if st is not None and not self._as_saved(path, st):
                 self._skip(path, _CHANGED)
                 return False
-            if st is not None:
+            if st is not None and self.durable:
                 os.unlink(name, dir_fd=fd)
+            elif st is not None:
+                self._remover.unlink(name, fd)
             return True
         try:
             child = open_dir(name, fd)
@@ -297,7 +315,26 @@ class TreeWriter:
 
     def _leads(self, path: bytes, entry: TreeEntry) -> bool:
         """Say whether this path is the one that the others of its link group are linked to."""
+        if path != entry.link and entry.link not in self._groups and self._stands(entry):
+            self._groups[entry.link] = entry.link
         return self._groups.setdefault(entry.link, path) == path
+
+    def _stands(self, entry: TreeEntry) -> bool:
+        """Say whether the first name of a link group is there already, and needs no change."""
+        if self.saved is None or not self.whole:
+            return False
+        parent, _, name = entry.link.rpartition(b"/")
+        record = self.saved.get(parent)
+        seen = None if record is None else record.files.get(name)
+        if seen is None:
+            return False
+        try:
+            with closing(open_beneath(self.dest, parent)) as fd:
+                st = lstat(name, fd)
+        except OSError:
+            return False
+        kept = tree.decode_entry(seen[STAMP_BYTES:])._replace(name=entry.name, link=entry.link)
+        return st is not None and is_unchanged(seen, st) and kept == entry
 
     def _file(self, fd: int, path: bytes, entry: TreeEntry, *, replace: bool) -> None:
         """Write a file; one that stands there is replaced at once when the new one is whole."""
@@ -319,7 +356,7 @@ class TreeWriter:
                     os.unlink(name, dir_fd=fd)
                     self._leave(path, _CHANGED)
                     return
-                os.rename(name, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
+                self._replace(fd, name, entry.name, st)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=fd)
@@ -331,6 +368,13 @@ class TreeWriter:
         if self.progress is not None:
             self.progress(Progress("restore", self.files, self.written, to_text(path)))
         faults.reach("file_restored")
+
+    def _replace(self, fd: int, fresh: bytes, name: bytes, st: os.stat_result | None) -> None:
+        """Put a new file in the place of the one that stands there, of which `st` is known."""
+        if st is None or self.durable or not exchange(fd, fresh, name):
+            os.rename(fresh, name, src_dir_fd=fd, dst_dir_fd=fd)
+            return
+        self._remover.unlink(fresh, fd)  # it is the old one now
 
     def _write(self, file: int, entry: TreeEntry) -> None:
         out = ContentWriter(file, entry.holes)
@@ -436,6 +480,7 @@ class TreeWriter:
 
     def close(self) -> None:
         """Let go of whatever helps to write; nothing is written after it."""
+        self._remover.close()
 
     def result(self, saved_root: str | None = None, saved_ref: str | None = None) -> RestoreResult:
         """Sum up what was done."""

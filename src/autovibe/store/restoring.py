@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class Restore:
     """One restore: what, how, and what the store does for it.
 
-    `save` captures a directory under a name with a cache, and gives the key under which the cache
-    then knows it; `name` makes a ref for that; `cache_key` is the key when the restore begins.
+    `save` captures a directory under a name with a cache, makes a ref for that, and gives the key
+    under which the cache then knows it; `forget` drops a ref; `cache_key` is the key when the
+    restore begins. `durable` is as in `TreeWriter`.
     """
 
     objects: Objects
@@ -46,8 +47,9 @@ class Restore:
     cache: StatCache | None
     cache_key: str
     progress: Callable[[Progress], None] | None
-    save: Callable[[str, Path, StatCache], tuple[Snapshot, str]]
-    name: Callable[[str, str], None]
+    save: Callable[[str, Path, StatCache, str], tuple[Snapshot, str]]
+    forget: Callable[[str], None]
+    durable: bool
     now_ns: Callable[[], int]
 
     def into(self, dest: Path, *, onto_same: bool) -> RestoreResult:
@@ -98,18 +100,23 @@ class Restore:
     def _in_place(self, writer: TreeWriter, dest: Path) -> RestoreResult:
         name = tree.to_text(self.found.path.rpartition(b"/")[2]) or "before"
         cache = StatCache() if self.cache is None else self.cache
-        saved, key = self.save(name, dest, cache)
+        ref = f"restore/{uuid.uuid4().hex}"
+        saved, key = self.save(name, dest, cache, ref)
         lost = saved.torn + saved.unreadable + saved.excluded
         if lost:
+            self.forget(ref)
             msg = (
                 f"{dest} holds what the store cannot save ({lost[0]}, {len(lost)} in all): "
                 "nothing was touched. Move it away, or restore into a new directory."
             )
             raise TargetNotEmptyError(msg, path=str(dest), first=lost[0], count=len(lost))
-        ref = f"restore/{uuid.uuid4().hex}"
-        self.name(ref, saved.root)
+        writer.durable = self.durable
+        writer.whole = bool(self.found.path) and b"/" not in self.found.path
         writer.saved = cache.records(key, name)
-        self._write(writer, reading.find(self.objects, parse_root(saved.root), name).entry)
+        try:
+            self._write(writer, reading.find(self.objects, parse_root(saved.root), name).entry)
+        finally:
+            writer.close()
         return writer.result(saved.root, ref)
 
     def _prime(self, cache: StatCache, writer: TreeWriter) -> None:

@@ -208,6 +208,37 @@ def decode_tree(data: bytes) -> list[TreeEntry]:
     return entries
 
 
+def split_tree(data: bytes) -> dict[bytes, bytes] | None:
+    """Return the entries of a tree by their names, still encoded; None of one of format 1.
+
+    What is in an entry, and whether its name is safe, is for whoever decodes it.
+
+    Raises:
+        UnsafeTreeError: it is no tree, or a name repeats or is out of order.
+    """
+    if not data.startswith(TREE_MAGIC):
+        return None
+    entries: dict[bytes, bytes] = {}
+    before, at, length = b"", len(TREE_MAGIC), len(data)
+    while at < length:
+        begin = at + _HEAD.size
+        if begin > length:
+            _unsafe("it is cut short")
+        kind, flags, *_, name_length = _HEAD.unpack_from(data, at)
+        middle = begin + name_length
+        end = middle + HASH_BYTES
+        if kind not in _PLAIN or flags & ~INCOMPLETE:
+            cursor = _Cursor(data, at)
+            _decode_entry(cursor, old=False)
+            end = cursor.at
+        name = data[begin:middle]
+        if end > length or name <= before:
+            _unsafe("a name repeats or is out of order, or it is cut short")
+        entries[name] = data[at:end]
+        before, at = name, end
+    return entries
+
+
 def _decode_plain(cursor: _Cursor) -> TreeEntry | None:
     """Read a file or directory with nothing unusual about it; None of any other entry."""
     data, at = cursor.data, cursor.at
