@@ -19,6 +19,7 @@ from replaying import (
     response,
     responses_usage,
 )
+from sqlalchemy import text
 
 from autovibe.domains.metering import ModelPrices, in_cad, pinned_prices
 from autovibe.gateway import Upstream
@@ -26,10 +27,11 @@ from autovibe.gateway.chat import ChatDialect
 from autovibe.gateway.gemini import GeminiDialect
 from autovibe.gateway.messages import MessagesDialect
 from autovibe.gateway.responses import ResponsesDialect
-from autovibe.kernel.protoconv import from_struct
+from autovibe.kernel.money import to_text
+from autovibe.kernel.protoconv import from_struct, struct
 from autovibe.testing.model_server import ModelServer
 from autovibe.testing.scripts import plain_text
-from autovibe.v1 import metering_pb2
+from autovibe.v1 import metering_pb2, usage_pb2
 
 MESSAGES = {
     "type": "message",
@@ -95,6 +97,70 @@ async def test_a_row_is_priced_again_from_itself_to_the_last_digit(
     native = dialect.cost(usage, prices, lambda _model, _variant: None, None)
     again = in_cad(native, kept.terms)
     assert again == Decimal((await desk.budgets())[0].used_amount) > 0
+    audit = await desk.metering.audit_usage(usage_pb2.AuditUsageRequest())
+    assert (audit.repriced, list(audit.differences)) == (1, [])
+    await _change_amounts(desk, "amount + {least}")
+    audit = await desk.metering.audit_usage(usage_pb2.AuditUsageRequest())
+    [one] = [one for one in audit.differences if one.kind == "price"]
+    assert (one.expected_amount, one.difference_amount) == (to_text(again), "0.000001")
+    assert f"costs {to_text(again)} at the prices in it" in one.message
+
+
+async def test_a_row_keeps_the_prices_of_the_tier_that_has_served_it(
+    sqlite_desk: LedgerDesk,
+) -> None:
+    desk = sqlite_desk
+    usage = chat_usage(1234, 77)
+    answer = json.loads(completion(usage)) | {"service_tier": "priority"}
+    body = {"model": "gpt-6.1-sol", "messages": [{"role": "user", "content": "Hi"}]}
+    async with (
+        ModelServer(plain_text()) as unused,
+        replaying(Replay(json.dumps(answer).encode(), "application/json")) as provider,
+        open_bench(desk, unused, upstream=Upstream(provider.url, "key")) as bench,
+    ):
+        await bench.send(body, url=f"{bench.base}/llm/openai/v1/chat/completions")
+        await bench.all_settled()
+    [row] = await desk.rows(
+        "SELECT amount, metadata FROM resource_usage WHERE resource_type = 'money'"
+    )
+    kept = json.loads(row.metadata)
+    assert not kept.get("uncertain")
+    assert "service_tier=priority" in json.dumps(kept["raw_usage"]["autovibe_other_prices"])
+    audit = await desk.metering.audit_usage(usage_pb2.AuditUsageRequest())
+    assert (audit.repriced, list(audit.differences)) == (1, [])
+
+
+async def test_rows_are_priced_again_in_pages(sqlite_desk: LedgerDesk) -> None:
+    desk = sqlite_desk
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    terms = metering_pb2.CallTerms(
+        provider="openai", model="m", rate_to_cad="1.5", unit_prices={"input": "0.2"}
+    )
+    await desk.budget("100")
+    calls = [desk.call("1", terms=terms) for _ in range(5)]
+    await desk.reserve(*calls)
+    for call, amount in zip(calls, ("0.3", "0.31", "0.3", "0.29", "0.3"), strict=True):
+        await desk.settle(call.id, amount, raw_usage=struct(usage))
+        desk.clock.advance(seconds=1)
+    unknown = await desk.hold("1", terms=terms)
+    await desk.settle(unknown.id, outcome="uncertain")
+    request = usage_pb2.AuditUsageRequest(page_size=1)
+    wrong, repriced = [], 0
+    while True:
+        page = await desk.metering.audit_usage(request)
+        wrong += [(one.kind, one.recorded_amount, one.expected_amount) for one in page.differences]
+        repriced += page.repriced
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert sorted(wrong) == [("price", "0.29", "0.30"), ("price", "0.31", "0.30")]
+    assert repriced == 5
+
+
+async def _change_amounts(desk: LedgerDesk, to: str) -> None:
+    statement = f"UPDATE resource_usage SET amount = {to.format(least=1)}"
+    async with desk.db.write() as tx:
+        await tx.session.execute(text(f"{statement} WHERE resource_type = 'money'"))
 
 
 def _whole(value: Any) -> Any:

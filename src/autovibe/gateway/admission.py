@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
@@ -13,10 +13,13 @@ from autovibe.domains.metering import (
     ModelPrices,
     NoPriceError,
     PriceBook,
+    UnitPrices,
     UnpriceableUsageError,
     affordable_output,
     call_terms,
     in_cad,
+    other_prices_key,
+    with_other_prices,
     worst_case,
 )
 from autovibe.gateway.binding import MachineBinding
@@ -47,6 +50,7 @@ class Plan:
     hold: Decimal
     floor: Decimal
     floor_tokens: int
+    other_prices: dict[str, UnitPrices] = field(default_factory=dict[str, UnitPrices])
 
     def reservation(self, binding: MachineBinding, ttl_s: int) -> metering_pb2.Reservation:
         """Return what is asked of the ledger."""
@@ -93,15 +97,19 @@ class Plan:
     def cost(self, usage: Mapping[str, object], book: PriceBook, clock: Clock) -> Decimal:
         """Return the true cost in the provider's currency.
 
+        Prices beside the pinned ones that it took are kept in `other_prices`.
+
         Raises:
             UnpriceableUsageError: it cannot be told.
         """
 
         def prices_of(model: str, variant: Mapping[str, str] | None) -> ModelPrices | None:
             try:
-                return book.find(self.provider, model, clock.now(), variant)
+                found = book.find(self.provider, model, clock.now(), variant)
             except NoPriceError:
                 return None
+            self.other_prices[other_prices_key(model, variant)] = found.unit_prices
+            return found
 
         return self.dialect.cost(usage, self.prices, prices_of, self.asked.use.variant)
 
@@ -219,7 +227,7 @@ def settled_as(
         if served_model and served_model != plan.call.model
         else "",
     )
-    settlement.raw_usage.CopyFrom(kept_usage(usage))
+    settlement.raw_usage.CopyFrom(with_other_prices(kept_usage(usage), plan.other_prices))
     return settlement
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from autovibe.domains.metering import Bounds, ModelPrices, UnpriceableUsageError
+from autovibe.domains.metering import Bounds, ModelPrices, gemini_cost, gemini_input_tokens
 from autovibe.gateway.body import BadBodyError, whole_number, with_member
 from autovibe.gateway.bounds import CLAMP_FLOOR, UnboundedRequestError
 from autovibe.gateway.dialect import (
@@ -33,7 +33,6 @@ from autovibe.gateway.forwarding import passed_headers
 from autovibe.gateway.gemini_usage import GeminiUsage
 from autovibe.gateway.messages import bearer
 from autovibe.gateway.policy import ProviderPolicy, ProviderUse, as_json, never, refused
-from autovibe.gateway.token_costs import Counts, count, counts_cost
 from autovibe.gateway.tool_errors import gemini_errors
 
 _PATH: Final = re.compile(r"/v1beta/models/([A-Za-z0-9][A-Za-z0-9._-]*):([A-Za-z]+)")
@@ -50,7 +49,6 @@ _DEFAULT_OUTPUT: Final = 32_768
 _SMALL_OUTPUT: Final = 8_192
 _SMALL: Final = ("gemini-1", "gemini-2.0", "gemini-exp", "gemma", "learnlm")
 _TEXT: Final = ("image/", "text/", "application/pdf", "application/json")
-_AS_TEXT: Final = (None, "TEXT", "DOCUMENT")
 _STATUS: Final[dict[str, str]] = {
     "invalid_request_error": "INVALID_ARGUMENT",
     "request_too_large": "INVALID_ARGUMENT",
@@ -197,16 +195,7 @@ class GeminiDialect:
         Raises:
             UnpriceableUsageError: it cannot be told.
         """
-        if usage.get("trafficType") not in {None, "ON_DEMAND", "TRAFFIC_TYPE_UNSPECIFIED"}:
-            raise UnpriceableUsageError(f"trafficType is {usage['trafficType']!r}")
-        for name, details in usage.items():
-            if name.endswith("TokensDetails"):
-                _refuse_other_than_text(name, details)
-        given = self.input_tokens(usage)
-        answered = count(usage, "candidatesTokenCount") + count(usage, "thoughtsTokenCount")
-        output = max(answered, count(usage, "totalTokenCount") - given)
-        cached = count(usage, "cachedContentTokenCount")
-        return counts_cost(Counts(given, cached, 0, 0, output), prices.unit_prices)
+        return gemini_cost(usage, prices.unit_prices)
 
     def with_output(self, usage: Json, tokens: int) -> dict[str, Any]:
         """Return usage as if so many tokens had been answered in all candidates."""
@@ -220,8 +209,7 @@ class GeminiDialect:
         Raises:
             UnpriceableUsageError: the numbers make no sense.
         """
-        prompt = count(usage, "promptTokenCount", required=True)
-        return prompt + count(usage, "toolUsePromptTokenCount")
+        return gemini_input_tokens(usage)
 
     def failure(
         self,
@@ -352,12 +340,3 @@ def _results(request: Json) -> Iterator[Json]:
         result = as_json(_field(as_json(part), "functionResponse"))
         if result:
             yield result
-
-
-def _refuse_other_than_text(name: str, details: object) -> None:
-    for detail in _several(details):
-        modality = as_json(detail).get("modality")
-        answered = name.startswith("candidates")
-        cheap = modality in _AS_TEXT or (modality == "IMAGE" and not answered)
-        if not cheap and count(as_json(detail), "tokenCount"):
-            raise UnpriceableUsageError(f"no price for {modality} in {name}")

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from autovibe.domains.metering import ModelPrices, UnpriceableUsageError
+from autovibe.domains.metering import (
+    ModelPrices,
+    UnpriceableUsageError,
+    openai_cost,
+    openai_input_tokens,
+)
 from autovibe.gateway.body import BadBodyError
 from autovibe.gateway.bounds import CLAMP_FLOOR
 from autovibe.gateway.dialect import (
@@ -23,7 +28,6 @@ from autovibe.gateway.dialect import (
 from autovibe.gateway.forwarding import passed_headers
 from autovibe.gateway.messages import bearer
 from autovibe.gateway.policy import ProviderPolicy, never, refused
-from autovibe.gateway.token_costs import Counts, count, counts_cost, part
 
 IMAGE_TOKENS: Final = 50_000
 """The most that an image counts for with any model, whatever its size in bytes."""
@@ -121,8 +125,7 @@ class OpenAiDialect:
         Raises:
             UnpriceableUsageError: the numbers make no sense.
         """
-        name = "input_tokens" if "input_tokens" in usage else "prompt_tokens"
-        return count(usage, name, required=True)
+        return openai_input_tokens(usage)
 
     def cost(
         self,
@@ -142,7 +145,7 @@ class OpenAiDialect:
             if other is None:
                 raise UnpriceableUsageError(f"service_tier is {served!r}")
             prices = other
-        return counts_cost(_counts(usage), prices.unit_prices)
+        return openai_cost(usage, prices.unit_prices)
 
     def failure(
         self,
@@ -226,41 +229,3 @@ def check_file(where: str, policy: ProviderPolicy) -> None:
 def as_list(value: object) -> list[object]:
     """Return a list, nothing when it is none."""
     return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _counts(usage: Json) -> Counts:
-    """Return what was used, from either API's names.
-
-    Raises:
-        UnpriceableUsageError: a number is missing or absurd, or something has no price here.
-    """
-    responses = "input_tokens" in usage
-    into, out = ("input", "output") if responses else ("prompt", "completion")
-    told = count(usage, f"{into}_tokens", required=True)
-    details = part(usage, f"{into}_tokens_details")
-    answered = part(usage, f"{out}_tokens_details")
-    for name in ("audio_tokens", "image_tokens"):
-        if count(details, name) * (name == "audio_tokens") or count(answered, name):
-            raise UnpriceableUsageError(f"no price for {name}")
-    _refuse_tools(usage)
-    # Some compatible servers leave reasoning out of the output, but not out of the total.
-    output = max(count(usage, f"{out}_tokens", required=True), count(usage, "total_tokens") - told)
-    written = count(details, "cache_write_tokens")
-    lifetimes = part(details, "cache_write_tokens_details")
-    return Counts(
-        input=told,
-        cached=count(details, "cached_tokens"),
-        written=written,
-        written_long=min(written, count(lifetimes, "ttl_12h_tokens")),
-        output=output,
-    )
-
-
-def _refuse_tools(usage: Json) -> None:
-    pending: list[object] = [usage.get("tool_usage")]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            pending += cast("Mapping[str, object]", value).values()
-        elif value:
-            raise UnpriceableUsageError("tools of the provider were used")

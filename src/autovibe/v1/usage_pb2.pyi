@@ -21,18 +21,20 @@ class AuditUsageRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class AuditUsageResponse(_message.Message):
-    __slots__ = ("differences", "next_page_token", "budgets", "days", "calls")
+    __slots__ = ("differences", "next_page_token", "budgets", "days", "calls", "repriced")
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    REPRICED_FIELD_NUMBER: _ClassVar[int]
     differences: _containers.RepeatedCompositeFieldContainer[UsageDifference]
     next_page_token: str
     budgets: int
     days: int
     calls: int
-    def __init__(self, differences: _Optional[_Iterable[_Union[UsageDifference, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., budgets: _Optional[int] = ..., days: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
+    repriced: int
+    def __init__(self, differences: _Optional[_Iterable[_Union[UsageDifference, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., budgets: _Optional[int] = ..., days: _Optional[int] = ..., calls: _Optional[int] = ..., repriced: _Optional[int] = ...) -> None: ...
 
 class UsageDifference(_message.Message):
     __slots__ = ("kind", "project_id", "project_name", "resource_type", "unit", "recorded_amount", "expected_amount", "difference_amount", "budget_id", "task_id", "budget_period", "period_start", "usage_date", "reservation_id", "measure", "message")

@@ -574,20 +574,24 @@ class AttachMachineRequest(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., machine_id: _Optional[str] = ...) -> None: ...
 
 class FinishExecutionRequest(_message.Message):
-    __slots__ = ("execution_id", "lease_generation", "outcome", "exit_code", "result_checkpoint_id", "metrics")
+    __slots__ = ("execution_id", "lease_generation", "outcome", "exit_code", "result_checkpoint_id", "metrics", "stdout_log", "stderr_log")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     RESULT_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_LOG_FIELD_NUMBER: _ClassVar[int]
+    STDERR_LOG_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     lease_generation: int
     outcome: str
     exit_code: int
     result_checkpoint_id: str
     metrics: ExecutionMetrics
-    def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., outcome: _Optional[str] = ..., exit_code: _Optional[int] = ..., result_checkpoint_id: _Optional[str] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ...) -> None: ...
+    stdout_log: str
+    stderr_log: str
+    def __init__(self, execution_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., outcome: _Optional[str] = ..., exit_code: _Optional[int] = ..., result_checkpoint_id: _Optional[str] = ..., metrics: _Optional[_Union[ExecutionMetrics, _Mapping]] = ..., stdout_log: _Optional[str] = ..., stderr_log: _Optional[str] = ...) -> None: ...
 
 class AppendExecutionLogsRequest(_message.Message):
     __slots__ = ("execution_id", "lease_generation", "entries")

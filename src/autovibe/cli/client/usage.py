@@ -99,7 +99,7 @@ usage.add_command(checkpoints)
 @click.option("--project", "project_name", default="", help="Only of this project (name or id).")
 @json_option
 def audit(project_name: str, *, as_json: bool) -> int:
-    """Compare budgets, daily sums and calls with the rows of usage; exit 1 when they differ."""
+    """Compare budgets, daily sums, calls and prices with the rows; exit 1 when they differ."""
 
     async def body(connection: Connection) -> usage_pb2.AuditUsageResponse:
         whole = usage_pb2.AuditUsageResponse()
@@ -111,6 +111,7 @@ def audit(project_name: str, *, as_json: bool) -> int:
             whole.budgets += answer.budgets
             whole.days += answer.days
             whole.calls += answer.calls
+            whole.repriced += answer.repriced
             whole.differences.extend(answer.differences)
             if not request.page_token:
                 return whole
@@ -125,7 +126,8 @@ def audit(project_name: str, *, as_json: bool) -> int:
             f"{plural(whole.calls, 'settled call')}"
         )
         found = plural(len(whole.differences), "difference")
-        print_lines([f"{compared} compared with the rows of usage: {found}."])
+        again = f"{plural(whole.repriced, 'cost')} worked out again from prices and usage"
+        print_lines([f"{compared} compared with the rows of usage, {again}: {found}."])
     return 1 if whole.differences else 0
 
 

@@ -20,7 +20,8 @@ from autovibe.domains.metering.errors import (
     ReservationNotFoundError,
 )
 from autovibe.domains.metering.observer import ArrivedCall, CallObserver, ToolError
-from autovibe.domains.metering.prices import ModelPrices, PriceBook
+from autovibe.domains.metering.prices import ModelPrices, PriceBook, UnitPrices
+from autovibe.domains.metering.repricing import other_prices_key, with_other_prices
 from autovibe.domains.metering.service import MeteringService
 from autovibe.domains.metering.storage import sample_storage
 from autovibe.domains.metering.terms import (
@@ -33,6 +34,12 @@ from autovibe.domains.metering.terms import (
     in_cad,
     pinned_prices,
     worst_case,
+)
+from autovibe.domains.metering.token_costs import (
+    gemini_cost,
+    gemini_input_tokens,
+    openai_cost,
+    openai_input_tokens,
 )
 from autovibe.domains.metering.upkeep import (
     clean_usage,
@@ -60,6 +67,7 @@ __all__ = [
     "ReservationNotFoundError",
     "TaskSpend",
     "ToolError",
+    "UnitPrices",
     "UnpriceableUsageError",
     "affordable_output",
     "anthropic_cost",
@@ -68,7 +76,12 @@ __all__ = [
     "clean_usage",
     "create_partitions",
     "ensure_task_budget",
+    "gemini_cost",
+    "gemini_input_tokens",
     "in_cad",
+    "openai_cost",
+    "openai_input_tokens",
+    "other_prices_key",
     "parse_budget_amount",
     "pinned_prices",
     "refresh_nothing",
@@ -76,5 +89,6 @@ __all__ = [
     "sample_storage",
     "set_task_budget",
     "spend_of_task",
+    "with_other_prices",
     "worst_case",
 ]

@@ -57,6 +57,7 @@ _PROJECTS: Final = table("projects", column("id", Uuid()), column("name"))
 _SUM: Final = ExactDecimal(20, 6)
 _NOTHING: Final = literal(Decimal(0), _SUM)
 _API_CALLS: Final = "api_calls"
+_MONEY: Final = "money"
 
 
 class BudgetDifference(NamedTuple):
@@ -93,6 +94,15 @@ class CallDifference(NamedTuple):
     resource_type: str
     recorded: Decimal
     expected: Decimal
+
+
+class PricedRow(NamedTuple):
+    """The row of money of a call."""
+
+    recorded_at: datetime
+    reservation_id: uuid.UUID
+    amount: Decimal
+    metadata: dict[str, Any]
 
 
 class Scope(NamedTuple):
@@ -275,6 +285,22 @@ async def call_differences(
     if after is not None:
         query = query.where(tuple_(*keys) > tuple_(*after, types=[key.type for key in keys]))
     return [CallDifference(*row) for row in await tx.session.execute(query)]
+
+
+async def priced_rows(
+    tx: ReadTx, scope: Scope, after: tuple[datetime, uuid.UUID] | None, limit: int
+) -> list[PricedRow]:
+    """Return the rows of money of calls, by time and call."""
+    keys = [_ROWS.c.recorded_at, _ROWS.c.reservation_id]
+    query = (
+        select(*keys, _ROWS.c.amount, _ROWS.c.metadata)
+        .where(*_since(scope), _ROWS.c.reservation_id.is_not(None), _ROWS.c.resource_type == _MONEY)
+        .order_by(*keys)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(*keys) > tuple_(*after, types=[key.type for key in keys]))
+    return [PricedRow(*row) for row in await tx.session.execute(query)]
 
 
 def _since(scope: Scope) -> tuple[ColumnElement[bool], ...]:
