@@ -1,20 +1,20 @@
 """Measure the checkpoint store against restic, borg and git on three real trees.
 
     python benchmarks/run.py store
-    AUTOVIBE_BENCH_TREES=DIR AUTOVIBE_BENCH_STORE=source,node_modules,binaries
+    python benchmarks/store.py --tree source --operation first --operation restore
 
-AUTOVIBE_BENCH_TREES is where the trees are kept (see _trees.py; the first run installs them);
-AUTOVIBE_BENCH_STORE says which are measured, all three by default. restic and borg come from the
-packages of the system. Everyone works on the same copy of a tree and takes turns: in each round the
-same files change, and the one who begins changes, too. `sync` runs before each turn, so that nobody
-pays for what another has left to be written. Each way of ours has a store of its own, so that none
-finds there what another has just stored.
+By default all trees and all operations; AUTOVIBE_BENCH_STORE=source,binaries chooses trees, too.
+AUTOVIBE_BENCH_TREES is where the trees are kept (see _trees.py; the first run installs them).
+restic and borg come from the packages of the system. Everyone works on the same copy of a tree and
+takes turns: in each round the same files change, and the one who begins changes, too. `sync` runs
+before each turn, so that nobody pays for what another has left to be written. Each way of ours has
+a store of its own, so that none finds there what another has just stored.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -22,12 +22,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 
 from _peers import Borg, Git, Peer, Restic
+from _timing import (
+    Action,
+    archive,
+    create_all,
+    files_of,
+    floor,
+    ms,
+    out,
+    quiet,
+    read_all,
+    read_archive,
+    run,
+    seconds,
+    timed,
+)
 from _trees import tree
 
 from autovibe.store import NewRef, Store
@@ -37,42 +51,51 @@ SEED: Final = 20261125
 CHANGED: Final = 10
 ROUNDS: Final = int(os.environ.get("AUTOVIBE_BENCH_ROUNDS", "40"))
 PEER_ROUNDS: Final = 5
-TREES: Final = os.environ.get("AUTOVIBE_BENCH_STORE", "source,node_modules,binaries").split(",")
+PEERS: Final[dict[str, tuple[type[Peer], ...]]] = {
+    "source": (Restic, Borg, Git),
+    "node_modules": (Restic, Git),
+    "binaries": (Restic,),
+}
+# What is measured of each tree; `first` is what everything else begins with.
+OPERATIONS: Final = {
+    "source": ("first", "ten_changes", "restore", "in_place", "verify"),
+    "node_modules": ("first", "ten_changes", "restore"),
+    "binaries": ("first", "restore"),
+}
+RUNS: Final = {"source": 3, "node_modules": 2, "binaries": 1}
 SOURCES: Final = Path(__file__).resolve().parent.parent / "src"
-_CHILD_MEMORY: Final = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-Action = Callable[[], object]
 
 
 def main() -> int:
     """Measure each tree in a process of its own, so that memory is that of one tree."""
-    if len(sys.argv) > 1:
-        return measure(sys.argv[1])
-    for name in TREES:
-        subprocess.run([sys.executable, __file__, name], check=True)
+    chosen = os.environ.get("AUTOVIBE_BENCH_STORE", ",".join(PEERS)).split(",")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tree", action="append", choices=PEERS)
+    parser.add_argument("--operation", action="append", choices=OPERATIONS["source"])
+    options = parser.parse_args()
+    names: list[str] = options.tree or chosen
+    if len(names) == 1:
+        return measure(names[0], options.operation or OPERATIONS[names[0]])
+    for name in names:
+        wanted = [f"--operation={operation}" for operation in options.operation or ()]
+        subprocess.run([sys.executable, __file__, f"--tree={name}", *wanted], check=True)
     return 0
 
 
-def measure(name: str) -> int:
+def measure(name: str, operations: Sequence[str]) -> int:
     """Measure one tree."""
     original = tree(name)
     with tempfile.TemporaryDirectory(prefix="store-bench-", dir=original.parent) as scratch:
         top = Path(scratch)
-        copy = top / "tree"
-        subprocess.run(["cp", "-a", str(original), str(copy)], check=True)
+        copy = original
+        if name != "binaries":  # nothing changes there, and it is large
+            copy = top / "tree"
+            subprocess.run(["cp", "-a", str(original), str(copy)], check=True)
         bench = Bench(name, top, copy)
-        bench.first()
-        if name != "binaries":
-            bench.ten_changes()
-        bench.restore()
-        if name == "source":
-            bench.in_place()
-            bench.verify()
-        if name != "node_modules":
-            bench.sizes()
+        bench.first(tell="first" in operations)
+        for operation in OPERATIONS[name][1:]:
+            if operation in operations:
+                getattr(bench, operation)()
         bench.memory()
     return 0
 
@@ -86,48 +109,73 @@ class Bench:
         self.copy = copy
         self.rng = random.Random(SEED)  # noqa: S311  # the same files every time, not a secret
         self.count = 0
-        kinds = (Restic, Borg, Git) if name == "source" else (Restic,)
-        if name == "node_modules":
-            kinds = (Restic, Git)
-        self.peers: dict[str, Peer] = {
-            kind.name: kind(top / kind.name, copy) for kind in kinds if kind.found()
-        }
+        self.peers: dict[str, Peer] = {}
         self.store = top / "store"
         self.root = ""
+        self.first_kib = 0
         self.resident_kib = 0
 
-    def own(self, command: str, *arguments: str) -> None:
-        """Run the store as a process of its own."""
-        program = [sys.executable, "-m", "autovibe.store", f"--store={self.store}", command]
-        subprocess.run([*program, *arguments], check=True, stdout=subprocess.DEVNULL)
+    def own(self, command: str, *arguments: str) -> int:
+        """Run the store as a process of its own; return its memory."""
+        store = f"--store={self.store}"
+        return run(sys.executable, "-m", "autovibe.store", store, command, *arguments)
 
-    def first(self) -> None:
+    def first(self, *, tell: bool) -> None:
         """Capture the tree for the first time; every byte has been read before by all."""
         read_all(self.copy)
-        times = {name: timed(peer.first) for name, peer in self.peers.items()}
-        ours, floors = [], []
-        for _ in range(1 if self.name == "binaries" else 3):
+        runs = RUNS[self.name] if tell else 1
+        times: dict[str, list[float]] = {"ours": [], "floor": []}
+        for number in range(runs):
+            turns: dict[str, Action] = {"ours": self.capture}
+            if tell:
+                turns["floor"] = lambda: archive(self.copy, self.top / "floor.tar.zst")
+            for kind in PEERS[self.name]:
+                if kind.found() and (kind is Restic or number == 0):
+                    turns[kind.name] = self.fresh(kind, number).first
+            order = list(turns.items())
+            self.rng.shuffle(order)
             shutil.rmtree(self.store, ignore_errors=True)
-            ours.append(timed(lambda: self.own("snapshot", f"--root=w={self.copy}", "--ref=b/1")))
-            floors.append(timed(self.archive))
+            for who, action in order:
+                times.setdefault(who, []).append(timed(action))
         opened = Store.open(self.store)
         self.root = opened.read_ref("b/1") or ""
+        if not tell:
+            return
+        best = {who: min(found) for who, found in times.items()}
+        ours, least = best.pop("ours"), best.pop("floor")
         files = opened.stats(snapshots=True).snapshot_files
-        row = {"runs": len(ours), "files": files} | floor("tar | zstd -1", min(ours), min(floors))
+        row = {"runs": runs, "files": files} | floor("tar | zstd -1", ours, least)
         name = f"store_first_{self.name}_vs_restic"
-        self.against("restic", name, min(ours), times, row | seconds(times))
+        self.against("restic", name, ours, best, row | seconds(best))
+        self.sizes()
 
-    def archive(self) -> None:
-        """Do the least that a first capture takes: read and compress, without hash or index."""
-        with (self.top / "floor.tar.zst").open("wb") as out:
-            tar = subprocess.Popen(["tar", "c", "."], cwd=self.copy, stdout=subprocess.PIPE)
-            subprocess.run(["zstd", "-q", "-1", "-T2"], stdin=tar.stdout, stdout=out, check=True)
-            assert tar.stdout is not None
-            tar.stdout.close()
-            if tar.wait():
-                msg = "tar failed"
-                raise RuntimeError(msg)
-            os.fsync(out.fileno())
+    def capture(self) -> None:
+        """Capture the tree, in a process of its own."""
+        arguments = (f"--root=w={self.copy}", "--ref=b/1")
+        self.first_kib = max(self.first_kib, self.own("snapshot", *arguments))
+
+    def fresh(self, kind: type[Peer], number: int) -> Peer:
+        """Prepare a peer with an empty repository; the one it had before is removed."""
+        old = self.peers.get(kind.name)
+        if old is not None:
+            shutil.rmtree(old.home)
+        peer = self.peers[kind.name] = kind(self.top / f"{kind.name}-{number}", self.copy)
+        return peer
+
+    def sizes(self) -> None:
+        """Compare what the disk holds after one capture of the same tree."""
+        if "restic" not in self.peers:
+            return
+        peer = self.peers["restic"]
+        ours = sum(path.stat().st_size for path in (self.store / "packs").iterdir())
+        out(
+            f"store_size_{self.name}_vs_restic",
+            "MB",
+            round(ours / 1e6, 2),
+            peer=type(peer).title(),
+            peer_value=round(peer.size() / 1e6, 2),
+            runs=1,
+        )
 
     def against(
         self, peer: str, name: str, ours: float, times: dict[str, float], more: dict[str, object]
@@ -255,7 +303,7 @@ class Bench:
             return
         ours, theirs, floors = [], [], []
         wanted = [(p.relative_to(self.copy), p.stat().st_size) for p in files_of(self.copy)]
-        for number in range(1 if self.name == "binaries" else 3):
+        for number in range(RUNS[self.name]):
             into = [self.top / f"{who}-{number}" for who in ("ours", "theirs", "floor")]
             # Of a snapshot the contents of its one root, as restic restores those of the tree.
             turns: list[tuple[list[float], Action]] = [
@@ -275,7 +323,8 @@ class Bench:
 
     def in_place(self) -> None:
         """Put ten changed files back to what they were, as undoing a step does."""
-        store = Store.open(self.top / "store-tracked", journal=True)
+        path = self.top / "store-tracked"
+        store = Store.open(path, journal=True) if path.exists() else self.own_store("tracked")
         files = files_of(self.copy)
         roots = {"w": self.copy}
         resident = TrackedTree(store, roots, choose(roots), audit_every=0)
@@ -302,46 +351,19 @@ class Bench:
         """Read back and hash everything."""
         if "restic" not in self.peers:
             return
-        runs = [
-            (timed(lambda: self.own("verify", self.root)), timed(self.peers["restic"].verify))
-            for _ in range(3)
-        ]
-        ours, theirs = (min(times) for times in zip(*runs, strict=True))
-        self.against("restic", "store_verify_vs_restic", ours, {"restic": theirs}, {"runs": 3})
-
-    def sizes(self) -> None:
-        """Compare what the disk holds after one capture of the same tree."""
-        if "restic" not in self.peers:
-            return
-        fresh = self.top / "fresh-store"
-        Store.open(fresh).snapshot({"w": self.copy})
-        peer = Restic(self.top / "fresh-restic", self.copy)
-        peer.first()
-        ours = sum(path.stat().st_size for path in (fresh / "packs").iterdir())
-        out(
-            f"store_size_{self.name}_vs_restic",
-            "MB",
-            round(ours / 1e6, 2),
-            peer=Restic.title(),
-            peer_value=round(peer.size() / 1e6, 2),
-            runs=1,
-        )
+        floor_file = self.top / "floor.tar.zst"
+        archive(self.copy, floor_file)
+        ours, theirs, floors = [], [], []
+        for _ in range(RUNS[self.name]):
+            ours.append(timed(lambda: self.own("verify", self.root)))
+            theirs.append(timed(self.peers["restic"].verify))
+            floors.append(timed(lambda: read_archive(floor_file)))
+        row = {"runs": len(ours)} | floor("zstd -dc | sha256sum", min(ours), min(floors))
+        self.against("restic", "store_verify_vs_restic", min(ours), {"restic": min(theirs)}, row)
 
     def memory(self) -> None:
         """Tell the largest memory of a first capture, and of the process that watched the tree."""
-        program = [
-            sys.executable,
-            "-c",
-            _CHILD_MEMORY,
-            sys.executable,
-            "-m",
-            "autovibe.store",
-            f"--store={self.top / 'memory-store'}",
-            "snapshot",
-            f"--root=w={self.copy}",
-        ]
-        child = int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
-        resident = self.resident_kib
+        child, resident = self.first_kib, self.resident_kib
         suffix = "" if self.name == "node_modules" else f"_{self.name}"
         out(
             f"store_peak_memory{suffix}_mb",
@@ -351,66 +373,6 @@ class Bench:
             first_process_mb=round(child / 1024, 1),
             resident_mb=round(resident / 1024, 1),
         )
-
-
-def timed(action: Action) -> float:
-    """Return the seconds that an action takes, with a quiet disk before it."""
-    os.sync()
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
-
-
-def quiet(*command: str, path: str | None = None) -> None:
-    """Run a program and drop what it prints."""
-    kept = os.environ if path is None else {**os.environ, "PYTHONPATH": path}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=kept)
-
-
-def files_of(top: Path) -> list[Path]:
-    """List all regular files, sorted."""
-    return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
-
-
-def create_all(top: Path, wanted: Sequence[tuple[Path, int]]) -> None:
-    """Do the least that a restore takes: create each file, with as many bytes."""
-    for directory in sorted({path.parent for path, _ in wanted}):
-        (top / directory).mkdir(parents=True, exist_ok=True)
-    zeros = bytes(1 << 20)
-    for path, size in wanted:
-        fd = os.open(top / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        while size > 0:
-            size -= os.write(fd, zeros[:size])  # noqa: PLW2901 - what is left of it
-        os.close(fd)
-
-
-def floor(what: str, ours: float, least: float) -> dict[str, object]:
-    """Say how far we are from what no program could do without."""
-    return {"floor": what, "floor_s": round(least, 4), "times_floor": round(ours / least, 2)}
-
-
-def read_all(top: Path) -> None:
-    """Read every file once, so that nobody waits for the disk."""
-    for path in top.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                while file.read(1 << 20):
-                    pass
-
-
-def seconds(times: dict[str, float]) -> dict[str, object]:
-    """Name the times of all, for the row."""
-    return {f"{name}_s": round(value, 4) for name, value in times.items()}
-
-
-def ms(value: float) -> float:
-    """Return milliseconds."""
-    return round(value * 1000, 2)
-
-
-def out(name: str, unit: str, ours: float, **more: object) -> None:
-    """Print a row."""
-    print(json.dumps({"name": name, "unit": unit, "ours": ours, **more}), flush=True)
 
 
 if __name__ == "__main__":

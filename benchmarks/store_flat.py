@@ -9,16 +9,15 @@ kernel tells. Files are small and lie a hundred in a directory.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from _timing import ms, out, timed
 
 from autovibe.store import NewRef, Store
 from autovibe.store.tracking import TrackedTree, WalkTracker, choose
@@ -68,24 +67,10 @@ def measure(size: int, top: Path) -> None:
         raise RuntimeError(msg)
     tracked.close()
     walk = statistics.median(times["walk"])
-    out(f"store_flat_first_{size}", "us", first / size * 1e6, 1)
-    out(f"store_flat_walk_{size}", "us", walk / size * 1e6, ROUNDS)
-    out(f"store_flat_tracked_{size}", "ms", statistics.median(times["tracked"]) * 1e3, ROUNDS)
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that an action takes, with a quiet disk before it."""
-    os.sync()
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
-
-
-def out(name: str, unit: str, ours: float, runs: int) -> None:
-    """Print a row."""
-    print(
-        json.dumps({"name": name, "unit": unit, "ours": round(ours, 3), "runs": runs}), flush=True
-    )
+    tracked_ms = ms(statistics.median(times["tracked"]))
+    out(f"store_flat_first_{size}", "us", round(first / size * 1e6, 2), runs=1)
+    out(f"store_flat_walk_{size}", "us", round(walk / size * 1e6, 3), runs=ROUNDS)
+    out(f"store_flat_tracked_{size}", "ms", tracked_ms, runs=ROUNDS)
 
 
 if __name__ == "__main__":
