@@ -11,11 +11,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from autovibe.db import Database
+from autovibe.domains.contract import StreamPage
 from autovibe.kernel.context import Actor
 from autovibe.kernel.errors import UnauthenticatedError
 from autovibe.kernel.paging import encode_token
 from autovibe.operations import Operations, Registry
-from autovibe.sdk.contract import Method, is_map, message_type, methods, rule_of
+from autovibe.sdk.contract import Method, is_map, message_type, methods, rule_of, streams
 from autovibe.v1 import options_pb2
 
 TOKENS: Final = {
@@ -36,6 +37,13 @@ class Stub:
             if method.service == service:
                 answer = answers.pop(method.attribute, None) or self._default(method)
                 setattr(self, method.attribute, answer)
+        for method in streams().values():
+            if method.service == service:
+                setattr(
+                    self,
+                    method.attribute,
+                    answers.pop(method.attribute, None) or _EndedStream(method),
+                )
         assert not answers, f"{service} has no {', '.join(answers)}"
 
     def _default(self, method: Method) -> Any:
@@ -46,6 +54,16 @@ class Stub:
         if method.operation.kind == options_pb2.OPERATION_KIND_LONG:
             return LongStub(note)
         return note
+
+
+class _EndedStream:
+    """A stream that has nothing and is over."""
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+
+    async def page(self, _tx: Any, _ctx: Any, _request: Message) -> StreamPage:
+        return StreamPage(self._method.response_type(ended=True), "", 0, more=False)
 
 
 class LongStub:

@@ -15,6 +15,7 @@ from autovibe.domains.identity import (
     IdentityService,
     LastAdminError,
     LoginThrottledError,
+    NoAccountError,
     TokenNotFoundError,
     UserExistsError,
     UserNotFoundError,
@@ -28,7 +29,7 @@ from autovibe.kernel.errors import (
 )
 from autovibe.kernel.people_settings import PeopleSettings
 from autovibe.operations import NOBODY, Operations, Registry, local_twin, token_authenticator
-from autovibe.v1 import identity_pb2, services
+from autovibe.v1 import browsers_pb2, identity_pb2, services
 
 PASSWORD = "correct horse"
 OWNER = Actor("system", "owner", frozenset({"*"}))
@@ -253,3 +254,66 @@ async def test_a_service_account_has_tokens_and_no_login(operations: Operations)
     token = await owner.create_token(identity_pb2.CreateTokenRequest(name="ci", user_id="robot"))
     actor = await token_authenticator(operations)(token.secret)
     assert (str(actor.user_id), actor.role) == (made.id, "viewer")
+
+
+@pytest.mark.req("S3-115")
+async def test_a_deleted_user_is_hidden_and_can_do_nothing_and_the_row_stays(
+    operations: Operations, db: Database
+) -> None:
+    made = await add(operations, "ada")
+    owner = as_actor(operations, OWNER)
+    session = await log_in(operations, "ada")
+    await owner.create_token(identity_pb2.CreateTokenRequest(name="ci", user_id="ada"))
+    await owner.delete_user(identity_pb2.DeleteUserRequest(user_id="ada"))
+
+    assert list((await owner.list_users(identity_pb2.ListUsersRequest())).users) == []
+    assert list((await owner.list_tokens(identity_pb2.ListTokensRequest())).tokens) == []
+    for asked in ("ada", made.id):
+        with pytest.raises(UserNotFoundError):
+            await owner.get_user(identity_pb2.GetUserRequest(user_id=asked))
+    with pytest.raises(UnauthenticatedError):
+        await log_in(operations, "ada")
+    with pytest.raises(NoAccountError):
+        await as_actor(operations, session).request_email_verification(
+            identity_pb2.RequestEmailVerificationRequest()
+        )
+    with pytest.raises(UserExistsError):
+        await add(operations, "ada")
+    async with db.read() as tx:
+        kept = "SELECT username FROM users WHERE deleted_at IS NOT NULL"
+        assert (await tx.session.execute(text(kept))).scalars().all() == ["ada"]
+
+
+async def test_the_last_admin_cannot_be_deleted(operations: Operations) -> None:
+    await add(operations, "eve", "admin")
+    with pytest.raises(LastAdminError):
+        await as_actor(operations, OWNER).delete_user(identity_pb2.DeleteUserRequest(user_id="eve"))
+
+
+async def test_a_link_opens_one_session_of_a_browser_within_a_minute(
+    operations: Operations, clock: Clock
+) -> None:
+    await add(operations, "ada")
+    ada = as_actor(operations, await log_in(operations, "ada"))
+    owner, authenticate = as_actor(operations, OWNER), token_authenticator(operations)
+
+    async def opened(link: browsers_pb2.BrowserLink) -> Actor:
+        session = await owner.open_browser_session(
+            browsers_pb2.OpenBrowserSessionRequest(link=link.path.rpartition("/")[2])
+        )
+        return await authenticate(session.token)
+
+    link = await ada.create_browser_link(browsers_pb2.CreateBrowserLinkRequest())
+    actor = await opened(link)
+    assert (actor.role, actor.scopes) == ("developer", frozenset({"*"}))
+    with pytest.raises(UnauthenticatedError, match="works once"):
+        await opened(link)
+    late = await ada.create_browser_link(browsers_pb2.CreateBrowserLinkRequest())
+    clock.time += timedelta(minutes=1)
+    with pytest.raises(UnauthenticatedError):
+        await opened(late)
+    unused = await ada.create_browser_link(browsers_pb2.CreateBrowserLinkRequest())
+    await owner.update_user(identity_pb2.UpdateUserRequest(user_id="ada", status="disabled"))
+    for refused in (opened(unused), authenticate(link.path.rpartition("/")[2])):
+        with pytest.raises(UnauthenticatedError):
+            await refused

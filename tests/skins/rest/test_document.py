@@ -14,14 +14,16 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from served import ALL_METHODS, Served
 
-from autovibe.sdk.contract import rule_of
+from autovibe.sdk.contract import rule_of, streams
 from autovibe.skins.rest.examples import examples
 from autovibe.v1 import options_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PEOPLE = {
-    m.descriptor.name: m for m in ALL_METHODS if m.operation.audience == options_pb2.AUDIENCE_PEOPLE
+    m.descriptor.name: m
+    for m in (*ALL_METHODS, *streams().values())
+    if m.operation.audience == options_pb2.AUDIENCE_PEOPLE
 }
 
 

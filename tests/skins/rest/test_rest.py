@@ -218,7 +218,7 @@ async def test_what_is_not_there_is_a_problem_too(
         ("GET", "/api/v1/tasks/abcdefab:pause", "POST"),
         ("GET", "/api/v1/projects/a:b/checkpoints:import", "POST"),
         ("TRACE", "/api/v1/tasks", "GET, POST"),
-        ("OPTIONS", "/api/v1/tasks/abcdefab", "GET"),
+        ("OPTIONS", "/api/v1/tasks/abcdefab", "GET, PATCH"),
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )

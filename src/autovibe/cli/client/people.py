@@ -16,6 +16,7 @@ from autovibe.cli.client.connection import (
     server_of,
 )
 from autovibe.cli.client.paging import collect, more
+from autovibe.cli.client.question import can_ask, confirm
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, pairs, short, table
@@ -125,6 +126,30 @@ def disable(name: str, *, as_json: bool) -> None:
 def enable(name: str, *, as_json: bool) -> None:
     """Let a disabled user in again."""
     _update(identity_pb2.UpdateUserRequest(user_id=name, status="active"), as_json=as_json)
+
+
+@user.command(epilog="Example: autovibe user delete ada")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask: no command brings a user back.")
+@json_option
+def delete(name: str, *, yes: bool, as_json: bool) -> None:
+    """Delete a user: tokens and memberships end, what they made stays and keeps their name."""
+
+    async def body(connection: Connection) -> bool:
+        identity = connection.services.identity
+        found = await identity.get_user(identity_pb2.GetUserRequest(user_id=name))
+        question = f"Delete the {found.role} {found.username} ({found.email})?"
+        if not yes and not can_ask():
+            raise InvalidArgumentError(f"{question} Say so with --yes.")
+        if not yes and not await confirm(question):
+            return False
+        await identity.delete_user(identity_pb2.DeleteUserRequest(user_id=found.id))
+        return True
+
+    if with_connection(body):
+        _say({"user": name}, f"{name} is deleted; nobody can take that name.", as_json=as_json)
+    else:
+        print_notes(["Nobody was deleted."])
 
 
 @user.command("password", epilog="Example: autovibe user password ada")

@@ -68,11 +68,20 @@ def _operation(path: str, verb: str, operation: dict[str, Any]) -> Iterator[str]
         yield "</table>"
     if "requestBody" in operation:
         yield f"<p>Body: {_references(operation['requestBody'])}</p>"
+        yield _example(operation["requestBody"])
     yield "<table><tr><th>status</th><th>meaning</th><th>content</th></tr>"
     for status, response in operation["responses"].items():
         meaning = html.escape(response["description"]).replace("\n", "<br>")
         yield f"<tr><td>{status}</td><td>{meaning}</td><td>{_references(response)}</td></tr>"
-    yield "</table></details>"
+    yield f"</table>{_example(operation['responses']['200'])}</details>"
+
+
+def _example(thing: dict[str, Any]) -> str:
+    """Return the example of a body."""
+    examples = [
+        content["example"] for content in thing.get("content", {}).values() if "example" in content
+    ]
+    return "".join(f"<p>Example:</p>{_json(example)}" for example in examples)
 
 
 def _described(thing: dict[str, Any]) -> str:
