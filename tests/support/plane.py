@@ -18,14 +18,13 @@ from autovibe.agents import adapters
 from autovibe.app.jobs import maintenance_service
 from autovibe.db import Database
 from autovibe.domains.checkpoints import CheckpointService, Pruned, TransferService
-from autovibe.domains.collaboration import ChatService
+from autovibe.domains.collaboration import ChatService, ConversingApprovals
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
 from autovibe.domains.metering import MeteringService
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import (
-    ApprovalService,
     Leave,
     LogService,
     QueueService,
@@ -289,7 +288,7 @@ def open_plane(db: Database, directory: Path, clock: StillClock) -> Plane:
             ),
             "autovibe.v1.DocumentService": DocumentService(DocumentSettings()),
             "autovibe.v1.WorkService": WorkService(store, control, fleet, defaults, Leave(3600)),
-            "autovibe.v1.ApprovalService": ApprovalService(db.bells, Leave(3600)),
+            "autovibe.v1.ApprovalService": ConversingApprovals(db.bells, Leave(3600)),
             "autovibe.v1.LogService": LogService(),
             "autovibe.v1.QueueService": QueueService(db.bells, __version__),
         }

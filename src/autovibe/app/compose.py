@@ -24,7 +24,7 @@ from autovibe.db import Database, open_configured
 from autovibe.db.upgrade import ensure_schema
 from autovibe.domains.audit import AuditService
 from autovibe.domains.checkpoints import CheckpointService, TransferService
-from autovibe.domains.collaboration import ChatService
+from autovibe.domains.collaboration import ChatService, ConversingApprovals
 from autovibe.domains.identity import IdentityService
 from autovibe.domains.knowledge import DocumentService
 from autovibe.domains.machines import MachineService
@@ -36,7 +36,6 @@ from autovibe.domains.metering.gateway import CallingMachine, Gateways, OpenGate
 from autovibe.domains.projects import ProjectService
 from autovibe.domains.work import (
     AgentService,
-    ApprovalService,
     Leave,
     LogService,
     QueueService,
@@ -233,7 +232,7 @@ def _registry(
             "autovibe.v1.WorkService": work,
             "autovibe.v1.LogService": LogService(),
             "autovibe.v1.AgentService": AgentService(work.create_task, relay),
-            "autovibe.v1.ApprovalService": ApprovalService(database.bells, leave),
+            "autovibe.v1.ApprovalService": ConversingApprovals(database.bells, leave),
             "autovibe.v1.QueueService": QueueService(database.bells, __version__),
         }
     )

@@ -15,7 +15,7 @@ from autovibe.domains.collaboration.chat_errors import (
 from autovibe.domains.etags import EtagMismatchError
 from autovibe.domains.work.errors import LeaseLostError
 from autovibe.kernel.errors import InvalidArgumentError
-from autovibe.v1 import chat_pb2, work_pb2
+from autovibe.v1 import approvals_pb2, chat_pb2, work_pb2
 
 
 async def _send(plane: Plane, message: str, **fields: Any) -> chat_pb2.ChatMessage:
@@ -302,3 +302,56 @@ async def test_a_place_to_speak_is_named_once(one_plane: Plane):
     for fields in ({}, {"project": "website", "task_id": "0" * 8}):
         with pytest.raises(InvalidArgumentError):
             await _send(one_plane, "x", **fields)
+
+
+async def _ask(
+    plane: Plane, order: work_pb2.ClaimedOrder, text: str
+) -> approvals_pb2.AskApprovalResponse:
+    return await plane.services.approvals.ask_approval(
+        approvals_pb2.AskApprovalRequest(
+            execution_id=order.execution.id,
+            lease_generation=order.lease_generation,
+            kind="question",
+            text=text,
+            options=["tabs", "spaces"],
+        )
+    )
+
+
+async def test_a_question_in_the_inbox_is_answered_by_a_reply_in_chat(plane: Plane, tmp_path: Path):
+    task = await _task(plane, tmp_path)
+    order = await plane.claimed()
+    await _start(plane, order)
+    asked = await _ask(plane, order, "Tabs or spaces?")
+    assert asked.verdict == "wait"
+    assert (await _ask(plane, order, "Tabs or spaces?")).approval_id == asked.approval_id
+    found = await plane.services.chat.search_messages(
+        chat_pb2.SearchMessagesRequest(query="tabs spaces", task_id=task.id)
+    )
+    [question] = found.messages
+    assert (question.message_type, question.sender_type) == ("question", "worker")
+    assert question.metadata["approval_id"] == asked.approval_id
+    answer = await _send(plane, "spaces", task_id=task.id, parent_message_id=question.id)
+    assert not answer.HasField("delivery")
+    told = await _ask(plane, order, "Tabs or spaces?")
+    assert told.verdict == "allow"
+    assert "spaces" in told.message
+    assert await _texts(plane, question.conversation_id) == [question.message, "spaces"]
+    # Nobody waits for it any more: what is said now is a message like any other.
+    late = await _send(plane, "no, tabs", task_id=task.id, parent_message_id=question.id)
+    assert late.delivery.status == "queued"
+
+
+async def test_an_answer_in_the_inbox_stands_in_the_conversation(plane: Plane, tmp_path: Path):
+    await _task(plane, tmp_path)
+    order = await plane.claimed()
+    await _start(plane, order)
+    asked = await _ask(plane, order, "Which port?")
+    await plane.services.approvals.answer_approval(
+        approvals_pb2.AnswerApprovalRequest(approval_id=asked.approval_id, text="8080")
+    )
+    await _ask(plane, order, "Which port?")
+    found = await plane.services.chat.search_messages(chat_pb2.SearchMessagesRequest(query="8080"))
+    [answer] = found.messages
+    assert (answer.message_type, answer.sender_name) == ("response", "tests")
+    assert answer.parent_message_id

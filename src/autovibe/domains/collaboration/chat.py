@@ -29,6 +29,7 @@ from autovibe.domains.collaboration.models import (
     MessageType,
     SenderType,
 )
+from autovibe.domains.collaboration.questions import answer_in_chat
 from autovibe.domains.collaboration.repository import chat as repository
 from autovibe.domains.collaboration.repository.chat import ARCHIVED, Scope
 from autovibe.domains.collaboration.talking import (
@@ -149,8 +150,9 @@ class ChatService:
         """
         conversation = await self._place(tx, ctx, request)
         parent = await _parent(tx, conversation, request.parent_message_id)
-        answers = parent is not None and parent.message_type == MessageType.QUESTION
-        kind = request.message_type or (MessageType.RESPONSE if answers else MessageType.TEXT)
+        asked = parent if parent and parent.message_type == MessageType.QUESTION else None
+        answered = asked is not None and await answer_in_chat(tx, ctx, asked, request.message)
+        kind = request.message_type or (MessageType.RESPONSE if asked else MessageType.TEXT)
         words = Words(
             SenderType.USER,
             ctx.actor.user_id,
@@ -158,7 +160,8 @@ class ChatService:
             request.message,
             MessageType(kind),
             parent.id if parent else None,
-            for_agent=not request.people_only,
+            # What answers a question the agent gets as its answer, and not twice.
+            for_agent=not request.people_only and not answered,
         )
         return await chat_message(tx, await say(tx, ctx, conversation, words))
 

@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, or_, select
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.collaboration.models import ChatAttachment, ChatConversation, ChatMessage
+from autovibe.domains.collaboration.models import (
+    ChatAttachment,
+    ChatConversation,
+    ChatMessage,
+    MessageType,
+)
 
 RowT = TypeVar("RowT", ChatConversation, ChatMessage, ChatAttachment)
 
@@ -122,6 +127,33 @@ async def search(
     if scope.project_id is not None:
         query = query.where(ChatConversation.project_id == scope.project_id)
     return await _page(tx, query, newest_first=True, after=after, limit=limit)
+
+
+async def find_about(
+    tx: ReadTx | WriteTx, name: str, value: str, kind: MessageType
+) -> ChatMessage | None:
+    """Return the oldest message of a kind whose metadata has a value."""
+    row = ChatMessage
+    query = (
+        select(row)
+        .where(row.message_type == kind, row.metadata_[name].as_string() == value)
+        .order_by(row.created_at, row.id)
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def has_reply(tx: ReadTx | WriteTx, message_id: uuid.UUID, kind: MessageType) -> bool:
+    """Return whether a message of a kind answers another one."""
+    query = select(ChatMessage.id).where(
+        ChatMessage.parent_message_id == message_id, ChatMessage.message_type == kind
+    )
+    return await tx.session.scalar(query.limit(1)) is not None
+
+
+async def conversation_of(tx: ReadTx | WriteTx, message: ChatMessage) -> ChatConversation:
+    """Return the conversation of a message."""
+    return await tx.session.get_one(ChatConversation, message.conversation_id)
 
 
 async def waiting_for_task(
