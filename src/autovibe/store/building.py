@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, cast
 
 from autovibe.store.parts import LARGEST_WHOLE, Directory, put_again, put_directory
 from autovibe.store.statcache import STAMP_BYTES, Forward
 from autovibe.store.tree import decode_entry, encode_entry, with_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autovibe.store.capture import Links
     from autovibe.store.parts import Run, Sink
     from autovibe.store.statcache import DirRecord, Records
     from autovibe.store.walk import DirNode
 
+# Of the stamp and the entry that a record keeps of a file; faster for many than a slice of each.
+_ENTRY: Final = cast("Callable[[bytes], bytes]", itemgetter(slice(STAMP_BYTES, None)))
 Labels = dict[tuple[bytes, bytes], bytes]
 
 
@@ -70,7 +75,7 @@ class TreeBuilder:
         return entry if label is None else encode_entry(decode_entry(entry)._replace(link=label))
 
     def _whole(self, path: bytes, record: DirRecord) -> Directory:
-        entries = {name: seen[STAMP_BYTES:] for name, seen in record.files.items()}
+        entries = dict(zip(record.files, map(_ENTRY, record.files.values()), strict=True))
         for name in record.linked:
             entries[name] = self._labelled(path, name, entries[name])
         entries.update(record.dirs)
@@ -98,12 +103,12 @@ class TreeBuilder:
 
             def kept(names: Run) -> list[bytes]:
                 try:
-                    return [files[name][STAMP_BYTES:] for name in names]
+                    return list(map(_ENTRY, map(files.__getitem__, names)))
                 except KeyError:  # there are directories among them
-                    return [files[n][STAMP_BYTES:] if n in files else dirs[n] for n in names]
+                    return [_ENTRY(files[n]) if n in files else dirs[n] for n in names]
 
             return put_again(self._sink, base.parts, changes, kept)
-        entries = {name: seen[STAMP_BYTES:] for name, seen in files.items()}
+        entries = dict(zip(files, map(_ENTRY, files.values()), strict=True))
         entries.update(dirs)
         for name, now in changes.items():
             if now is None:
@@ -115,4 +120,4 @@ class TreeBuilder:
 
 def _entry_of(record: DirRecord, name: bytes) -> bytes | None:
     seen = record.files.get(name)
-    return record.dirs.get(name) if seen is None else seen[STAMP_BYTES:]
+    return record.dirs.get(name) if seen is None else _ENTRY(seen)

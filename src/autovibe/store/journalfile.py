@@ -149,7 +149,7 @@ def append(  # noqa: PLR0917 - what is written, where, and how
 ) -> Transaction:
     """Write a transaction at `at`; it is not durable yet."""
     records: dict[bytes, Location] = {}
-    parts: list[bytes] = []
+    parts = [b""]  # the head, once it is known how much comes
     offset = at + _HEAD.size
     for address, plain in objects:
         offset += RECORD.size
@@ -160,14 +160,14 @@ def append(  # noqa: PLR0917 - what is written, where, and how
     for name, value in refs:
         key = name.encode("ascii")
         parts += (_REF.pack(len(key), len(value)), key, value)
-    body = b"".join(parts)
-    head = _HEAD.pack(_TRANSACTION, journal.salt, len(body), len(objects), len(refs))
-    data = head + body
-    data += sha256(data)
+    size = sum(map(len, parts))
+    parts[0] = _HEAD.pack(_TRANSACTION, journal.salt, size, len(objects), len(refs))
+    data = b"".join(parts)
+    size = len(data) + HASH_BYTES
     # Whole blocks: what is durable is never written again.
-    padded = data.ljust(-(-len(data) // BLOCK) * BLOCK, b"\0")
-    _write_at(fd, padded, at)
-    return Transaction(at, at + len(padded), records, dict(refs), whole=True)
+    whole = -(-size // BLOCK) * BLOCK
+    _write_at(fd, b"".join((data, sha256(data), bytes(whole - size))), at)
+    return Transaction(at, at + whole, records, dict(refs), whole=True)
 
 
 def read_transactions(fd: int, journal: Named, start: int, stop: int) -> Iterator[Transaction]:

@@ -56,9 +56,9 @@ def put_directory(sink: Sink, entries: Mapping[bytes, bytes]) -> Directory:
         return Directory(EMPTY_TREE, None)
     names = sorted(entries)
     if len(names) <= LARGEST_WHOLE:
-        return Directory(_put(sink, [entries[name] for name in names]), None)
+        return Directory(_put(sink, map(entries.__getitem__, names)), None)
     runs = list(map(tuple, _split(names)))
-    return _put_parts(sink, runs, [_put(sink, [entries[name] for name in run]) for run in runs])
+    return _put_parts(sink, runs, [_put(sink, map(entries.__getitem__, run)) for run in runs])
 
 
 def put_again(

@@ -7,12 +7,14 @@ as a whole, so that what happened in it before it was registered is looked at.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from autovibe.store.opening import closing, lstat, open_beneath, open_dir
+from autovibe.store.tracking import libc
 from autovibe.store.tracking.contract import TrackingUnavailableError
 from autovibe.store.tree import MAX_DEPTH, to_bytes
 
@@ -215,9 +217,17 @@ class DirectoryTracker(ABC):
 
     def _exists(self, path: bytes) -> bool:
         root, _, below = path.partition(b"/")
+        top = self._roots[root][1]
+        try:
+            os.close(libc.open_beneath(top, below, os.O_PATH | os.O_NOFOLLOW))
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+                return False
+        else:
+            return True
         parent, _, name = below.rpartition(b"/")
         try:
-            with closing(open_beneath(self._roots[root][1], parent)) as fd:
+            with closing(open_beneath(top, parent)) as fd:
                 return lstat(name, fd) is not None
         except OSError:
             return False

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from functools import cache
 
 _AT_EMPTY_PATH = 0x1000
 _HANDLE_BYTES = 128  # MAX_HANDLE_SZ of the kernel
 _SYNC_WAIT_WRITE_WAIT = 7
+_OPENAT2 = 437  # on every architecture
+_HOW = struct.Struct("=QQQ")  # flags, mode, how paths are resolved
+_BENEATH = 0x08
+_NO_SYMLINKS = 0x04
 
 
 @cache
@@ -21,6 +26,16 @@ def _checked(result: int, call: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
     return result
+
+
+def open_beneath(root: int, path: bytes, flags: int) -> int:
+    """Open a path below `root` by one call, following no link on the way.
+
+    Raises:
+        OSError: as `os.open` does; ENOSYS or EPERM also when the kernel does not offer this call.
+    """
+    how = _HOW.pack(flags | os.O_CLOEXEC, 0, _BENEATH | _NO_SYMLINKS)
+    return _checked(_libc().syscall(_OPENAT2, root, path, how, _HOW.size), "openat2")
 
 
 def inotify_init() -> int:
