@@ -33,7 +33,8 @@ from autovibe.v1 import checkpoints_pb2, maintenance_pb2
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    write_files(tmp_path / "dir", {"a.txt": "one\n", "sub/b.txt": "two\n"})
+    # So long that it does not lie in one block with what is spoiled.
+    write_files(tmp_path / "dir", {"a.txt": "one\n", "sub/b.txt": "two\n" * 40_000})
     return tmp_path / "dir"
 
 
@@ -52,6 +53,33 @@ async def imported(plane: Plane, directory: Path) -> tuple[str, str]:
 
 
 EVENTS = "SELECT count(*) FROM outbox_events WHERE topic = 'checkpoints.damaged'"
+
+
+async def test_a_child_of_a_damaged_checkpoint_is_verified_only_once_all_of_it_was_read(
+    plane: Plane, directory: Path, tmp_path: Path
+) -> None:
+    first, second = await imported(plane, directory)
+    scheduler = scheduler_of(plane, tmp_path)
+    spoil(plane.store, b"one\n")
+    await run_job(scheduler.runner, "audit-store")
+    parent, sound = await see(plane, first), await see(plane, second)
+    assert parent.verification_status == "failed"
+
+    async def child(of: checkpoints_pb2.Checkpoint, root: str) -> checkpoints_pb2.Checkpoint:
+        return await plane.checkpoint(
+            of.project_id, parent_checkpoint_id=of.id, manifest_root=root, verified=True
+        )
+
+    broken = await child(parent, parent.manifest_root)
+    mended = await child(parent, sound.manifest_root)
+    assert (broken.verification_status, mended.verification_status) == ("pending", "pending")
+    assert (await child(sound, sound.manifest_root)).verification_status == "verified"
+
+    await scheduler.verifier.verify_all()
+    assert (await see(plane, broken.id)).verification_status == "failed"
+    assert (await see(plane, mended.id)).verification_status == "verified"
+    after = await child(await see(plane, mended.id), sound.manifest_root)
+    assert after.verification_status == "verified"
 
 
 async def test_what_an_audit_finds_damaged_is_shown_as_such_and_whole_again_after_a_repair(

@@ -59,7 +59,8 @@ class NewCheckpoint:
 async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -> Checkpoint:
     """Insert the row, and tell the machine that made it.
 
-    A checkpoint counts as verified only when its parent does (decision B7).
+    A checkpoint counts as verified only when its parent does (decision B7). When the parent was
+    verified and is known to be damaged since, all of it waits to be read by the queue.
 
     Raises:
         CheckpointNotFoundError: the project has no such parent.
@@ -71,9 +72,12 @@ async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -
             checkpoint_id=str(new.parent_id),
         )
     now = ctx.clock.now()
-    verified = new.verified and (
+    status = VerificationStatus.FAILED
+    if new.verified and (
         parent is None or parent.verification_status == VerificationStatus.VERIFIED
-    )
+    ):
+        damaged = parent is not None and await damages(tx, [parent.id])
+        status = VerificationStatus.PENDING if damaged else VerificationStatus.VERIFIED
     jump = None if parent is None else await far_ancestor(tx, parent)
     row = Checkpoint(
         id=new.id,
@@ -97,10 +101,8 @@ async def insert_checkpoint(tx: WriteTx, ctx: CallContext, new: NewCheckpoint) -
         agent_session_id=new.agent_session_id,
         last_settled_call_id=new.last_settled_call_id,
         consistency=Consistency(new.consistency),
-        verification_status=(
-            VerificationStatus.VERIFIED if verified else VerificationStatus.FAILED
-        ),
-        verified_at=now if verified else None,
+        verification_status=status,
+        verified_at=now if status == VerificationStatus.VERIFIED else None,
         metadata=dict(new.metadata),
         created_at=now,
     )
