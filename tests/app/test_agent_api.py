@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import uuid
 from collections.abc import AsyncGenerator
@@ -279,8 +280,8 @@ async def test_a_relay_runs_only_what_is_for_machines(world: World, machine: Mac
 
 async def test_bodies_and_rates_are_bounded(world: World) -> None:
     greedy = await world.machine("website")
-    headers = {"content-length": str(MAX_BODY_BYTES + 1), "content-type": "application/json"}
-    status, problem = await greedy.ask("POST", "/agent/v1/messages", headers=headers)
+    large = io.BytesIO(b"x" * (MAX_BODY_BYTES + 1))
+    status, problem = await greedy.ask("POST", "/agent/v1/messages", data=large)
     assert (status, problem["reason"]) == (413, "REQUEST_TOO_LARGE")
     status, problem = await greedy.ask("GET", "/agent/v1/task", headers={"host": "example.org"})
     assert (status, problem["reason"]) == (403, "HOST_NOT_ALLOWED")

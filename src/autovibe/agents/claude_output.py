@@ -61,6 +61,7 @@ class ClaudeOutputReader:
             # began; the last one is about the whole run.
             self._result = message
             self.turns_ended += 1
+            return _end_events(message)
         if kind == "command_lifecycle" and message.get("state") == "started":
             self.heard.append(as_text(message.get("command_uuid")))
         return ()
@@ -207,6 +208,23 @@ def _system_events(message: JsonObject) -> list[AgentEvent]:
         tool = as_text(message.get("tool_name")) or "a tool"
         return [_event("notice", f"The use of {tool} was denied.", tool=tool)]
     return []
+
+
+def _end_events(message: JsonObject) -> list[AgentEvent]:
+    """Return what the last event of a run tells: what it used, and why it failed if it did."""
+    usage = as_object(message.get("usage"))
+    given, made = as_whole(usage.get("input_tokens")), as_whole(usage.get("output_tokens"))
+    cached = as_whole(usage.get("cache_read_input_tokens"))
+    found: list[AgentEvent] = []
+    if given is not None or made is not None:
+        text = f"{given or 0:,} tokens in, {cached or 0:,} cached, {made or 0:,} out"
+        found.append(
+            _event("usage", text, input_tokens=given, output_tokens=made, cache_read_tokens=cached)
+        )
+    if message.get("is_error") is True:
+        text = as_text(message.get("result")) or as_text(message.get("subtype")) or "unknown error"
+        found.append(_event("error", text, status=as_whole(message.get("api_error_status"))))
+    return found
 
 
 def _retry_event(message: JsonObject) -> AgentEvent:

@@ -62,6 +62,7 @@ from autovibe.kernel.context import ALL_SCOPES, Actor
 from autovibe.kernel.gateway_settings import PROVIDERS
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
+from autovibe.kernel.redaction import Redactor
 from autovibe.kernel.settings import Settings, ensure_home
 from autovibe.operations import Operations, Registry, local_twin
 from autovibe.runtime.admission import Admission
@@ -275,6 +276,7 @@ def surroundings_of(
         metering=services.metering,
         approvals=services.approvals,
         chat=services.chat,
+        logs=services.logs,
         documents=services.documents,
         store=store,
         adapters=fleet.adapters,
@@ -289,6 +291,8 @@ def surroundings_of(
         checkpoint_settings=settings.checkpoints,
         approval_settings=settings.approvals,
         breaker_settings=settings.breaker,
+        log_settings=settings.logs,
+        redactor=Redactor(_secrets(settings), settings.logs.redact),
         count_missed=missed.inc,
     )
 

@@ -166,6 +166,8 @@ _AGENT: Final[Mapping[str, tuple[str, Tone]]] = {
     "file_edit": ("edits", "plain"),
     "tool": ("uses", "plain"),
     "tool_result": ("gets", "dim"),
+    "usage": ("used", "dim"),
+    "error": ("fails", "bad"),
     "retry": ("retries", "warn"),
     "notice": ("agent", "dim"),
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from autovibe.domains.metering import ArrivedCall, NoExchangeRateError, NoPriceError
+from autovibe.domains.metering.turns import read_turn
 from autovibe.gateway.admission import Plan, arrived_call, plan_call
 from autovibe.gateway.binding import Upstream
 from autovibe.gateway.body import BadBodyError, parse
@@ -71,6 +73,7 @@ class _Request:
         try:
             while True:
                 call = arrived_call(self.asked, request_id, self.size_bytes)
+                call = replace(call, turn=partial(read_turn, self.request))
                 if not await self._turn(visit, call):
                     return
                 plan = await self._held(call)

@@ -43,6 +43,7 @@ from autovibe.kernel.gateway_settings import (
     read_gateway_settings,
     read_upstreams,
 )
+from autovibe.kernel.log_settings import LOG_KEYS, LogSettings, read_log_settings
 from autovibe.kernel.maintenance_settings import (
     MAINTENANCE_KEYS,
     MaintenanceSettings,
@@ -89,6 +90,7 @@ _SECTIONS: Final[Mapping[str, Collection[str]]] = {
     "documents": DOCUMENT_KEYS,
     "egress": EGRESS_KEYS,
     "gateway": GATEWAY_KEYS,
+    "logs": LOG_KEYS,
     "limits": {"default_task_budget", "task_timeout", "memory_mb", "cpus", "processes"},
     "maintenance": MAINTENANCE_KEYS,
     "people": PEOPLE_KEYS,
@@ -143,6 +145,7 @@ class Settings:
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     chat: ChatSettings = field(default_factory=ChatSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     keys: str | None = field(default=None, repr=False)
     """A key ring in place of the file `keys.json`; see `db.encryption`."""
@@ -245,6 +248,7 @@ def load_settings(environment: MutableMapping[str, str] | None = None) -> Settin
         approvals=read_approval_settings(env, _table(config, "approvals")),
         breaker=read_breaker_settings(env, _table(config, "breaker")),
         gateway=read_gateway_settings(env, _table(config, "gateway")),
+        logs=read_log_settings(env, _table(config, "logs")),
         chat=read_chat_settings(env, _table(config, "chat")),
         documents=read_document_settings(env, _table(config, "documents")),
         keys=env.pop("AUTOVIBE_KEYS", None) or None,

@@ -14,6 +14,7 @@ from autovibe.domains.metering import ArrivedCall
 from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.money import ZERO, to_text
 from autovibe.kernel.protoconv import from_struct
+from autovibe.runtime.agent_record import AgentRecord
 from autovibe.runtime.checkpointer import Checkpointer
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.v1 import metering_pb2, services
@@ -35,8 +36,15 @@ class CallReporter:
         log: ExecutionLog,
         project_id: str,
         task_id: str,
+        *,
+        record: AgentRecord | None = None,
     ) -> None:
-        """Report the calls of the machine that the checkpointer belongs to."""
+        """Report the calls of the machine that the checkpointer belongs to.
+
+        What its requests tell of tools goes to `record`.
+        """
+        self._record = record
+        self.tokens = 0
         self._checkpointer = checkpointer
         self._metering = metering
         self._log = log
@@ -49,6 +57,8 @@ class CallReporter:
     async def arrived(self, call: ArrivedCall) -> None:
         """Checkpoint what the tools have done before the agent hears the next answer."""
         if call.follows_tool_result:
+            if self._record is not None:
+                self._record.seen(call.turn())
             await self._checkpointer.before_response(call.tool_use_ids)
 
     async def settled(self, call: ArrivedCall, settlement: metering_pb2.Settlement) -> None:
@@ -57,6 +67,8 @@ class CallReporter:
             self.calls += 1
             self.refusal = None
             self._checkpointer.last_settled_call_id = settlement.id
+        tokens = token_counts(settlement.raw_usage)
+        self.tokens += round(sum(tokens.values()))
         cost = _amount(settlement, "money")
         spent, cap = await self._spent_and_cap()
         self._log.write(
@@ -69,7 +81,7 @@ class CallReporter:
             cost_cad=to_text(cost),
             spent_cad=spent,
             budget_cad=cap,
-            **token_counts(settlement.raw_usage),
+            **tokens,
             duration_ms=settlement.duration_ms,
             held_back_ms=settlement.held_back_ms,
             upstream_status=settlement.upstream_status,

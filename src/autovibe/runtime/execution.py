@@ -21,6 +21,7 @@ from autovibe.kernel.errors import AutovibeError
 from autovibe.kernel.faults import reach
 from autovibe.kernel.ids import new_id
 from autovibe.kernel.money import to_text
+from autovibe.runtime.agent_record import AgentRecord, note_errors, note_raw
 from autovibe.runtime.asking import Gate
 from autovibe.runtime.breaker import Breaker
 from autovibe.runtime.call_observer import CallReporter
@@ -50,7 +51,6 @@ _REFUSED_GRACE_S: Final = 15.0
 _ERROR_LENGTH: Final = 2_000
 _SIGNALLED: Final = 128
 _SHORTEST_LOOK_S: Final = 0.05
-_STDERR_LIMIT: Final = 256 * 1024
 _ENDED_EARLY: Final = AgentOutcome(finished=False, is_error=True, message="")
 
 
@@ -72,6 +72,8 @@ class Execution:
             self.order.execution.id,
             self.order.lease_generation,
             self.around.clock,
+            redactor=self.around.redactor.with_secrets(),
+            settings=self.around.log_settings,
         )
         heartbeat = asyncio.create_task(self._heartbeat(), name="order-heartbeat")
         try:
@@ -169,7 +171,10 @@ class Execution:
         )
         self._closing.push_async_callback(checkpointer.settled)
         task = self.order.task
-        reporter = CallReporter(checkpointer, self.around.metering, log, task.project_id, task.id)
+        record = self._record(machine_id, adapter, log)
+        reporter = CallReporter(
+            checkpointer, self.around.metering, log, task.project_id, task.id, record=record
+        )
         egress = EgressReporter(self.around.machines, machine_id, log, self.around.clock)
         gate = self._gate(workplace, driver, log)
         gateway: OpenGateway | None = None
@@ -199,6 +204,7 @@ class Execution:
                     breaker,
                     gate,
                     steering,
+                    record,
                 )
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
@@ -207,6 +213,7 @@ class Execution:
             if gateway is not None:
                 await gateway.close()
             await egress.close()
+            await record.close()
             await sampler.finish()
             await machine.destroy()
 
@@ -222,6 +229,7 @@ class Execution:
         around, session_id = self.around, self.order.payload.session_id
         resume = bool(session_id) and adapter.holds_session(workplace.home, session_id)
         key = secrets.token_urlsafe(32)
+        log.redactor.hide(key)
         given = Credentials(session_id if resume else new_session_id(), resume=resume, key=key)
         steering = Steering(around.chat, around.documents, self.order, machine_id, log)
         self._closing.callback(steering.close)
@@ -243,6 +251,20 @@ class Execution:
             workspace=workplace.workspace,
             inside="/workspace" if driver.isolated else str(workplace.workspace),
         )
+
+    def _record(self, machine_id: str, adapter: AgentAdapter, log: ExecutionLog) -> AgentRecord:
+        """Begin to record what the agent and its tools do."""
+        record = AgentRecord(
+            self.around.logs,
+            self.order,
+            log,
+            log.redactor,
+            self.around.clock,
+            tells_tools=adapter.uses_models,
+        )
+        context = self.order.payload.context
+        record.begin(machine_id, context.agent, context.model, self.order.payload.prompt)
+        return record
 
     async def _breaker(self, log: ExecutionLog) -> Breaker:
         """Return a breaker that goes on from the task's earlier attempts."""
@@ -288,7 +310,10 @@ class Execution:
 
         async def follow() -> None:
             async for line in desk.machine.output():
-                for event in reader.feed(line):
+                events = reader.feed(line)
+                note_raw(log, line, events)
+                for event in events:
+                    desk.record.saw(event)
                     desk.breaker.saw(event)
                     desk.gate.saw(event)
                     log.write(
@@ -324,7 +349,7 @@ class Execution:
             for task in (*stoppers, output):
                 task.cancel()
             await asyncio.gather(*stoppers, output, return_exceptions=True)
-        self._write_stderr(desk, log)
+        note_errors(log, desk.workplace.stderr)
         facts = Facts(
             agent=reader.outcome(exit_.code),
             exit=exit_,
@@ -339,6 +364,7 @@ class Execution:
             checkpoint_error=desk.checkpointer.error,
         )
         desk.outcome = facts.agent
+        desk.record.end(facts.agent, desk.reporter.calls, desk.reporter.tokens)
         return decide_ending(facts), exit_
 
     async def _refused_for_good(self, desk: _Desk) -> None:
@@ -466,6 +492,8 @@ class Execution:
                 lease_generation=self.order.lease_generation,
                 outcome=ending.outcome,
                 exit_code=exit_code,
+                stdout_log=log.tail("stdout"),
+                stderr_log=log.tail("stderr"),
                 result_checkpoint_id=final.id if final else "",
                 metrics=metrics,
             )
@@ -490,11 +518,6 @@ class Execution:
                     self._lease_lost.set()
                     return
 
-    def _write_stderr(self, desk: _Desk, log: ExecutionLog) -> None:
-        with contextlib.suppress(OSError), desk.workplace.stderr.open("rb") as file:
-            for line in file.read(_STDERR_LIMIT).decode(errors="replace").splitlines():
-                log.write("output", line, level="WARNING")
-
 
 @dataclass
 class _Desk:
@@ -509,5 +532,6 @@ class _Desk:
     breaker: Breaker
     gate: Gate
     steering: Steering
+    record: AgentRecord
     outcome: AgentOutcome = _ENDED_EARLY
     ended_by_itself: bool = False

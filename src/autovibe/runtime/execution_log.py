@@ -13,7 +13,9 @@ from google.protobuf import struct_pb2
 
 from autovibe.kernel.clock import Clock
 from autovibe.kernel.errors import AutovibeError, Code
+from autovibe.kernel.log_settings import LogSettings
 from autovibe.kernel.protoconv import from_struct
+from autovibe.kernel.redaction import Redactor
 from autovibe.v1 import agent_api_pb2, services, work_pb2
 
 _logger = logging.getLogger(__name__)
@@ -43,9 +45,29 @@ class ExecutionLog:
     """
 
     def __init__(
-        self, work: services.WorkService, execution_id: str, lease_generation: int, clock: Clock
+        self,
+        work: services.WorkService,
+        execution_id: str,
+        lease_generation: int,
+        clock: Clock,
+        *,
+        redactor: Redactor | None = None,
+        settings: LogSettings | None = None,
     ) -> None:
-        """Start with line 1 of an execution."""
+        """Start with line 1 of an execution.
+
+        Args:
+            work: where lines are kept.
+            execution_id: whose they are.
+            lease_generation: under which lease.
+            clock: the time.
+            redactor: takes secrets out of every line.
+            settings: how much raw output is kept.
+        """
+        settings = settings or LogSettings()
+        self.redactor = redactor or Redactor()
+        self._raw_left = settings.raw_kb * 1024
+        self._tails = {name: _Tail(settings.tail_kb * 1024) for name in ("stdout", "stderr")}
         self._work = work
         self._execution_id = execution_id
         self._lease_generation = lease_generation
@@ -84,6 +106,26 @@ class ExecutionLog:
         if not full:
             self._tell_dropped()
         self._append(kind, message, level, details)
+
+    def raw(
+        self, stream: Literal["stdout", "stderr"], text: str, *, level: Level = "DEBUG"
+    ) -> None:
+        """Append a line as the agent printed it, beside what it means, until there is enough."""
+        self.keep_tail(stream, text)
+        if self._raw_left <= 0:
+            return
+        self._raw_left -= len(text) + 1
+        self.write("output", text, level=level, stream=stream)
+        if self._raw_left <= 0:
+            self.write("notice", "No more raw output is kept in this log.", level="WARNING")
+
+    def keep_tail(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        """Keep the end of what the agent printed, for the execution itself."""
+        self._tails[stream].add(text)
+
+    def tail(self, stream: Literal["stdout", "stderr"]) -> str:
+        """Return the end of what the agent printed, without secrets."""
+        return self._clean(self._tails[stream].text())
 
     def tell(self, event: agent_api_pb2.AgentApiEvent) -> None:
         """Append what an agent tells of itself under /agent/v1."""
@@ -130,18 +172,33 @@ class ExecutionLog:
             return
         self._seq += 1
         struct = struct_pb2.Struct()
-        struct.update({name: _clean(value) for name, value in details.items() if value is not None})
+        struct.update(
+            {name: self._clean(value) for name, value in details.items() if value is not None}
+        )
         entry = work_pb2.LogEntry(
             execution_id=self._execution_id,
             seq=self._seq,
             level=level,
-            message=_bounded(message),
+            message=self._clean(message),
             event=work_pb2.LogEvent(kind=kind, details=struct),
         )
         entry.logged_at.FromDatetime(self._clock.now())
         self._pending.append(entry)
         self._chars += len(entry.message)
         self._wake.set()
+
+    def _clean(self, value: Any) -> Any:
+        """Return a value that can be kept: without secrets, bounded, and what databases take."""
+        if isinstance(value, str):
+            # What a bound cuts off need not be searched, but for a secret across the cut.
+            shortened = value[: 2 * _MAX_MESSAGE_CHARS]
+            return _bounded(self.redactor.text(shortened), len(value) - len(shortened))
+        if isinstance(value, list):
+            return [self._clean(item) for item in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            items = self.redactor.value(value).items()
+            return {_bounded(name): self._clean(item) for name, item in items}
+        return value
 
     async def _run(self) -> None:
         while not self._closing.is_set():
@@ -208,24 +265,33 @@ class ExecutionLog:
         return batch
 
 
+class _Tail:
+    """The last so many characters of what was added, in whole lines."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._lines: deque[str] = deque()
+
+    def add(self, line: str) -> None:
+        line = line[-self._most :] if self._most else ""
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._lines and self._size > self._most:
+            self._size -= len(self._lines.popleft()) + 1
+
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+
 def _level(name: str) -> Level:
     return cast("Level", name) if name in {"DEBUG", "INFO", "WARNING", "ERROR"} else "INFO"
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _bounded(value)
-    if isinstance(value, list):
-        return [_clean(item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {_bounded(name): _clean(item) for name, item in items}
-    return value
-
-
-def _bounded(message: str) -> str:
+def _bounded(message: str, cut_off: int = 0) -> str:
     # NUL cannot be stored by PostgreSQL, and lone surrogates by neither database nor Protobuf.
     clean = message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     if len(clean) <= _MAX_MESSAGE_CHARS:
         return clean
-    return f"{clean[:_MAX_MESSAGE_CHARS]}… ({len(clean) - _MAX_MESSAGE_CHARS} characters more)"
+    more = len(clean) - _MAX_MESSAGE_CHARS + cut_off
+    return f"{clean[:_MAX_MESSAGE_CHARS]}… ({more} characters more)"

@@ -13,6 +13,8 @@ from autovibe.kernel.approval_settings import ApprovalSettings
 from autovibe.kernel.breaker_settings import BreakerSettings
 from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.clock import Clock
+from autovibe.kernel.log_settings import LogSettings
+from autovibe.kernel.redaction import Redactor
 from autovibe.store import CheckpointStore
 from autovibe.v1 import services
 
@@ -30,6 +32,7 @@ class Surroundings:
     metering: services.MeteringService
     approvals: services.ApprovalService
     chat: services.ChatService
+    logs: services.LogService
     documents: services.DocumentService
     store: CheckpointStore
     adapters: Mapping[str, AgentAdapter]
@@ -42,4 +45,6 @@ class Surroundings:
     checkpoint_settings: CheckpointSettings = field(default_factory=CheckpointSettings)
     approval_settings: ApprovalSettings = field(default_factory=ApprovalSettings)
     breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
+    log_settings: LogSettings = field(default_factory=LogSettings)
+    redactor: Redactor = field(default_factory=Redactor)
     count_missed: Callable[[int], None] = lambda _: None

@@ -10,7 +10,16 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from autovibe.domains.machines.driver import Bind
 
 EventKind: TypeAlias = Literal[
-    "reasoning", "message", "command", "file_edit", "tool", "tool_result", "retry", "notice"
+    "reasoning",
+    "message",
+    "command",
+    "file_edit",
+    "tool",
+    "tool_result",
+    "usage",
+    "error",
+    "retry",
+    "notice",
 ]
 
 

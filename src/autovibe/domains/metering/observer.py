@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from autovibe.domains.metering.turns import Turn
 from autovibe.v1 import metering_pb2
 
 
@@ -40,6 +42,8 @@ class ArrivedCall:
     hold_cad: str = ""
     clamped_max_tokens: int | None = None
     tool_errors: tuple[ToolError, ...] = ()
+    turn: Callable[[], Turn] = Turn
+    """Reads what the request tells of the turn before it: only who wants to know pays for that."""
 
 
 class CallObserver(Protocol):

@@ -35,6 +35,7 @@ from autovibe.domains.work.messages import (
 )
 from autovibe.domains.work.model_calls import get_model_call, keep_model_call
 from autovibe.domains.work.models import (
+    Execution,
     ExecutionStatus,
     WorkerAssignment,
 )
@@ -293,6 +294,9 @@ class WorkService:
             LeaseLostError: the report comes under an old lease.
         """
         task = await finish(tx, ctx, request)
+        execution = await tx.session.get_one(Execution, uuid.UUID(request.execution_id))
+        execution.stdout_log = request.stdout_log or None
+        execution.stderr_log = request.stderr_log or None
         tx.ring(log_topic(task.id))
         return task_message(task)
 
