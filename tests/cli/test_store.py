@@ -161,7 +161,23 @@ def test_prune_of_the_store_of_a_home_keeps_every_ref(cli, home, tree):
     assert cli("store", "prune", "--keep-last", "1", "--store", str(home / "store")).status == 1
     assert cli("store", "prune", "--keep-last", "2").status == 0
     assert cli("store", "prune").status == 0
+    hasty = cli("store", "prune", "--grace", "0", "--json")
+    assert hasty.document()["error"]["reason"] == "STORE_OWNED"
+    assert "restore_window_days" in hasty.document()["error"]["message"]
+    assert cli("store", "prune", "--grace", "0", "--dry-run").status == 0
+    (home / "config.toml").write_text("[maintenance]\nrestore_window_days = 0\n")
+    assert cli("store", "prune", "--grace", "0").status == 0
     assert first in cli("store", "list").out
+
+
+def test_snapshots_without_a_server_read_only_what_has_changed(store, tree):
+    past = 1_600_000_000_000_000_000
+    snapshot(store, tree)
+    os.utime(tree / "data.bin", ns=(past, past))
+    first = store("snapshot", tree, "--json").document()
+    assert first["read_bytes"] > 0  # what has just been made is read again
+    assert store("snapshot", tree, "--afresh", "--json").document()["root"] == first["root"]
+    assert list((store.path / "trees").iterdir())
 
 
 def test_archive_is_written_and_read(store, tree, tmp_path, cli):

@@ -13,6 +13,7 @@ import pytest
 
 from autovibe.kernel.checkpoint_settings import CheckpointSettings
 from autovibe.kernel.errors import InvalidArgumentError
+from autovibe.kernel.maintenance_settings import read_maintenance_settings
 from autovibe.kernel.settings import HomeUnusableError, Settings, ensure_home, load_settings
 
 
@@ -194,3 +195,14 @@ except HomeUnusableError as error:
     reason, message = json.loads(done.stdout)
     assert reason == "HOME_UNUSABLE"
     assert "read-only" in message
+
+
+def test_a_store_that_forgets_sooner_than_the_database_goes_back_is_refused():
+    short = {"grace_days": 7}
+    with pytest.raises(InvalidArgumentError, match="restore_window_days"):
+        read_maintenance_settings({}, short)
+    assert read_maintenance_settings({}, short | {"restore_window_days": 7}).grace_days == 7
+    assert read_maintenance_settings({}, {"grace_days": 0}).grace_days == 0
+    environment = {"AUTOVIBE_MAINTENANCE_RESTORE_WINDOW_DAYS": "60"}
+    with pytest.raises(InvalidArgumentError, match="set the grace to 60"):
+        read_maintenance_settings(environment, {})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from autovibe.kernel.database_settings import Source
+from autovibe.kernel.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class MaintenanceSettings:
     grace_days: int = 30
     """How long the store keeps what no checkpoint needs any more: at least as long as the database
     can be taken back. 0 gives no space back at all."""
+    restore_window_days: int = 30
+    """How far back the database can be taken: for so long are backups and logs of it kept."""
     audit_store: bool = True
     """Whether the whole store is read and hashed again once a week."""
     archive_path: Path | None = None
@@ -46,6 +49,7 @@ _NUMBERS: Final = (
     "checkpoints_keep_daily",
     "checkpoints_keep_monthly",
     "grace_days",
+    "restore_window_days",
 )
 MAINTENANCE_KEYS: Final = frozenset({*_NUMBERS, "audit_store", "archive_path"})
 
@@ -56,11 +60,21 @@ def read_maintenance_settings(
     """Return the settings of `AUTOVIBE_MAINTENANCE_*` over those of the table `[maintenance]`.
 
     Raises:
-        InvalidArgumentError: a value is malformed.
+        InvalidArgumentError: a value is malformed, or the store would forget what a database that
+            was taken back still names (decision E2).
     """
     source = Source(env, "AUTOVIBE_MAINTENANCE_", table)
     own = MaintenanceSettings()
     numbers = {name: source.number(name, int, getattr(own, name)) for name in _NUMBERS}
+    grace, window = numbers["grace_days"], numbers["restore_window_days"]
+    if 0 < grace < window:
+        raise InvalidArgumentError(
+            f"maintenance.grace_days is {grace}, and the database can be taken back by {window} "
+            f"days (maintenance.restore_window_days): set the grace to {window} at least, or the "
+            "window to how long you keep backups of the database.",
+            what="maintenance.grace_days",
+            value=grace,
+        )
     return MaintenanceSettings(
         **numbers,
         audit_store=source.flag("audit_store", default=own.audit_store),

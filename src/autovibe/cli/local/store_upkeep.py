@@ -27,9 +27,11 @@ from autovibe.cli.output import discard, print_json, print_lines, print_notes
 from autovibe.cli.render import pairs, plural, size
 from autovibe.kernel.clock import SystemClock
 from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
+from autovibe.kernel.settings import load_settings
 from autovibe.store import Damage, KeepRules, PruneResult, Store
 
 _SHOWN: Final = 20
+_GRACE: Final = timedelta(days=14)
 _TIME: Final = re.compile(r"(\d{1,6})([smhdwy]?)", re.ASCII)
 _UNITS: Final = {
     "s": timedelta(seconds=1),
@@ -187,9 +189,8 @@ def check(
 @click.option(
     "--grace",
     type=Duration(),
-    default="14d",
-    show_default=True,
-    help="How long a snapshot stays after its last ref was deleted.",
+    help="How long a snapshot stays after its last ref was deleted: 14d by default, or as long as "
+    "the database of a home can be taken back.",
 )
 @store_options
 def prune(
@@ -203,7 +204,7 @@ def prune(
     keep_yearly: int,
     keep_ref: Sequence[str],
     prefix: str,
-    grace: timedelta,
+    grace: timedelta | None,
     store_path: Path | None,
     key_file: Path | None,
     dry_run: bool,
@@ -228,17 +229,38 @@ def prune(
         prefix=prefix,
     )
     chosen = None if rules == KeepRules(prefix=prefix) else rules
+    kept_for = _grace_of(store_directory(store_path), grace, dry_run=dry_run)
     if chosen is not None:
         _refuse_if_owned(opened, store_directory(store_path), chosen)
     roots = {ref.name: ref.root for ref in opened.list_refs()}
     done = work(
         "pruning",
-        lambda progress: opened.prune(chosen, grace=grace, dry_run=dry_run, progress=progress),
+        lambda progress: opened.prune(chosen, grace=kept_for, dry_run=dry_run, progress=progress),
     )
     if as_json:
         print_json(asdict(done))
     else:
         _show_pruned(done, roots)
+
+
+def _grace_of(path: Path, wanted: timedelta | None, *, dry_run: bool) -> timedelta:
+    """Return the grace time: one that keeps what a database would name that is taken back.
+
+    Raises:
+        StoreOwnedError: the store is that of a home, and a shorter time is wanted (decision E2).
+    """
+    window = timedelta(days=load_settings().maintenance.restore_window_days)
+    least = window if is_owned(path) else timedelta(0)
+    if wanted is None:
+        return max(_GRACE, least)
+    if wanted < least and not dry_run:
+        msg = (
+            f"The database of {path.parent} can be taken back by {window.days} days, and would "
+            f"then name what this prune removes: give --grace {window.days}d, or set "
+            "maintenance.restore_window_days to how long backups of the database are kept."
+        )
+        raise StoreOwnedError(msg, path=str(path), grace_s=int(wanted.total_seconds()))
+    return wanted
 
 
 def _refuse_if_owned(opened: Store, path: Path, rules: KeepRules) -> None:
