@@ -328,7 +328,7 @@ class ResourceAmount(_message.Message):
     def __init__(self, resource_type: _Optional[str] = ..., amount: _Optional[str] = ...) -> None: ...
 
 class Reservation(_message.Message):
-    __slots__ = ("id", "project_id", "task_id", "machine_id", "execution_id", "work_order_id", "lease_generation", "instance_id", "idempotency_key", "amounts", "money_floor", "terms", "ttl_s")
+    __slots__ = ("id", "project_id", "task_id", "machine_id", "execution_id", "work_order_id", "lease_generation", "instance_id", "idempotency_key", "amounts", "money_floor", "terms", "ttl_s", "provider_key")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -342,6 +342,7 @@ class Reservation(_message.Message):
     MONEY_FLOOR_FIELD_NUMBER: _ClassVar[int]
     TERMS_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_KEY_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     task_id: str
@@ -355,7 +356,8 @@ class Reservation(_message.Message):
     money_floor: str
     terms: CallTerms
     ttl_s: int
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., task_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., instance_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., money_floor: _Optional[str] = ..., terms: _Optional[_Union[CallTerms, _Mapping]] = ..., ttl_s: _Optional[int] = ...) -> None: ...
+    provider_key: str
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., task_id: _Optional[str] = ..., machine_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., work_order_id: _Optional[str] = ..., lease_generation: _Optional[int] = ..., instance_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., money_floor: _Optional[str] = ..., terms: _Optional[_Union[CallTerms, _Mapping]] = ..., ttl_s: _Optional[int] = ..., provider_key: _Optional[str] = ...) -> None: ...
 
 class CallTerms(_message.Message):
     __slots__ = ("provider", "model", "price_source", "currency", "rate_to_cad", "rate_date", "unit_prices", "input_bound_tokens", "output_bound_tokens")
@@ -399,20 +401,22 @@ class ReserveManyResponse(_message.Message):
     def __init__(self, verdicts: _Optional[_Iterable[_Union[ReserveVerdict, _Mapping]]] = ...) -> None: ...
 
 class ReserveVerdict(_message.Message):
-    __slots__ = ("id", "admitted", "money_held", "reason", "message", "shortage")
+    __slots__ = ("id", "admitted", "money_held", "reason", "message", "shortage", "parked_ms")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADMITTED_FIELD_NUMBER: _ClassVar[int]
     MONEY_HELD_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SHORTAGE_FIELD_NUMBER: _ClassVar[int]
+    PARKED_MS_FIELD_NUMBER: _ClassVar[int]
     id: str
     admitted: bool
     money_held: str
     reason: str
     message: str
     shortage: BudgetShortage
-    def __init__(self, id: _Optional[str] = ..., admitted: _Optional[bool] = ..., money_held: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., shortage: _Optional[_Union[BudgetShortage, _Mapping]] = ...) -> None: ...
+    parked_ms: int
+    def __init__(self, id: _Optional[str] = ..., admitted: _Optional[bool] = ..., money_held: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., shortage: _Optional[_Union[BudgetShortage, _Mapping]] = ..., parked_ms: _Optional[int] = ...) -> None: ...
 
 class BudgetShortage(_message.Message):
     __slots__ = ("budget", "needed_amount", "resets_at")
@@ -425,7 +429,7 @@ class BudgetShortage(_message.Message):
     def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ..., needed_amount: _Optional[str] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Settlement(_message.Message):
-    __slots__ = ("id", "outcome", "amounts", "native_cost", "raw_usage", "estimated", "served_model", "upstream_status", "duration_ms", "held_back_ms")
+    __slots__ = ("id", "outcome", "amounts", "native_cost", "raw_usage", "estimated", "served_model", "upstream_status", "duration_ms", "held_back_ms", "provider_key", "parked_ms")
     ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     AMOUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -436,6 +440,8 @@ class Settlement(_message.Message):
     UPSTREAM_STATUS_FIELD_NUMBER: _ClassVar[int]
     DURATION_MS_FIELD_NUMBER: _ClassVar[int]
     HELD_BACK_MS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_KEY_FIELD_NUMBER: _ClassVar[int]
+    PARKED_MS_FIELD_NUMBER: _ClassVar[int]
     id: str
     outcome: str
     amounts: _containers.RepeatedCompositeFieldContainer[ResourceAmount]
@@ -446,7 +452,9 @@ class Settlement(_message.Message):
     upstream_status: int
     duration_ms: int
     held_back_ms: int
-    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., served_model: _Optional[str] = ..., upstream_status: _Optional[int] = ..., duration_ms: _Optional[int] = ..., held_back_ms: _Optional[int] = ...) -> None: ...
+    provider_key: str
+    parked_ms: int
+    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[str] = ..., amounts: _Optional[_Iterable[_Union[ResourceAmount, _Mapping]]] = ..., native_cost: _Optional[str] = ..., raw_usage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., estimated: _Optional[bool] = ..., served_model: _Optional[str] = ..., upstream_status: _Optional[int] = ..., duration_ms: _Optional[int] = ..., held_back_ms: _Optional[int] = ..., provider_key: _Optional[str] = ..., parked_ms: _Optional[int] = ...) -> None: ...
 
 class SettleManyRequest(_message.Message):
     __slots__ = ("settlements",)

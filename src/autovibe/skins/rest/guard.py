@@ -36,6 +36,8 @@ ACTOR: Final = "autovibe.actor"
 RENEW: Final = "autovibe.renew"
 """Key of what asks again who calls, in the ASGI scope."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Of path, query and headers together."""
 
 _BEARER: Final = "bearer "
 _HEADERS: Final = (
@@ -114,6 +116,7 @@ class Guard:
             await send(message)
 
         try:
+            _check_head(scope)
             host = self._checked_host(headers)
             origin = foreign_origin(headers, host, self._allowed_origins)
             own += headers_for(origin) if origin else ()
@@ -168,6 +171,20 @@ class Guard:
                 host=", ".join(hosts)[:255],
             )
         return hosts[0].lower()
+
+
+def _check_head(scope: Scope) -> None:
+    """Refuse what is no call of a sensible client, before anything looks at it.
+
+    Raises:
+        RequestTooLargeError: path, query and headers are too long.
+    """
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MAX_HEAD_BYTES:
+        raise RequestTooLargeError(
+            f"Path, query and headers have more than {MAX_HEAD_BYTES} bytes; send less."
+        )
 
 
 def _too_large(limit: int) -> str:
