@@ -308,13 +308,13 @@ MAINTENANCE: Final = (
             "Days for which the store keeps what no checkpoint needs; not less than backups of the "
             "database are kept. 0 gives no space back."
         ),
+    ),
+    (
+        "restore_window_days",
+        "restore_window_days",
         (
-            "restore_window_days",
-            "restore_window_days",
-            (
-                "Days by which the database can be taken back, which is how long its backups and logs "
-                "are kept. A shorter `maintenance.grace_days` is refused."
-            ),
+            "Days by which the database can be taken back, which is how long its backups and logs "
+            "are kept. A shorter `maintenance.grace_days` is refused."
         ),
     ),
     (
