@@ -8,6 +8,7 @@ import signal
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
 from autovibe.kernel import faults
@@ -71,6 +73,7 @@ def leaves(model: Model) -> Model:
 
 class StoreMachine(RuleBasedStateMachine):
     taken = Bundle("taken")
+    steps: ClassVar[int] = 0
 
     @initialize()
     def start(self) -> None:
@@ -257,6 +260,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_in_tmp(self) -> None:
+        type(self).steps += 1  # asked after every step
         assert list((self.top / "store" / "tmp").iterdir()) == []
 
 
@@ -273,5 +277,11 @@ TestStoreMachine.settings = _SETTINGS
 
 
 @pytest.mark.long
-class TestStoreMachineLong(StoreMachine.TestCase):
-    settings = settings(_SETTINGS, max_examples=300, stateful_step_count=50, derandomize=False)
+def test_store_follows_the_model_for_ten_thousand_steps() -> None:
+    StoreMachine.steps = 0
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(_SETTINGS, max_examples=300, stateful_step_count=50, derandomize=False),
+    )
+    print(f"{StoreMachine.steps:,} steps")
+    assert StoreMachine.steps >= 10_000
