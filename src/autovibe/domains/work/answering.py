@@ -146,7 +146,7 @@ async def expire(tx: WriteTx, ctx: CallContext, found: ApprovalRequest) -> None:
     tx.audit(
         actor_type="system",
         actor_id="deadline",
-        operation="ExpireApproval",
+        operation="autovibe.v1.ApprovalService/ExpireApproval",
         resource_type="approval",
         resource_id=found.id,
         details={"default": told.choice or told.text[:200]},
