@@ -194,7 +194,6 @@ UNWRITTEN: Final = {
     ("hub_instances", "metadata"),
     ("llm_round_table_results", "metadata"),
     ("llm_round_table_results", "participants"),
-    ("machine_messages", "metadata"),
     ("machine_messages", "payload"),
     ("orders", "metadata"),
     ("products", "metadata"),
