@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_user import User, ended, git, processes_mentioning
@@ -60,6 +61,24 @@ async def test_claude_code_fixes_the_failing_test(user: User, database_url: str)
     verify = await user.autovibe("checkpoint", "verify", result["result_checkpoint_id"], "--json")
     assert verify.status == 0
     assert verify.json["ok"] is True
+    await _is_recorded(user, result)
+
+
+async def _is_recorded(user: User, result: dict[str, Any]) -> None:
+    """Agent and gateway tell the same of the tools; the raw output stands beside what it means."""
+    told = (await user.autovibe("execution", "show", result["execution_id"], "--json")).json
+    assert told["findings"] == []
+    assert told["agent_tool_calls"] == told["gateway_tool_calls"] == len(user.server.billed) - 1
+    (run,) = told["agent_runs"]
+    assert (run["status"], run["agent_name"]) == ("completed", "claude_code")
+    assert run["tokens_used"] > 0
+    assert '"type":"result"' in told["stdout_log"]
+    logs = await user.autovibe("logs", result["task_id"], "--level", "DEBUG", "--json")
+    details = [entry["event"] for entry in logs.json["entries"]]
+    kinds = {event["details"].get("event") for event in details if event["kind"] == "agent"}
+    assert {"message", "command", "tool_result", "usage"} <= kinds
+    raw = [event for event in details if event["details"].get("stream") == "stdout"]
+    assert len(raw) > len(user.server.billed)
 
 
 async def test_a_run_is_refused_in_flight_by_its_cap(user: User) -> None:
