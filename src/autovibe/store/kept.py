@@ -106,7 +106,8 @@ class KeptTree:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             file = create_temporary(self._store.path / "tmp", ".tree")
             try:
-                write_all(file.fd, MAGIC + hashlib.sha256(body).digest() + body)
+                write_all(file.fd, MAGIC + hashlib.sha256(body).digest())
+                write_all(file.fd, body)  # not joined to it: of a large tree it has many megabytes
                 file.rename(self.path)
             finally:
                 file.close()

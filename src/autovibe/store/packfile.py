@@ -60,23 +60,32 @@ class Location(NamedTuple):
         return self.stored * self.raw // self.size
 
 
-def sha256(data: bytes) -> bytes:
+def sha256(data: bytes | bytearray) -> bytes:
     """Return the id of an object with these bytes."""
     return hashlib.sha256(data).digest()
 
 
-def encode_index(blocks: Sequence[bytes], records: list[bytes], pack_bytes: int) -> bytes:
+def encode_index(blocks: Sequence[bytes], records: bytes | bytearray, pack_bytes: int) -> bytearray:
     """Write the index of one pack (docs/formats/store.md, Packs).
 
     Args:
         blocks: an `INDEX_BLOCK` each, in order.
-        records: an `INDEX_RECORD` each; they are put in order.
+        records: an `INDEX_RECORD` each, in any order.
         pack_bytes: length of the pack.
     """
-    records.sort()
-    head = INDEX_HEAD.pack(INDEX_MAGIC, len(records), pack_bytes)
-    body = head + INDEX_BLOCKS.pack(len(blocks)) + b"".join(blocks) + b"".join(records)
-    return body + sha256(body)
+    count = len(records) // INDEX_RECORD.size
+    index = bytearray(INDEX_HEAD.pack(INDEX_MAGIC, count, pack_bytes))
+    index += INDEX_BLOCKS.pack(len(blocks))
+    index += b"".join(blocks)
+    view = memoryview(records)
+    # Sorted in parts by the first byte: an object for each record takes far more memory.
+    places: list[list[int]] = [[] for _ in range(256)]
+    for at in range(0, len(view), INDEX_RECORD.size):
+        places[view[at]].append(at)
+    for part in places:
+        index += b"".join(sorted([bytes(view[at : at + INDEX_RECORD.size]) for at in part]))
+    index += sha256(index)
+    return index
 
 
 def decode_index(pack: str, data: bytes, pack_bytes: int) -> dict[bytes, Location] | None:
@@ -154,12 +163,10 @@ def encode_objects(addresses: Sequence[bytes], lengths: Sequence[int]) -> bytes:
     return b"".join(map(OBJECT.pack, addresses, lengths))
 
 
-def index_records(
-    number: int, addresses: Sequence[bytes], lengths: Sequence[int]
-) -> Iterator[bytes]:
+def index_records(number: int, addresses: Sequence[bytes], lengths: Sequence[int]) -> bytes:
     """Return the records of an index for the objects of a block."""
     starts = accumulate(lengths, initial=0)
-    return map(INDEX_RECORD.pack, addresses, repeat(number), starts, lengths)
+    return b"".join(map(INDEX_RECORD.pack, addresses, repeat(number), starts, lengths))
 
 
 def _index_of(found: dict[bytes, Location], pack_bytes: int) -> bytes:
@@ -172,11 +179,11 @@ def _index_of(found: dict[bytes, Location], pack_bytes: int) -> bytes:
         return body + sha256(body)
     places = sorted({(at.offset, at.stored, at.size) for at in found.values()})
     number = {place: number for number, place in enumerate(places)}
-    records = [
+    records = b"".join(
         INDEX_RECORD.pack(address, number[at.offset, at.stored, at.size], at.start, at.raw)
         for address, at in found.items()
-    ]
-    return encode_index([INDEX_BLOCK.pack(*place) for place in places], records, pack_bytes)
+    )
+    return bytes(encode_index([INDEX_BLOCK.pack(*place) for place in places], records, pack_bytes))
 
 
 def adopt(packs: Path, tmp: Path) -> int:

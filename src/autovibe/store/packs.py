@@ -348,7 +348,7 @@ class PackWriter:
         self._id = uuid.uuid4().hex
         self._seal = None if objects.seal is None else objects.seal.pack(self._id)
         self._blocks: list[bytes] = []  # as in the index, and so are the records
-        self._records: list[bytes] = []
+        self._records = bytearray()
         self._addresses: set[bytes] = set()
         self._added: list[bytes] = []
         self._waiting: dict[bytes, bytes] = {}  # for the journal, by address
@@ -476,7 +476,7 @@ class PackWriter:
         self._write(file, self._squeezer.finish())
         self._flush(file)
         index = encode_index(self._blocks, self._records, self.length)
-        self._records = []  # of a large tree they take more memory than all else
+        self._records = bytearray()  # of a large tree they take many megabytes
         with store_writes(self._objects.path):
             os.fsync(file.fd)
             faults.reach("pack_synced")
