@@ -10,6 +10,7 @@ from stubs import sample
 
 from autovibe.db import Database
 from autovibe.kernel.errors import PermissionDeniedError
+from autovibe.sdk.contract import streams
 from autovibe.v1 import options_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,7 +47,8 @@ async def test_internal_operations_are_not_offered_over_rest(stubs: Served) -> N
         for verbs in document["paths"].values()
         for operation in verbs.values()
     }
-    assert offered == {method.descriptor.name for method in PEOPLE}
+    streamed = {method.descriptor.name for method in streams().values()}
+    assert offered == {method.descriptor.name for method in PEOPLE} | streamed
     for method in OTHERS:
         with pytest.raises(PermissionDeniedError):
             await call(stubs.http, method, method.request_type())

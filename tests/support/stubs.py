@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any, Final
@@ -170,6 +171,8 @@ def _sample_text(rule: options_pb2.FieldRule, rng: random.Random) -> str:
         return rng.choice(list(rule.one_of))
     if rule.pattern in _PATTERN_SAMPLES:
         return _PATTERN_SAMPLES[rule.pattern]
+    if rule.pattern:
+        return rng.choice([word for word in _WORDS if re.fullmatch(rule.pattern, word)])
     if rule.format in _FORMAT_SAMPLES:
         return _FORMAT_SAMPLES[rule.format](rng)
     word = rng.choice(_WORDS)
