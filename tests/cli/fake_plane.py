@@ -453,7 +453,9 @@ class FakePlane:
         if not request.page_token:
             return usage_pb2.AuditUsageResponse(budgets=2, days=1, next_page_token="second")
         differences = [usage_pb2.UsageDifference(kind="used", message=one) for one in self.off]
-        return usage_pb2.AuditUsageResponse(budgets=1, calls=1_000, differences=differences)
+        return usage_pb2.AuditUsageResponse(
+            budgets=1, calls=1_000, repriced=900, differences=differences
+        )
 
     async def rebuild_usage(self, request: Any) -> usage_pb2.RebuildUsageResponse:
         self._take(request)

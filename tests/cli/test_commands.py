@@ -303,12 +303,12 @@ def test_an_audit_of_usage_adds_up_its_pages(cli, plane):
     done = cli("usage", "audit")
     assert done.status == 0
     assert "3 budgets, 1 daily sum and 1,000 settled calls" in done.out
-    assert "rows of usage: 0 differences." in done.out
+    assert "rows of usage, 900 costs worked out again from prices and usage: 0 diff" in done.out
     plane.off = ["calc, money: the budget is off by 1."]
     done = cli("usage", "audit", "--project", "calc")
     assert done.status == 1
     assert done.out.startswith("calc, money: the budget is off by 1.\n")
-    assert done.out.endswith("rows of usage: 1 difference.\n")
+    assert done.out.endswith("from prices and usage: 1 difference.\n")
     done = cli("usage", "audit", "--json")
     assert done.status == 1
     assert done.document()["differences"][0]["kind"] == "used"

@@ -454,6 +454,7 @@ WITHOUT: Final = {
     # Parts of other rows: of a reservation, of a project in a queue, and sums by day.
     "budget_holds": set[str](),
     "queue_shares": set[str](),
+    "provider_pauses": {"opens_at"},
     "resource_usage_daily": set[str](),
 }
 

@@ -100,6 +100,28 @@ async def test_a_reset_beyond_the_bound_is_passed_on_and_everybody_hears_of_it_a
         assert key.opens_in_s > 490
 
 
+async def test_another_process_on_the_same_ledger_hears_of_it_before_it_asks_the_provider(
+    desk: LedgerDesk,
+) -> None:
+    async with limited((LONG, limit_error())) as provider:
+        async with parking(desk, provider, telemetry=GatewayTelemetry(SystemClock())) as bench:
+            assert (await bench.send(ask()))[0] == 429
+        other = GatewayTelemetry(SystemClock())
+        async with parking(desk, provider, telemetry=other) as bench:
+            status, told, _ = await bench.send(ask())
+            assert (status, provider.calls) == (429, 1)
+            assert int(told["retry-after"]) >= 490
+            [key] = other.brake.parked()
+            assert key.opens_in_s > 490
+        # A third one comes when the quota is there again.
+        desk.clock.advance(seconds=600)
+        async with parking(desk, provider, telemetry=GatewayTelemetry(SystemClock())) as bench:
+            assert (await bench.send(ask()))[0] == 200
+            await bench.all_settled()
+    states = await desk.rows("SELECT state FROM budget_reservations")
+    assert sorted(row.state for row in states) == ["released", "settled"]
+
+
 async def test_money_that_is_gone_is_no_quota_and_parks_nobody(desk: LedgerDesk) -> None:
     spent = limit_error() | {"error": {"code": "insufficient_quota", "message": "Pay."}}
     async with limited(({}, spent)) as provider, parking(desk, provider) as bench:

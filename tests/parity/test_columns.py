@@ -94,6 +94,7 @@ PRIVATE: Final = {
 PRIVATE_TABLES: Final = {
     "agent_executions": "a ModelCall has its own names: what was asked is the prompt, and so on",
     "approval_requests": "no operation on them yet",
+    "provider_pauses": "the brake's own; waiting calls are shown as ParkedCalls",
     "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
     "budget_reservations": "the ledger's own; usage shows what came of a call",
     "checkpoint_verification_queue": "a queue's own; a checkpoint shows verification_status",

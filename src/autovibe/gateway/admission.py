@@ -52,7 +52,9 @@ class Plan:
     floor_tokens: int
     other_prices: dict[str, UnitPrices] = field(default_factory=dict[str, UnitPrices])
 
-    def reservation(self, binding: MachineBinding, ttl_s: int) -> metering_pb2.Reservation:
+    def reservation(
+        self, binding: MachineBinding, ttl_s: int, provider_key: str
+    ) -> metering_pb2.Reservation:
         """Return what is asked of the ledger."""
         return metering_pb2.Reservation(
             id=self.call.request_id,
@@ -67,6 +69,7 @@ class Plan:
             money_floor=_plain(self.floor),
             terms=self.terms,
             ttl_s=ttl_s,
+            provider_key=provider_key,
         )
 
     def admitted(self, held: Decimal) -> Plan:

@@ -1,5 +1,8 @@
 """The brake on a shared quota: one 429 of a provider parks every call on that key until it resets.
 
+In this process at once; in others when they next ask to hold a call on that key, as the ledger
+keeps how long keys are parked.
+
 Calls that wait hold no money: a call that was refused is released before it parks, and held anew
 when its turn comes. Then projects take turns by weighted fair queueing: every call of a project
 moves it back by 1/greediness, and the one that is furthest in front goes next. Greediness 0 goes
@@ -9,7 +12,9 @@ only when nobody else waits. One call goes first, to try; each that gets through
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -133,16 +138,20 @@ class Visit:
 class Lane:
     """The calls on one key of one provider. Open, it costs a call one look."""
 
-    def __init__(self, name: str, clock: Clock, longest_queue: int, counts: BrakeCounts) -> None:
+    def __init__(
+        self, name: str, clock: Clock, longest_queue: int, counts: BrakeCounts, key_id: str = ""
+    ) -> None:
         """Begin open.
 
         Args:
             name: of the upstream.
+            key_id: tells other processes which key is meant.
             clock: the time.
             longest_queue: how many calls may wait.
             counts: hears what happens.
         """
         self.name = name
+        self.key_id = key_id
         self.clock = clock
         self.free = True
         self._longest = longest_queue
@@ -297,7 +306,9 @@ class Brake:
         at = (upstream.base_url, upstream.key)
         found = self._lanes.get(at)
         if found is None:
-            found = self._lanes[at] = Lane(name, self._clock, self._longest, self._counts)
+            key_id = _key_id(upstream)
+            found = Lane(name, self._clock, self._longest, self._counts, key_id)
+            self._lanes[at] = found
         return found
 
     def parked(self) -> list[ParkedKey]:
@@ -307,6 +318,12 @@ class Brake:
             for lane in self._lanes.values()
             if not lane.free
         ]
+
+
+def _key_id(upstream: Upstream) -> str:
+    """Return half of a hash of a provider's address and key."""
+    told = f"{upstream.base_url}\n{upstream.key or ''}"
+    return str(uuid.UUID(bytes=hashlib.sha256(told.encode()).digest()[:16]))
 
 
 def _waits(visit: Visit) -> bool:

@@ -76,9 +76,14 @@ class _Request:
                 call = replace(call, turn=partial(read_turn, self.request))
                 if not await self._turn(visit, call):
                     return
-                plan = await self._held(call)
+                plan = await self._held(visit, call)
                 if plan is None:
                     return
+                if not isinstance(plan, Plan):
+                    # Whoever may not wait for so long is told so when it asks for its turn.
+                    visit.limited(plan)
+                    request_id = str(new_id())
+                    continue
                 attempt = Forwarded(self.desk, self.exchange, plan, visit, attempt)
                 await attempt.run()
                 if not attempt.again:
@@ -123,8 +128,12 @@ class _Request:
         except Exception:
             _logger.exception("the observer of call %s failed", call.request_id)
 
-    async def _held(self, call: ArrivedCall) -> Plan | None:
-        """Hold what a call can cost; `None` when it may not go out, which was answered then."""
+    async def _held(self, visit: Visit, call: ArrivedCall) -> Plan | float | None:
+        """Hold what a call can cost; `None` when it may not go out, which was answered then.
+
+        A number when another process was told that the key's quota is used up: until it resets, in
+        seconds.
+        """
         desk, exchange, dialect, asked = self.desk, self.exchange, self.dialect, self.asked
         request_id = call.request_id
         provider = desk.upstream(dialect).prices or dialect.provider
@@ -143,7 +152,9 @@ class _Request:
                 conversations=desk.conversations,
             )
             reach("before_hold")
-            verdict = await _reserve(desk, exchange, plan)
+            # Whoever has waited for its turn tries: the provider itself knows best.
+            key_id = "" if visit.probing else visit.lane.key_id
+            verdict = await _reserve(desk, exchange, plan, key_id)
             reach("after_hold")
         except (NoPriceError, NoExchangeRateError) as error:
             unpriced = metering_pb2.ReserveVerdict(
@@ -157,6 +168,8 @@ class _Request:
             kind = "overloaded_error"
             await exchange.answer(dialect.failure(503, kind, message, request_id, retry_after_s=5))
             return None
+        if verdict.reason == "PROVIDER_PARKED":
+            return verdict.parked_ms / 1000
         if not verdict.admitted:
             await _refuse(desk, exchange, dialect, call, verdict)
             return None
@@ -215,7 +228,9 @@ async def _pass_free(
     await exchange.end()
 
 
-async def _reserve(desk: Desk, exchange: Exchange, plan: Plan) -> metering_pb2.ReserveVerdict:
+async def _reserve(
+    desk: Desk, exchange: Exchange, plan: Plan, provider_key: str
+) -> metering_pb2.ReserveVerdict:
     upstream = desk.upstream(plan.dialect)
     fault = _fault(upstream, plan.dialect)
     if fault:
@@ -225,7 +240,7 @@ async def _reserve(desk: Desk, exchange: Exchange, plan: Plan) -> metering_pb2.R
     exchange.watch()
     limit = upstream.call_timeout_s + desk.limits.held_wait_s + _TTL_MARGIN_S
     return await desk.ledger.reserve(
-        plan.reservation(desk.binding, int(limit)),
+        plan.reservation(desk.binding, int(limit), provider_key),
         wait_s=desk.limits.held_wait_s,
         gone=lambda: exchange.gone,
     )

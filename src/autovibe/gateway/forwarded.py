@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
 _LIMITED: Final = 429
+_LONGEST_PAUSE_MS: Final = 86_400_000
 _MOST_NAME: Final = 200
 _CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "x-goog-api-key"})
 
@@ -170,8 +171,11 @@ class Forwarded:
             settlement = released(self.plan)
         else:
             settlement = uncertain(self.plan)
-        await self._settle(settlement)
         pause = self._limited(response, content)
+        if pause is not None:
+            settlement.provider_key = self.visit.lane.key_id
+            settlement.parked_ms = min(math.ceil(pause * 1000), _LONGEST_PAUSE_MS)
+        await self._settle(settlement)
         if self.again:
             return
         await self._may_answer()

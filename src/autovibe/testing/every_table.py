@@ -144,6 +144,7 @@ async def _add_ledger(tx: WriteTx, rows: Rows) -> None:
         idempotency_key="call-1",
         expires_at=_THEN,
     )
+    rows["provider_pauses"] = await add(tx, "provider_pauses", opens_at=_THEN)
     rows["budget_holds"] = await add(
         tx,
         "budget_holds",

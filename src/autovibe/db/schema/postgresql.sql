@@ -822,6 +822,11 @@ CREATE VIEW public.project_resource_summary AS
     transaction_count
    FROM public.mv_project_resource_summary;
 
+CREATE TABLE public.provider_pauses (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    opens_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.queue_shares (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     queue_name character varying(50) NOT NULL,
@@ -1168,6 +1173,9 @@ ALTER TABLE ONLY public.project_members
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT pk_projects PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.provider_pauses
+    ADD CONSTRAINT pk_provider_pauses PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.queue_shares
     ADD CONSTRAINT pk_queue_shares PRIMARY KEY (id);

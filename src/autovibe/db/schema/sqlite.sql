@@ -868,6 +868,12 @@ CREATE TABLE budget_holds (
     CONSTRAINT ck_budget_holds_amounts CHECK (amount >= 0 AND (settled_amount IS NULL OR settled_amount >= 0))
 ) WITHOUT ROWID
 
+CREATE TABLE provider_pauses (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    opens_at DATETIME NOT NULL,
+    CONSTRAINT pk_provider_pauses PRIMARY KEY (id)
+)
+
 INSERT INTO alembic_version (version_num)
 VALUES ('0003')
 

@@ -309,6 +309,14 @@ class BudgetHold(Base):
     )
 
 
+class ProviderPause(Identified, Base):
+    """When the used-up quota of a provider's key resets. The id is made of the key's hash."""
+
+    __tablename__ = "provider_pauses"
+
+    opens_at: Mapped[datetime] = mapped_column()
+
+
 class ExchangeRate(Identified, Created, Base):
     """The price of one unit of a currency in CAD, from a day on. The first migration loads USD."""
 

@@ -55,6 +55,7 @@ class _Wanted:
     amounts: dict[str, Decimal]
     money_floor: Decimal | None
     own_key: str | None
+    provider_key: uuid.UUID | None
 
 
 @dataclass
@@ -66,6 +67,7 @@ class _Batch:
     budgets: list[BudgetState]
     known: dict[uuid.UUID, ReservationState]
     known_holds: list[HoldState]
+    paused: dict[uuid.UUID, timedelta]
     admitted: list[ReservationState] = field(default_factory=list)
     holds: list[HoldState] = field(default_factory=list)
     reserved: dict[uuid.UUID, Decimal] = field(default_factory=dict)
@@ -136,6 +138,7 @@ def _parse(reservation: metering_pb2.Reservation, now: datetime) -> _Wanted:
         amounts=amounts,
         money_floor=parse_decimal(floor, "money_floor") if floor else None,
         own_key=reservation.idempotency_key or None,
+        provider_key=_shared_id_or_none(reservation.provider_key),
     )
 
 
@@ -172,6 +175,7 @@ async def _read_and_lock(
     known_holds = await repository.holds_of(tx, list(known))
     orders = {one.order_id for one in wanted if one.order_id is not None}
     generations = await repository.lease_generations(tx, orders)
+    paused = await _paused(tx, wanted, now)
     tasks = {one.call.task_id for one in wanted if one.call.task_id is not None}
     lines = await repository.task_lines(tx, tasks)
     kinds = {MONEY} | {kind for one in wanted for kind in one.amounts}
@@ -183,7 +187,26 @@ async def _read_and_lock(
     ):
         opened.remember(scope, seconds)
     budgets = await repository.lock_budgets(tx, projects, in_lines, kinds, today)
-    return _Batch(lines, generations, budgets, known, known_holds)
+    return _Batch(lines, generations, budgets, known, known_holds, paused)
+
+
+async def _paused(
+    tx: WriteTx, wanted: Sequence[_Wanted], now: datetime
+) -> dict[uuid.UUID, timedelta]:
+    """Return for how long the keys of providers that calls name are paused still."""
+    keys = {one.provider_key for one in wanted if one.provider_key is not None}
+    paused = await repository.paused_keys(tx, keys, now)
+    return {key: opens_at - now for key, opens_at in paused.items()}
+
+
+def _parked(one: _Wanted, pause: timedelta) -> metering_pb2.ReserveVerdict:
+    verdict = _refusal(
+        one,
+        "PROVIDER_PARKED",
+        "The quota of the provider's key is used up, as another process was told; wait for it.",
+    )
+    verdict.parked_ms = max(1, pause // timedelta(milliseconds=1))
+    return verdict
 
 
 async def open_periods(
@@ -217,6 +240,9 @@ async def _decide(tx: WriteTx, batch: _Batch, one: _Wanted) -> metering_pb2.Rese
             "LEASE_LOST",
             "The work order of this machine was given to another worker; stop the machine.",
         )
+    pause = batch.paused.get(one.provider_key) if one.provider_key else None
+    if pause is not None:
+        return _parked(one, pause)
     line = _line(batch, one)
     matching = {
         kind: [budget for budget in batch.budgets if _matches(budget, kind, one, line)]

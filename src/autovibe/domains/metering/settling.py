@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -57,8 +57,23 @@ async def settle_many(
     batch = _Batch(calls, await _holds(tx, calls))
     before = await _ended_before(tx, ids - calls.keys())
     verdicts = [_settle(batch, before, settlement) for settlement in settlements]
-    await _write(tx, batch, ctx.clock.now())
+    now = ctx.clock.now()
+    await _write(tx, batch, now)
+    await _pause_keys(tx, settlements, now)
     return verdicts
+
+
+async def _pause_keys(
+    tx: WriteTx, settlements: Sequence[metering_pb2.Settlement], now: datetime
+) -> None:
+    """Let all processes wait for the keys of providers whose quota calls have found used up."""
+    opens_at: dict[uuid.UUID, datetime] = {}
+    for one in settlements:
+        if one.provider_key and one.parked_ms:
+            key, time = uuid.UUID(one.provider_key), now + timedelta(milliseconds=one.parked_ms)
+            opens_at[key] = max(time, opens_at.get(key, time))
+    if opens_at:
+        await repository.pause_keys(tx, opens_at)
 
 
 async def recover(

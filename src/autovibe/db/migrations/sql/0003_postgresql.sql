@@ -333,3 +333,10 @@ $$
 CREATE TRIGGER delete_holds_after_call AFTER DELETE ON budget_reservations
     REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION delete_holds_of_calls()
+
+-- When the used-up quota of a provider's key resets: all processes wait for it.
+CREATE TABLE provider_pauses (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    opens_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_provider_pauses PRIMARY KEY (id)
+)

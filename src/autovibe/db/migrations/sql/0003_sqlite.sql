@@ -222,3 +222,10 @@ CREATE TRIGGER delete_holds_after_call AFTER DELETE ON budget_reservations
 BEGIN
     DELETE FROM budget_holds WHERE reservation_id = OLD.id;
 END
+
+-- When the used-up quota of a provider's key resets: all processes wait for it.
+CREATE TABLE provider_pauses (
+    id CHAR(32) DEFAULT (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(8)), 2))) NOT NULL,
+    opens_at DATETIME NOT NULL,
+    CONSTRAINT pk_provider_pauses PRIMARY KEY (id)
+)

@@ -79,7 +79,12 @@ def downgrade() -> None:
         )
     else:
         run("DROP VIEW task_lines")
-    for table in ("idempotent_replies", "login_throttles", "resource_usage_daily"):
+    for table in (
+        "idempotent_replies",
+        "login_throttles",
+        "provider_pauses",
+        "resource_usage_daily",
+    ):
         run(f"DROP TABLE {table}")
     _holds_with_ids(postgresql=postgresql)
     run("DROP INDEX idx_resource_usage_execution")

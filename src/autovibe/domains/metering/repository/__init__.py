@@ -31,6 +31,7 @@ from autovibe.domains.metering.repository.days import (
     daily_usage,
     machine_types,
 )
+from autovibe.domains.metering.repository.pauses import pause_keys, paused_keys
 from autovibe.domains.metering.repository.rates import (
     insert_rate,
     rates_of,
@@ -86,6 +87,8 @@ __all__ = [
     "newest_rate",
     "open_budget",
     "open_holds_of",
+    "pause_keys",
+    "paused_keys",
     "project_of_task",
     "rates_of",
     "rates_page",
