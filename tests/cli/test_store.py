@@ -187,7 +187,10 @@ def test_archive_is_written_and_read(store, tree, tmp_path, cli):
     ended = store("export", ref, "-o", archive)
     assert ended.status == 0
     assert "Wrote 3 files" in ended.out
-    assert store("export", ref, "-o", archive).status != 0
+    taken = store("export", ref, "-o", archive, "--json")
+    assert taken.document()["error"]["reason"] == "STORE_ARCHIVE_UNWRITABLE"
+    full = store("export", ref, "-o", "/dev/full/x.tar")
+    assert "cannot be written (Not a directory)" in full.err
     other = tmp_path / "other"
     cli("store", "init", "--store", str(other))
     taken = cli("store", "import", str(archive), "in/1", "--store", str(other), "--json")

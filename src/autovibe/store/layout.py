@@ -50,7 +50,10 @@ def open_directory(path: Path, key: bytes | None, *, create: bool) -> Opened:
     with store_writes(path):
         if not (path / "format").exists():
             if not create:
-                msg = f"There is no checkpoint store at {path}: check the path."
+                msg = (
+                    f"There is no checkpoint store at {path}: check the path, or make one by "
+                    "`autovibe store init`."
+                )
                 raise StoreNotFoundError(msg, path=str(path))
             _create(path, key)
         words = _read_format(path)

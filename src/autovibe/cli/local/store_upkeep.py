@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -26,12 +27,22 @@ from autovibe.cli.local.store_base import (
 from autovibe.cli.output import discard, print_json, print_lines, print_notes
 from autovibe.cli.render import pairs, plural, size
 from autovibe.kernel.clock import SystemClock
-from autovibe.kernel.errors import EXIT_FAILED, EXIT_OK, InvalidArgumentError
+from autovibe.kernel.errors import (
+    EXIT_FAILED,
+    EXIT_OK,
+    AutovibeError,
+    Code,
+    InvalidArgumentError,
+)
 from autovibe.kernel.settings import load_settings
 from autovibe.store import Damage, KeepRules, PruneResult, Store
 
 _SHOWN: Final = 20
 _GRACE: Final = timedelta(days=14)
+_REPAIR: Final = (
+    "Repair it from a copy: `autovibe store check --repair --from DIR`. Without a copy, snapshot "
+    "the files that are still there into a new store, and repair from that."
+)
 _TIME: Final = re.compile(r"(\d{1,6})([smhdwy]?)", re.ASCII)
 _UNITS: Final = {
     "s": timedelta(seconds=1),
@@ -41,6 +52,13 @@ _UNITS: Final = {
     "w": timedelta(weeks=1),
     "y": timedelta(days=365),
 }
+
+
+class ArchiveUnwritableError(AutovibeError):
+    """The file of an archive cannot be written."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "STORE_ARCHIVE_UNWRITABLE"
 
 
 class Duration(click.ParamType[timedelta]):
@@ -98,6 +116,8 @@ def verify(
         _show_damage(found.corrupt, "damaged")
         state = "whole" if found.ok else "DAMAGED"
         print_lines([f"{plural(found.objects, 'object')}, {size(found.bytes)} read: {state}."])
+        if not found.ok:
+            print_notes([_REPAIR])
     return EXIT_OK if found.ok else EXIT_FAILED
 
 
@@ -172,6 +192,8 @@ def check(
             )
         ]
     )
+    if not found.ok:
+        print_notes([_REPAIR])
     return EXIT_OK if found.ok else EXIT_FAILED
 
 
@@ -376,12 +398,26 @@ def export(
         except BrokenPipeError:  # who reads has seen enough, as with `tar -t | head`
             discard(sys.stdout)
         return
-    with output.open("xb") as file:
+    with _output_writes(output), output.open("xb") as file:
         try:
             write(file)
         except BaseException:
             output.unlink()
             raise
+
+
+@contextlib.contextmanager
+def _output_writes(output: Path) -> Generator[None]:
+    """Turn the failures of writing a file into errors that people can act on.
+
+    Raises:
+        ArchiveUnwritableError: the archive cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{output} cannot be written ({error.strerror}): choose another file."
+        raise ArchiveUnwritableError(msg, path=str(output)) from error
 
 
 @click.command("import", epilog="Example: autovibe store import website.tar snapshots/website/1")
