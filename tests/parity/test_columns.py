@@ -195,7 +195,6 @@ UNWRITTEN: Final = {
     ("hub_instances", "metadata"),
     ("llm_round_table_results", "metadata"),
     ("llm_round_table_results", "participants"),
-    ("machine_messages", "payload"),
     ("orders", "metadata"),
     ("products", "metadata"),
     ("rag_documents", "metadata"),
