@@ -297,7 +297,7 @@ OF_POSTGRESQL: Final = re.compile(
 )
 """What no model can say: locks, the catalogue, pg_cron, functions of ours, Alembic's own table."""
 OF_THE_QUEUE: Final = {
-    f"domains/work/repository/{name}.py" for name in ("claiming", "completing", "orders")
+    f"domains/work/repository/{name}.py" for name in ("claiming", "completing", "starting")
 }
 """Its hot statements: one text for both databases, never rendered anew, so that plans are kept."""
 

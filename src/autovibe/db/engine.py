@@ -149,6 +149,13 @@ class Database:
         """
         if self.dialect.name != "sqlite":
             return await self._write_hot(work)
+        try:
+            return await self._write_in_one_piece(work)
+        except NeedsSessionError:
+            async with self.write() as tx:
+                return await work(tx)
+
+    async def _write_in_one_piece(self, work: Callable[[WriteTx], Coroutine[Any, Any, T]]) -> T:
         stale: set[str] = set()
 
         async def noted(tx: WriteTx) -> T:

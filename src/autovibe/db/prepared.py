@@ -13,16 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, any_, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Select,
+    TextClause,
+    any_,
+    bindparam,
+)
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.selectable import TextualSelect
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine, Uuid
 
 from autovibe.db.base import Base
 from autovibe.db.dialects.base import Dialect
 from autovibe.db.session import ReadTx
+from autovibe.db.types import JsonValue
 
 Values = Mapping[str, Any]
 Rows = Sequence[Sequence[Any]]
@@ -105,7 +115,8 @@ def driver_of(tx: ReadTx) -> SqliteDriver | PostgresqlDriver | None:
 class Prepared:
     """A SELECT of SQLAlchemy's core, with its parameters as named `bindparam`s.
 
-    Parameters need their types written out where the column has a foreign key.
+    Parameters need their types written out where the column has a foreign key. Values that stand in
+    the query itself stay what they are.
     """
 
     def __init__(self, query: Query, *, locks: type[Base] | None = None) -> None:
@@ -139,19 +150,74 @@ class Prepared:
         return self._locking[dialect.name]
 
 
+class Written:
+    """A statement that is written out for one backend, because its plan matters, and run often.
+
+    It must have the types of its parameters, and, where it returns rows, of its columns.
+    """
+
+    def __init__(self, statement: TextClause | TextualSelect) -> None:
+        """Take a statement."""
+        self._statement: Final = statement
+        self._on_sqlite: _OnSqlite | None = None
+        self._on_postgresql: _OnPostgresql | None = None
+
+    async def rows(self, tx: ReadTx, values: Values) -> Rows:
+        """Run it, and return the rows that it gives."""
+        driver = driver_of(tx)
+        if driver is None:
+            done: Any = await tx.session.execute(self._statement, dict(values))
+            return cast("Rows", done.all() if done.returns_rows else ())
+        if isinstance(driver, SqliteDriver):
+            if self._on_sqlite is None:
+                self._on_sqlite = _OnSqlite(self._statement, driver.sql)
+            return self._on_sqlite.rows(driver, values)
+        if self._on_postgresql is None:
+            self._on_postgresql = _OnPostgresql(self._statement, driver.sql)
+        return await self._on_postgresql.rows(driver, values)
+
+
 class _OnPostgresql:
     """A query as text for asyncpg, which turns most types in and out by itself.
 
     A list is one parameter, an array, so that its length does not make another statement.
     """
 
-    def __init__(self, query: Query, sql: SqlDialect) -> None:
-        compiled = _lists_as_arrays(query).compile(dialect=sql)
+    def __init__(self, query: Query | TextClause | TextualSelect, sql: SqlDialect) -> None:
+        given = _lists_as_arrays(query) if isinstance(query, Select) else query
+        compiled = given.compile(dialect=sql)
         self._text = str(compiled)
         self._order = tuple(getattr(compiled, "positiontup", None) or ())
+        self._own = _own_values(compiled)
+        self._json = [
+            (place, _result_processor(column.type, sql))
+            for place, column in enumerate(_columns(query))
+            if isinstance(column.type, JsonValue)
+        ]
 
     async def rows(self, driver: PostgresqlDriver, values: Values) -> Rows:
-        return await driver.fetch(self._text, [values[name] for name in self._order])
+        given = {**self._own, **values} if self._own else values
+        found = await driver.fetch(self._text, [given[name] for name in self._order])
+        return [self._read(row) for row in found] if self._json else found
+
+    def _read(self, row: Sequence[Any]) -> list[Any]:
+        """Return a row whose JSON is read: the driver gives its text."""
+        read = list(row)
+        for place, process in self._json:
+            if process is not None:
+                read[place] = process(read[place])
+        return read
+
+
+def _own_values(compiled: Any) -> Values:
+    """Return the values that stand in a query itself."""
+    return {name: value for name, value in compiled.params.items() if value is not None}
+
+
+def _columns(query: Query | TextClause | TextualSelect) -> Sequence[ColumnElement[Any]]:
+    if isinstance(query, TextClause):
+        return ()
+    return tuple(query.selected_columns)
 
 
 def _lists_as_arrays(query: Query) -> Query:
@@ -173,17 +239,20 @@ def _lists_as_arrays(query: Query) -> Query:
 class _OnSqlite:
     """A query as text for SQLite, and how to turn its values in and out."""
 
-    def __init__(self, query: Query, sql: SqlDialect) -> None:
+    def __init__(self, query: Query | TextClause | TextualSelect, sql: SqlDialect) -> None:
         compiled = query.compile(dialect=sql)
         self._compiled = compiled
-        self._bind = {
-            name: bind_processor(parameter.type, sql) for name, parameter in compiled.binds.items()
-        }
-        self._lists = tuple(name for name, p in compiled.binds.items() if p.expanding)
+        self._own = _own_values(compiled)
+        # Under the names that the text has; a value that stands in the query has another key.
+        named = {compiled.bind_names[one]: one for one in compiled.binds.values()}
+        self._bind = {name: bind_processor(one.type, sql) for name, one in named.items()}
+        self._lists = tuple(name for name, one in named.items() if one.expanding)
         self._variants: dict[tuple[int, ...], tuple[str, Sequence[str]]] = {}
-        self._columns = [_result_processor(column.type, sql) for column in query.selected_columns]
+        self._columns = [_result_processor(column.type, sql) for column in _columns(query)]
 
     def rows(self, driver: SqliteDriver, values: Values) -> Rows:
+        if self._own:
+            values = {**self._own, **values}
         text, order = self._variant(values)
         found: Rows = driver.run(text, self._ordered(values, order)).fetchall()
         return [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, Protocol, cast
 
 from autovibe.db import WriteTx
-from autovibe.domains.work import repository
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE
 from autovibe.domains.work.errors import WorkerNotFoundError
 from autovibe.domains.work.messages import (
@@ -18,7 +18,6 @@ from autovibe.domains.work.messages import (
     column_value,
     execution_message,
     task_message,
-    worker_traits,
 )
 from autovibe.domains.work.models import (
     Execution,
@@ -29,9 +28,10 @@ from autovibe.domains.work.models import (
     WorkerStatus,
     WorkOrderStatus,
 )
-from autovibe.domains.work.repository import claiming
+from autovibe.domains.work.repository import claiming, starting
 from autovibe.domains.work.repository import orders as order_rows
 from autovibe.domains.work.repository.claiming import Claim, Taken
+from autovibe.domains.work.repository.starting import Claimant
 from autovibe.domains.work.routing import Abilities
 from autovibe.domains.work.transitions import check_transition
 from autovibe.domains.work.watermarks import Watermarks
@@ -54,6 +54,13 @@ class Wanted:
     task_id: uuid.UUID | None = None
 
 
+class Heard(Protocol):
+    """A worker that is heard of."""
+
+    status: Any
+    last_heartbeat_at: datetime | None
+
+
 async def find_worker(tx: WriteTx, worker_id: str) -> Worker:
     """Return a registered worker, locked.
 
@@ -62,35 +69,47 @@ async def find_worker(tx: WriteTx, worker_id: str) -> Worker:
     """
     worker = await tx.session.get(Worker, uuid.UUID(worker_id), with_for_update=True)
     if worker is None or worker.deleted_at is not None:
-        raise WorkerNotFoundError(
-            f"There is no worker {worker_id}; register it first.", worker_id=worker_id
-        )
+        raise _not_registered(worker_id)
     return worker
 
 
-def abilities_of(worker: Worker) -> Abilities:
-    """Return what a worker can take."""
-    config = worker_traits(worker)
-    return Abilities(
-        worker.worker_type,
-        frozenset(config.machine_types),
-        frozenset(config.isolations),
-        {row.capability_name: row.capability_level for row in worker.capability_rows},
+def _not_registered(worker_id: str) -> WorkerNotFoundError:
+    return WorkerNotFoundError(
+        f"There is no worker {worker_id}; register it first.", worker_id=worker_id
     )
 
 
 async def claim(
-    tx: WriteTx, ctx: CallContext, worker: Worker, wanted: Wanted, marks: Watermarks
+    tx: WriteTx, ctx: CallContext, worker_id: str, wanted: Wanted, marks: Watermarks
 ) -> list[work_pb2.ClaimedOrder]:
     """Claim the next orders for a worker, in the order in which they are to be done.
 
     Never more than it may hold at once, nor more of a project than may run at once.
+
+    Raises:
+        WorkerNotFoundError: there is no such worker.
     """
     now = ctx.clock.now()
-    hear_of(worker, now)
-    held = await repository.count_active_assignments(tx, worker.id)
-    room = min(wanted.limit, worker.max_concurrent_tasks - held)
-    if room <= 0 or worker_traits(worker).draining:
+    claimant = await starting.find_claimant(tx, uuid.UUID(worker_id))
+    if claimant is None:
+        raise _not_registered(worker_id)
+    before = replace(claimant)
+    hear_of(claimant, now)
+    orders = await _claim(tx, ctx, claimant, wanted, marks)
+    if orders and claimant.held + len(orders) >= claimant.max_concurrent_tasks:
+        claimant.status = WorkerStatus.BUSY
+    if claimant != before:
+        await starting.note_claimant(tx, claimant, now)
+    return orders
+
+
+async def _claim(
+    tx: WriteTx, ctx: CallContext, claimant: Claimant, wanted: Wanted, marks: Watermarks
+) -> list[work_pb2.ClaimedOrder]:
+    now = ctx.clock.now()
+    traits = column_message(claimant.config, work_pb2.WorkerTraits)
+    room = min(wanted.limit, claimant.max_concurrent_tasks - claimant.held)
+    if room <= 0 or traits.draining:
         return []
     queue_name = wanted.queue_name or DEFAULT_QUEUE
     rooms = await order_rows.rooms_of_limited_projects(tx, queue_name)
@@ -105,16 +124,19 @@ async def claim(
         # Whoever names a task has decided to do it, whatever the worker says that it can.
         taken = await claiming.take_of_task(tx, wish, wanted.task_id)
     else:
-        taken = await marks.take(tx, wish, abilities_of(worker), ctx.clock)
+        abilities = Abilities(
+            claimant.worker_type,
+            frozenset(traits.machine_types),
+            frozenset(traits.isolations),
+            claimant.capabilities,
+        )
+        taken = await marks.take(tx, wish, abilities, ctx.clock)
     if not taken:
         return []
-    orders = await _start(tx, _Claimant(worker, wanted, now), taken, rooms)
-    if held + len(orders) >= worker.max_concurrent_tasks:
-        worker.status = WorkerStatus.BUSY
-    return orders
+    return await _start(tx, _Start(claimant, wanted, now), taken, rooms)
 
 
-def hear_of(worker: Worker, now: datetime) -> None:
+def hear_of(worker: Heard, now: datetime) -> None:
     """Note that a worker lives; it asks several times a second, and one note a minute will do."""
     heard = worker.last_heartbeat_at
     if heard is None or now - heard >= _HEARD_EVERY or worker.status == WorkerStatus.OFFLINE:
@@ -124,30 +146,28 @@ def hear_of(worker: Worker, now: datetime) -> None:
 
 
 @dataclass(frozen=True)
-class _Claimant:
-    worker: Worker
+class _Start:
+    worker: Claimant
     wanted: Wanted
     now: datetime
 
 
 async def _start(
     tx: WriteTx,
-    claimant: _Claimant,
+    begun: _Start,
     taken: Sequence[Taken],
     rooms: Mapping[uuid.UUID, int],
 ) -> list[work_pb2.ClaimedOrder]:
     """Move the tasks of taken orders, and give each an assignment and an execution."""
-    worker, wanted, now = claimant.worker, claimant.wanted, claimant.now
+    worker, wanted, now = begun.worker, begun.wanted, begun.now
     check_transition("work order", WorkOrderStatus.PENDING, WorkOrderStatus.CLAIMED)
     check_transition("task", TaskStatus.QUEUED, TaskStatus.IN_PROGRESS)
-    queued = await order_rows.lock_queued_tasks(tx, [order.task_id for order in taken])
+    queued = await starting.lock_queued_tasks(tx, [order.task_id for order in taken])
     kept = _within(taken, queued, rooms)
     # Their task was paused while this transaction looked for orders, or its project is full.
     left = {order.id for order in taken} - {order.id for order in kept}
     await claiming.give_back(tx, sorted(left))
-    await order_rows.start_tasks(tx, [order.task_id for order in kept], worker.id, now)
-    await order_rows.activate_assignments(tx, worker.id, kept, now)
-    attempts = await order_rows.attempts_of(tx, [order.task_id for order in kept])
+    attempts = await starting.attempts_of(tx, [order.task_id for order in kept])
     # Until it ends: recovery finds by it what a dead instance had claimed.
     metrics = column_value(
         work_pb2.ExecutionMetrics(
@@ -155,26 +175,42 @@ async def _start(
         )
     )
     executions = [
-        Execution(
-            id=new_id(),
+        _execution(
             task_id=order.task_id,
             worker_id=worker.id,
             work_order_id=order.id,
             lease_generation=order.lease_generation,
             attempt=attempts.get(order.task_id, 0) + 1,
-            correlation_id=str(new_id()),
-            status=ExecutionStatus.RUNNING,
             metrics=metrics,
-            started_at=now,
+            now=now,
         )
         for order in kept
     ]
-    await order_rows.insert_executions(tx, executions, now)
+    await starting.start(tx, [queued[order.task_id] for order in kept], executions, now)
     until = now + timedelta(seconds=wanted.lease_s)
     return [
         _message(order, _started(queued[order.task_id], worker, now), execution, worker, until)
         for order, execution in zip(kept, executions, strict=True)
     ]
+
+
+def _execution(*, now: datetime, **fields: Any) -> Execution:
+    """Return a new execution that belongs to no session."""
+    return cast(
+        "Execution",
+        SimpleNamespace(
+            id=new_id(),
+            machine_id=None,
+            result_checkpoint_id=None,
+            correlation_id=str(new_id()),
+            status=ExecutionStatus.RUNNING,
+            exit_code=None,
+            completed_at=None,
+            duration_seconds=None,
+            **dict.fromkeys(("started_at", "created_at", "updated_at"), now),
+            **fields,
+        ),
+    )
 
 
 def _within(
@@ -192,7 +228,7 @@ def _within(
     return kept
 
 
-def _started(task: Task, worker: Worker, now: datetime) -> work_pb2.Task:
+def _started(task: Task, worker: Claimant, now: datetime) -> work_pb2.Task:
     """Return the message of a task that has just been started, which its row says already."""
     message = task_message(task)
     message.status = TaskStatus.IN_PROGRESS
@@ -207,7 +243,7 @@ def _message(
     order: Taken,
     task: work_pb2.Task,
     execution: Execution,
-    worker: Worker,
+    worker: Claimant,
     until: datetime,
 ) -> work_pb2.ClaimedOrder:
     return work_pb2.ClaimedOrder(

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from autovibe.db import WriteTx
+from autovibe.db.hot_connections import NeedsSessionError
+from autovibe.db.prepared import driver_of
 from autovibe.domains.checkpoints import descends_from
 from autovibe.domains.projects import advance_current_checkpoint, get_project
 from autovibe.domains.work.enqueuing import queue_topic
@@ -18,7 +20,11 @@ from autovibe.domains.work.errors import InvalidTransitionError, LeaseLostError
 from autovibe.domains.work.messages import column_value
 from autovibe.domains.work.models import Task, TaskStatus, WorkOrderStatus
 from autovibe.domains.work.repository import completing
-from autovibe.domains.work.repository.completing import HeldOrder, RunningExecution
+from autovibe.domains.work.repository.completing import (
+    CompletedEnd,
+    HeldOrder,
+    RunningExecution,
+)
 from autovibe.domains.work.repository.graph import lock_tasks
 from autovibe.domains.work.routing import PARKED
 from autovibe.domains.work.transitions import MOVES, Move, check_transition
@@ -56,6 +62,80 @@ async def finish(tx: WriteTx, ctx: CallContext, request: work_pb2.FinishExecutio
     if isinstance(verdict, AutovibeError):
         raise verdict
     return verdict
+
+
+async def complete_many(
+    tx: WriteTx, ctx: CallContext, reports: Sequence[work_pb2.FinishExecutionRequest]
+) -> list[str | AutovibeError]:
+    """Record how executions ended; return for each its task's status, or why it changed nothing.
+
+    What has completed and moves nothing else (no result, nobody who waits) goes in a few
+    statements for all of it, past the session.
+
+    Raises:
+        NeedsSessionError: something else is among them, and there is no session.
+    """
+    if driver_of(tx) is None:
+        verdicts = await finish_many(tx, ctx, reports)
+        return [one if isinstance(one, AutovibeError) else one.status for one in verdicts]
+    return await _complete_plainly(tx, ctx, reports)
+
+
+async def _complete_plainly(
+    tx: WriteTx, ctx: CallContext, reports: Sequence[work_pb2.FinishExecutionRequest]
+) -> list[str | AutovibeError]:
+    now = ctx.clock.now()
+    executions = await completing.read_executions(
+        tx, [uuid.UUID(report.execution_id) for report in reports]
+    )
+    if any(report.outcome != "completed" or report.result_checkpoint_id for report in reports):
+        raise NeedsSessionError("a report moves more than its own task")
+    orders = await completing.read_orders(
+        tx, [one.work_order_id for one, _ in executions.values() if one.work_order_id is not None]
+    )
+    tasks = await completing.read_tasks(tx, sorted({order.task_id for order in orders.values()}))
+    verdicts: list[str | AutovibeError] = []
+    ends: list[CompletedEnd] = []
+    for report in reports:
+        execution, assignment_id = executions.pop(uuid.UUID(report.execution_id), (None, None))
+        order = _held(execution, orders, report.lease_generation)
+        if execution is None or order is None or assignment_id is None:
+            verdicts.append(_lost(report))
+            continue
+        task = tasks[order.task_id]
+        if task.result_checkpoint_id is not None:
+            raise NeedsSessionError("the project goes on from the task's result")
+        try:
+            check_transition("task", task.status, TaskStatus.COMPLETED)
+        except InvalidTransitionError as error:
+            verdicts.append(error)
+            continue
+        ends.append(_completed(report, execution, order, assignment_id, now))
+        verdicts.append(TaskStatus.COMPLETED)
+    if await completing.has_dependants(tx, [end.task_id for end in ends]):
+        raise NeedsSessionError("others wait for a task that has completed")
+    await completing.write_completed(tx, ends, now)
+    return verdicts
+
+
+def _completed(
+    report: work_pb2.FinishExecutionRequest,
+    execution: RunningExecution,
+    order: HeldOrder,
+    assignment_id: uuid.UUID,
+    now: datetime,
+) -> CompletedEnd:
+    check_transition("execution", execution.status, MOVES["completed"].execution)
+    return CompletedEnd(
+        execution.id,
+        order.id,
+        order.task_id,
+        assignment_id,
+        execution.worker_id,
+        report.exit_code,
+        column_value(report.metrics),
+        _lasted_s(execution, now),
+    )
 
 
 async def finish_many(
@@ -164,7 +244,6 @@ async def _record(tx: WriteTx, ends: Sequence[_End], now: datetime) -> None:
 
 
 def _execution_values(end: _End, now: datetime) -> dict[str, Any]:
-    lasted_s = (now - end.execution.started_at).total_seconds()
     return {
         "execution": end.execution.id,
         "execution_status": end.move.execution,
@@ -172,9 +251,13 @@ def _execution_values(end: _End, now: datetime) -> dict[str, Any]:
         "checkpoint": id_or_none(end.report.result_checkpoint_id),
         "told": column_value(end.report.metrics),
         "ended_at": now,
-        # A clock that was set back must not keep the execution from ending.
-        "lasted": max(0, math.ceil(lasted_s)),
+        "lasted": _lasted_s(end.execution, now),
     }
+
+
+def _lasted_s(execution: RunningExecution, now: datetime) -> int:
+    """Return how long it took; a clock that was set back must not keep it from ending."""
+    return max(0, math.ceil((now - execution.started_at).total_seconds()))
 
 
 def _order_values(end: _End, now: datetime) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from autovibe.db import ReadTx, WriteTx
 from autovibe.db.bells import Bells
+from autovibe.db.in_place import hot
 from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import workers
-from autovibe.domains.work.claims import Wanted, claim, find_worker
-from autovibe.domains.work.completions import finish_many
+from autovibe.domains.work.claims import Wanted, claim
+from autovibe.domains.work.completions import complete_many
 from autovibe.domains.work.dead_letters import get_order, order_message, requeue
 from autovibe.domains.work.doorbell import WaitForWork, request_stop
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE, queue_topic
@@ -63,6 +64,7 @@ class QueueService:
         """
         return worker_message(await workers.sign_off(tx, request.worker_id))
 
+    @hot
     async def claim_many(
         self, tx: WriteTx, ctx: CallContext, request: queue_pb2.ClaimManyRequest
     ) -> queue_pb2.ClaimManyResponse:
@@ -71,22 +73,23 @@ class QueueService:
         Raises:
             WorkerNotFoundError: it is not registered.
         """
-        worker = await find_worker(tx, request.worker_id)
         wanted = Wanted(
             request.instance_id, request.queue_name, request.lease_s, max(1, request.limit)
         )
-        return queue_pb2.ClaimManyResponse(orders=await claim(tx, ctx, worker, wanted, self._marks))
+        orders = await claim(tx, ctx, request.worker_id, wanted, self._marks)
+        return queue_pb2.ClaimManyResponse(orders=orders)
 
+    @hot
     async def complete_many(
         self, tx: WriteTx, ctx: CallContext, request: queue_pb2.CompleteManyRequest
     ) -> queue_pb2.CompleteManyResponse:
         """Record how executions ended; one that cannot be recorded leaves the others alone."""
-        verdicts = await finish_many(tx, ctx, request.reports)
+        verdicts = await complete_many(tx, ctx, request.reports)
         return queue_pb2.CompleteManyResponse(
             verdicts=[
                 queue_pb2.CompletionVerdict(reason=verdict.reason, message=verdict.message)
                 if isinstance(verdict, AutovibeError)
-                else queue_pb2.CompletionVerdict(task_status=verdict.status)
+                else queue_pb2.CompletionVerdict(task_status=verdict)
                 for verdict in verdicts
             ]
         )

@@ -12,7 +12,7 @@ from autovibe.domains.projects import resolve_project_id
 from autovibe.domains.work import dependencies, repository
 from autovibe.domains.work.abandoning import abandon
 from autovibe.domains.work.breaker import earlier_attempts
-from autovibe.domains.work.claims import Wanted, claim, find_worker
+from autovibe.domains.work.claims import Wanted, claim
 from autovibe.domains.work.completions import finish
 from autovibe.domains.work.continuing import (
     CancelTask,
@@ -228,7 +228,6 @@ class WorkService:
         Raises:
             WorkerNotFoundError: the worker is not registered.
         """
-        worker = await find_worker(tx, request.worker_id)
         wanted = Wanted(
             request.instance_id,
             request.queue_name,
@@ -236,7 +235,7 @@ class WorkService:
             limit=1,
             task_id=id_or_none(request.task_id),
         )
-        orders = await claim(tx, ctx, worker, wanted, self._marks)
+        orders = await claim(tx, ctx, request.worker_id, wanted, self._marks)
         return work_pb2.ClaimWorkOrderResponse(order=orders[0] if orders else None)
 
     async def heartbeat_work_order(

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
 from autovibe.db import ReadTx, WriteTx
+from autovibe.db.prepared import Written
 from autovibe.db.types import Json, UtcDateTime
 
 _PARTS: Final = {
@@ -115,11 +116,13 @@ UPDATE work_orders SET {claimed} WHERE id = ANY (ARRAY(
 )) RETURNING {columns}
 """).replace("{route}", ":route")
 """As TAKE, of one lane, from a fair key on."""
-_SNAPSHOT_AGE: Final = text(
-    "SELECT coalesce(max(age(held)), 0) FROM ("
-    " SELECT backend_xmin AS held FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-    " UNION ALL SELECT xmin FROM pg_replication_slots"
-    ") horizons WHERE held IS NOT NULL"
+_SNAPSHOT_AGE: Final = Written(
+    text(
+        "SELECT coalesce(max(age(held)), 0) AS held_age FROM ("
+        " SELECT backend_xmin AS held FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " UNION ALL SELECT xmin FROM pg_replication_slots"
+        ") horizons WHERE held IS NOT NULL"
+    ).columns(held_age=Integer())
 )
 _UNLESS_FULL: Final = {
     "postgresql": "AND (t.project_id IS NULL OR t.project_id <> ALL (CAST(:full AS uuid[])))",
@@ -158,7 +161,7 @@ class Claim:
 
 async def pending_routes(tx: ReadTx, queue_name: str) -> Sequence[str]:
     """Return each route that has pending orders."""
-    return (await tx.session.scalars(_ROUTES, {"queue": queue_name})).all()
+    return [row[0] for row in await _ROUTES.rows(tx, {"queue": queue_name})]
 
 
 async def lowest_fair_key(tx: ReadTx, queue_name: str) -> float | None:
@@ -179,15 +182,15 @@ async def take(tx: WriteTx, claim: Claim, routes: Sequence[str]) -> list[Taken]:
     wants = {routes[0]: claim.most}
     if len(routes) > 1:
         # Which routes the next orders are of: otherwise each route would have as many locked.
-        found = await tx.session.scalars(
-            _statement(PEEK, "postgresql", full=bool(claim.full)),
-            {**claim.values(), "routes": list(routes), "most": claim.most},
+        peeked = await _statement(PEEK, "postgresql", full=bool(claim.full)).rows(
+            tx, {**claim.values(), "routes": list(routes), "most": claim.most}
         )
-        wants = {route: len(list(same)) for route, same in groupby(sorted(found.all()))}
+        found = sorted(row[0] for row in peeked)
+        wants = {route: len(list(same)) for route, same in groupby(found)}
         if not wants:
             return []
-    taken = await tx.session.execute(
-        _statement(TAKE, "postgresql", full=bool(claim.full)),
+    taken = await _statement(TAKE, "postgresql", full=bool(claim.full)).rows(
+        tx,
         {
             **claim.values(),
             "until": claim.until,
@@ -195,7 +198,7 @@ async def take(tx: WriteTx, claim: Claim, routes: Sequence[str]) -> list[Taken]:
             "wants": list(wants.values()),
         },
     )
-    return _in_order(taken.all())
+    return _in_order(taken)
 
 
 async def take_above(
@@ -203,8 +206,8 @@ async def take_above(
 ) -> list[Taken]:
     """Claim the next orders of one lane whose fair key is not below a mark (PostgreSQL)."""
     tx.stale("work_orders")
-    taken = await tx.session.execute(
-        _statement(ABOVE, "postgresql", full=bool(claim.full)),
+    taken = await _statement(ABOVE, "postgresql", full=bool(claim.full)).rows(
+        tx,
         {
             **claim.values(),
             "until": claim.until,
@@ -214,49 +217,46 @@ async def take_above(
             "most": claim.most,
         },
     )
-    return _in_order(taken.all())
+    return _in_order(taken)
 
 
 async def snapshot_age(tx: ReadTx) -> int:
     """Return how many transactions old the oldest snapshot is that somebody holds; SQLite: 0."""
     if tx.dialect.name == "sqlite":
         return 0
-    return (await tx.session.scalar(_SNAPSHOT_AGE)) or 0
+    return int((await _SNAPSHOT_AGE.rows(tx, {}))[0][0])
 
 
 async def take_of_task(tx: WriteTx, claim: Claim, task_id: uuid.UUID) -> list[Taken]:
     """Claim the pending order of one task, if it is there and nobody else is claiming it."""
     tx.stale("work_orders")
     lock = "" if tx.dialect.name == "sqlite" else "FOR UPDATE OF w SKIP LOCKED"
-    taken = await tx.session.execute(
-        _statement(_TAKE_ONE.replace("{lock}", lock), tx.dialect.name, full=bool(claim.full)),
-        {**claim.values(), "until": claim.until, "task_id": task_id},
+    statement = _statement(
+        _TAKE_ONE.replace("{lock}", lock), tx.dialect.name, full=bool(claim.full)
     )
-    return _in_order(taken.all())
+    values = {**claim.values(), "until": claim.until, "task_id": task_id}
+    return _in_order(await statement.rows(tx, values))
 
 
 async def give_back(tx: WriteTx, order_ids: Sequence[uuid.UUID]) -> None:
     """Make orders pending again that this transaction took; their generation stays used."""
     if order_ids:
-        await tx.session.execute(_GIVE_BACK, {"ids": list(order_ids)})
+        await _GIVE_BACK[tx.dialect.name].rows(tx, {"ids": list(order_ids)})
 
 
 async def _take_on_sqlite(tx: WriteTx, claim: Claim, routes: Sequence[str]) -> list[Taken]:
     query = _statement(ONE_ROUTE, "sqlite", full=bool(claim.full))
     candidates: list[tuple[int, float, uuid.UUID]] = []
     for route in routes:
-        found = await tx.session.execute(
-            query, {**claim.values(), "route": route, "most": claim.most}
-        )
-        candidates += [(-row.priority, row.fair_key, row.id) for row in found.all()]
+        found = await query.rows(tx, {**claim.values(), "route": route, "most": claim.most})
+        candidates += [(-priority, fair_key, one) for one, priority, fair_key in found]
     ids = [order_id for _, _, order_id in sorted(candidates)[: claim.most]]
     if not ids:
         return []
-    taken = await tx.session.execute(
-        _statement(_TAKE_BY_ID, "sqlite", full=False),
-        {"ids": ids, "now": claim.now, "until": claim.until},
+    taken = await _statement(_TAKE_BY_ID, "sqlite", full=False).rows(
+        tx, {"ids": ids, "now": claim.now, "until": claim.until}
     )
-    return _in_order(taken.all())
+    return _in_order(taken)
 
 
 def _in_order(rows: Sequence[Any]) -> list[Taken]:
@@ -283,21 +283,23 @@ _RESULT: Final[Mapping[str, Any]] = {
     "payload": Json,
     "route": String(),
 }
-_made: Final[dict[tuple[str, str, bool], Any]] = {}
+_made: Final[dict[tuple[str, str, bool], Written]] = {}
 
 
-def _statement(sql: str, backend: str, *, full: bool) -> Any:
+def _statement(sql: str, backend: str, *, full: bool) -> Written:
     """Return a statement with the types of its parameters and columns, made once."""
     key = (sql, backend, full)
     made = _made.get(key)
     if made is None:
         clause = text(sql.replace("{unless_full}", _UNLESS_FULL[backend] if full else ""))
-        made = _typed(clause, backend)
+        typed = _typed(clause, backend)
         if "RETURNING" in sql:
             names = [name.strip() for name in _PARTS["columns"].split(",")]
-            made = made.columns(**{name: _RESULT.get(name, Integer()) for name in names})
+            made = Written(typed.columns(**{name: _RESULT.get(name, Integer()) for name in names}))
         elif sql is ONE_ROUTE:
-            made = made.columns(id=Uuid(), priority=Integer(), fair_key=Double())
+            made = Written(typed.columns(id=Uuid(), priority=Integer(), fair_key=Double()))
+        else:
+            made = Written(typed.columns(route=String()))
         _made[key] = made
     return made
 
@@ -317,19 +319,20 @@ def _typed(clause: TextClause, backend: str) -> TextClause:
     names = clause.compile().params
     typed = [bindparam(name, type_=kind) for name, kind in _TYPES.items() if name in names]
     if "ids" in names:
-        typed.append(bindparam("ids", type_=Uuid(), expanding=True))
+        listed = backend == "sqlite"
+        typed.append(bindparam("ids", type_=Uuid() if listed else ARRAY(Uuid()), expanding=listed))
     if "full" in names:
         listed = backend == "sqlite"
         typed.append(bindparam("full", type_=Uuid() if listed else ARRAY(Uuid()), expanding=listed))
     return clause.bindparams(*typed)
 
 
-_ROUTES: Final = _typed(text(ROUTES), "any").columns(route=String())
+_ROUTES: Final = Written(_typed(text(ROUTES), "any").columns(route=String()))
 _LOWEST: Final = _typed(text(LOWEST), "any").columns(fair_key=Double())
-_GIVE_BACK: Final = _typed(
-    text(
-        "UPDATE work_orders SET status = 'pending', lease_expires_at = NULL, claimed_at = NULL"
-        " WHERE id IN :ids"
-    ),
-    "any",
+_GIVE_BACK_SQL: Final = (
+    "UPDATE work_orders SET status = 'pending', lease_expires_at = NULL, claimed_at = NULL WHERE id"
 )
+_GIVE_BACK: Final = {
+    "postgresql": Written(_typed(text(f"{_GIVE_BACK_SQL} = ANY (:ids)"), "postgresql")),
+    "sqlite": Written(_typed(text(f"{_GIVE_BACK_SQL} IN :ids"), "sqlite")),
+}
