@@ -19,7 +19,7 @@ from autovibe.v1 import options_pb2
 _LONGEST: Final = 6_000
 _ITEMS: Final = 2
 _TIME: Final = "2026-01-15T09:30:00Z"
-_DIRECTORY: Final = "/home/ada"
+_DIRECTORY: Final = "/srv/autovibe"
 _OWN_HOST: Final = "worker-1.example.org"
 _HOSTS: Final = {"host", "hostname"}
 _STEADY: Final = {"pid": 4242, "etag": "5f2b8c1d0e9a4736b1c2d3e4f5a60718", "address": "192.0.2.7"}

@@ -80,9 +80,12 @@ def build_app(
         performed_by(operations),
     )
     add_streams(app, operations)
-
     add_browser_routes(app, operations)
+    _add_pages(app, metrics)
+    return app
 
+
+def _add_pages(app: FastAPI, metrics: Callable[[], bytes] | None) -> None:
     # Made when first asked for: a server need not wait for its own description to start.
     @cache
     def document() -> dict[str, Any]:
@@ -107,7 +110,6 @@ def build_app(
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/metrics", metrics_page, include_in_schema=False)
     app.add_route("/healthz", healthz, include_in_schema=False)
-    return app
 
 
 def add_error_handlers(app: FastAPI) -> None:

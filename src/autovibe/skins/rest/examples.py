@@ -17,7 +17,7 @@ _JSON: Final = "application/json"
 @cache
 def examples() -> dict[str, dict[str, Any]]:
     """Return `request` and `response` by the name of the operation."""
-    return json.loads(files(__package__).joinpath(_FILE).read_text("utf-8"))
+    return json.loads(files("autovibe.skins.rest").joinpath(_FILE).read_text("utf-8"))
 
 
 def add_examples(document: dict[str, Any]) -> None:
