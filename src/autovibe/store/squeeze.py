@@ -14,7 +14,11 @@ import zstandard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEVEL: Final = 3
+# Of sources level 3 makes 7 % less, and a first capture takes a fifth longer. Of large binaries it
+# makes 7 % less, too, and without it other tools would need less space.
+LEVEL: Final = 1
+LARGE_LEVEL: Final = 3
+LARGE_BYTES: Final = 1 << 19
 # Small files are compressed together, which makes them a fifth smaller.
 BLOCK_BYTES: Final = 1 << 18
 # One of this size gains nothing from company.
@@ -45,11 +49,20 @@ class Block:
         self.size += len(data)
         return self.size
 
-    def squeeze(self, compressor: zstandard.ZstdCompressor) -> None:
+    def squeeze(self, compressors: _Compressors) -> None:
         """Make the frame of the objects, and let go of them."""
         parts, self._parts = self._parts, []
         self.lengths = [len(part) for part in parts]
-        self.frame = compressor.compress(parts[0] if len(parts) == 1 else b"".join(parts))
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.frame = compressors[self.size >= LARGE_BYTES].compress(data)
+
+
+_Compressors = tuple[zstandard.ZstdCompressor, zstandard.ZstdCompressor]
+
+
+def _compressors() -> _Compressors:
+    """Return what compresses small blocks, then large ones; not for two threads at once."""
+    return zstandard.ZstdCompressor(level=LEVEL), zstandard.ZstdCompressor(level=LARGE_LEVEL)
 
 
 @dataclass(slots=True)
@@ -65,11 +78,11 @@ class _Batch:
         self.blocks.append(block)
         self.size += block.size
 
-    def squeeze(self, compressor: zstandard.ZstdCompressor) -> None:
+    def squeeze(self, compressors: _Compressors) -> None:
         """Compress; what goes wrong is raised by whoever takes the blocks."""
         try:
             for block in self.blocks:
-                block.squeeze(compressor)
+                block.squeeze(compressors)
         except BaseException as error:  # noqa: BLE001 - it belongs to the other thread
             self.error = error
         self.done.set()
@@ -136,7 +149,7 @@ class Squeezer:
             last.add(self._files)
             self._files = Block()
         # The threads may be at work with their own compressors.
-        last.squeeze(zstandard.ZstdCompressor(level=LEVEL))
+        last.squeeze(_compressors())
         return [*self._take(-1), *last.take()]
 
     def close(self) -> None:
@@ -147,6 +160,6 @@ class Squeezer:
             self._threads.pop().join()
 
     def _work(self) -> None:
-        compressor = zstandard.ZstdCompressor(level=LEVEL)
+        compressors = _compressors()
         while (batch := self._queue.get()) is not None:
-            batch.squeeze(compressor)
+            batch.squeeze(compressors)
