@@ -40,6 +40,7 @@ from autovibe.runtime.sampling import Sampled, UsageSampler, find_exhaustion, ma
 from autovibe.runtime.steering import Steering
 from autovibe.runtime.stop import Ending, Facts, decide_ending
 from autovibe.runtime.surroundings import Surroundings
+from autovibe.runtime.voice import Voice
 from autovibe.runtime.workplace import Workplace
 from autovibe.store import StatCache
 from autovibe.store.tracking import TrackedTree
@@ -188,7 +189,7 @@ class Execution:
                 reporter,
                 egress,
                 log.tell,
-                asking=gate,
+                asking=Voice(gate, steering),
             )
             sampler.begin(gateway)
             await update_machine_row(self.around, machine_id, status="working")

@@ -102,6 +102,32 @@ class Steering:
         if self._pipe is not None:
             self._pipe.close()
 
+    async def post(self, text: str) -> None:
+        """Say something to people, in the conversation of the task.
+
+        Raises:
+            AutovibeError: it cannot be said, or the lease is lost.
+        """
+        await self.chat.post_agent_message(
+            chat_pb2.PostAgentMessageRequest(
+                execution_id=self.order.execution.id,
+                lease_generation=self.order.lease_generation,
+                message=text,
+            )
+        )
+
+    async def read(self) -> str:
+        """Return what people have said and this agent has not heard.
+
+        Raises:
+            AutovibeError: the mailbox cannot be read, or the lease is lost.
+        """
+        if self._listener is not None:
+            return "Nothing: what is said to you comes by itself."
+        items = await self._take()
+        await self._report([item.id for item in items], "processed")
+        return "\n\n".join(_spoken(item) for item in items) or "Nothing new."
+
     async def look(self, reader: OutputReader) -> None:
         """Take note of what the agent has heard, and of the end of its turn, after each line."""
         if not isinstance(reader, ListeningReader):

@@ -25,3 +25,11 @@ class Asking(Protocol):
     async def question(self, text: str, options: Sequence[str], default: str) -> Verdict:
         """Return what a person answers to a question."""
         ...
+
+    async def say(self, text: str) -> Verdict:
+        """Tell people something; nobody is waited for."""
+        ...
+
+    async def messages(self) -> Verdict:
+        """Return what people have said that the agent has not heard yet."""
+        ...

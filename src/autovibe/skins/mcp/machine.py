@@ -20,6 +20,8 @@ from autovibe.kernel.errors import AutovibeError
 PATH: Final = "/agent/mcp"
 APPROVE: Final = "approve"
 ASK: Final = "ask"
+SAY: Final = "say"
+READ: Final = "read_messages"
 _ALIVE_S: Final = 15.0
 _LONGEST_BODY: Final = 32 * 1024 * 1024
 _VERSION: Final = "2025-06-18"
@@ -63,6 +65,23 @@ _TOOLS: Final = [
             },
             "required": ["question"],
         },
+    },
+    {
+        "name": SAY,
+        "description": (
+            "Tells the people who follow your task something, in its conversation. Nobody is "
+            "waited for; to ask something, use ask."
+        ),
+        "inputSchema": {
+            "type": "object",
+            "properties": {"message": {"type": "string"}},
+            "required": ["message"],
+        },
+    },
+    {
+        "name": READ,
+        "description": "Gives what people have said about your task since you last looked.",
+        "inputSchema": {"type": "object", "properties": {}},
     },
 ]
 
@@ -150,6 +169,13 @@ class _Door:
             options = arguments.get("options")
             texts = [str(one) for one in cast("list[object]", options or [])][:20]
             return self._ask(question, texts, str(arguments.get("default") or ""))
+        if params.get("name") == SAY:
+            message = arguments.get("message")
+            if not isinstance(message, str) or not message.strip():
+                raise _BadParamsError("say takes a message.")
+            return _told(self._asking.say(message))
+        if params.get("name") == READ:
+            return _told(self._asking.messages())
         raise _BadParamsError(f"There is no tool {params.get('name')!r}.")
 
     async def _approve(self, tool: str, value: JsonObject, tool_use_id: str) -> JsonObject:
@@ -161,8 +187,12 @@ class _Door:
         return _text(json.dumps(told))
 
     async def _ask(self, question: str, options: list[str], default: str) -> JsonObject:
-        verdict = await _answered(self._asking.question(question, options, default))
-        return _text(verdict.message) | {"isError": not verdict.allowed}
+        return await _told(self._asking.question(question, options, default))
+
+
+async def _told(question: Awaitable[Verdict]) -> JsonObject:
+    verdict = await _answered(question)
+    return _text(verdict.message) | {"isError": not verdict.allowed}
 
 
 async def _answered(question: Awaitable[Verdict]) -> Verdict:
