@@ -29,7 +29,7 @@ _PARSE_ERROR: Final = -32700
 _NO_METHOD: Final = -32601
 _BAD_PARAMS: Final = -32602
 
-_TOOLS: Final = [
+_TOOLS: Final[list[dict[str, Any]]] = [
     {
         "name": APPROVE,
         "description": "Decides whether a tool may be used. Called by the agent program itself.",
