@@ -62,6 +62,7 @@ async def test_a_shell_agent_prints_the_document_it_was_given(user: User) -> Non
     assert any("01-house-style.md: ../House style (reference)" in line for line in told)
 
 
+@pytest.mark.req("S3-02")
 async def test_claude_code_hears_what_is_said_while_it_works(user: User) -> None:
     user.server.script = Script(
         (bash("while [ ! -e go ]; do sleep 0.1; done"), Turn((Text("I have heard it."),)))
@@ -79,6 +80,11 @@ async def test_claude_code_hears_what_is_said_while_it_works(user: User) -> None
     (workspace / "go").touch()
     done = await ended(process)
     assert done.status == 0, done.err
+    assert json.loads(done.out)["status"] == "completed"
+    logs = await user.autovibe("logs", task_id, "--json")
+    told = [entry["message"] for entry in logs.json["entries"]]
+    assert "I have heard it." in told
+    assert any(line.startswith("The agent reads the message of ") for line in told)
     [spoken] = await _messages(user, task_id)
     assert spoken["delivery"]["status"] == "processed"
     assert "/clear is what I say" in json.dumps(user.server.requests[-1].body)
