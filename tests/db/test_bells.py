@@ -87,6 +87,31 @@ def valkey() -> Generator[Valkey]:
     server.close()
 
 
+async def test_every_process_hears_the_bell_of_any_queue_and_of_its_workers(valkey: Valkey):
+    here, listeners = Bells(), [Bells(), Bells()]
+    async with (
+        redis_bells(valkey.url, here, ()),
+        redis_bells(valkey.url, listeners[0], ("default",)),
+        redis_bells(valkey.url, listeners[1], ("default",)),
+    ):
+        for topic in ("queue:night", "worker:1", TOPIC):
+            waiting = [
+                asyncio.create_task(_heard(bells, topic, bells.count((topic,))))
+                for bells in listeners
+            ]
+            while not all(task.done() for task in waiting):
+                here.ring({topic: ["an id"]})  # again: they may not listen yet
+                await asyncio.sleep(0.02)
+
+
+async def _heard(bells: Bells, topic: str, seen: int) -> None:
+    """Wait until this very bell has rung; what rings for everybody does not count."""
+    everybody = bells.count(())
+    while bells.count((topic,)) - bells.count(()) == seen - everybody:
+        seen, everybody = bells.count((topic,)), bells.count(())
+        await bells.wait((topic,), seen, 30)
+
+
 async def test_a_list_of_the_queues_name_carries_the_bell_through_a_restart(valkey: Valkey):
     here, there = Bells(), Bells()
     async with redis_bells(valkey.url, here, ()), redis_bells(valkey.url, there, ("default",)):
