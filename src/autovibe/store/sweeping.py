@@ -150,7 +150,7 @@ class SecondSweeper:
         """Start it; it is told what it has to know with the first request."""
         self.tops = tops
         self._files: dict[bytes, int] = {}  # how many it knows in each of its directories
-        self._stale = {path for path in records if self._has(path)}
+        self._stale = {path for path in records if _is_below(path, tops)}
         self._number = 0
         ours, theirs = socket.socketpair()
         with theirs:
@@ -178,16 +178,9 @@ class SecondSweeper:
         except OSError:  # too many processes or descriptors: then without it
             return None
 
-    def _has(self, path: bytes) -> bool:
-        while path:
-            if path in self.tops:
-                return True
-            path = path.rpartition(b"/")[0]
-        return False
-
     def forget(self, path: bytes) -> None:
         """Note that what it knows of a directory holds no longer."""
-        if self._has(path):
+        if _is_below(path, self.tops):
             self._stale.add(path)
 
     def ask(self, fd: int, records: Mapping[bytes, DirRecord]) -> None:
@@ -225,7 +218,8 @@ class SecondSweeper:
         number, looked, lost, listed, files = said
         unseen = sum(self._files[path] for path in listed)
         if lost:
-            below = [path for path in self._files if _is_below(path, lost)]
+            away = frozenset(lost)
+            below = [path for path in self._files if _is_below(path, away)]
             unseen += sum(1 + self._files[path] for path in below)
         if number != self._number or looked + unseen != len(self._files) + sum(
             self._files.values()
@@ -257,8 +251,11 @@ def _end(peer: socket.socket, process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _is_below(path: bytes, tops: list[bytes]) -> bool:
-    return any(path == top or path.startswith(top + b"/") for top in tops)
+def _is_below(path: bytes, tops: frozenset[bytes]) -> bool:
+    """Say whether a path is one of these directories, or leads into one."""
+    while path and path not in tops:
+        path = path.rpartition(b"/")[0]
+    return bool(path)
 
 
 def _half(records: Mapping[bytes, DirRecord]) -> frozenset[bytes]:
