@@ -263,7 +263,7 @@ class Bench:
         quiet(*client, store, "b/t", f"w={self.copy}", path=str(SOURCES))
 
     def cold(self) -> None:
-        """Take a snapshot as a process that knows nothing of the tree and asks nobody."""
+        """Take a snapshot as a process that asks nobody, and knows what an earlier one kept."""
         self.own("snapshot", f"--root=w={self.copy}", "--ref=b/cold")
 
     def tell_ten(self, times: dict[str, list[float]], detection: str) -> None:
