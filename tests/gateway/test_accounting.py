@@ -269,7 +269,7 @@ async def test_calls_under_way_are_settled_when_the_gateway_closes(desk: LedgerD
 async def test_what_a_killed_process_left_is_settled_in_full_by_recovery(
     desk: LedgerDesk,
 ) -> None:
-    fault = Fault(first_byte_delay_s=0.2)
+    fault = Fault(first_byte_delay_s=0.6)
     async with ModelServer(script(fault)) as provider, open_bench(desk, provider) as bench:
         request = asyncio.create_task(bench.send(ask()))
         while not provider.requests:  # noqa: ASYNC110 - a server tells nobody of its requests

@@ -157,7 +157,8 @@ class Forwarded:
             rest = self.usage.ended()
             if rest:
                 await self.exchange.write(rest)
-        await self._settle(self._by_what_is_known())
+        if self.settlement is None:
+            await self._settle(self._by_what_is_known())
         await self.exchange.end()
 
     async def _pass_whole(self, response: aiohttp.ClientResponse) -> None:

@@ -51,6 +51,7 @@ _DATED: Final = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|latest))?(?:-v\d
 _INSIDE_DATE: Final = re.compile(r"(?:-20\d\d|@)$")
 _REST_OF_DATE: Final = re.compile(r"\d{4}(?:\d{4})?")
 _MOST_CACHED: Final = 1000
+_FREE: Final = Decimal(0)
 _LARGEST_WINDOW: Final = 1_000_000
 
 
@@ -179,21 +180,24 @@ def complete(prices: UnitPrices) -> dict[str, Decimal]:
 
 def unit_price(prices: UnitPrices, kind: str, input_tokens: int) -> Decimal:
     """Return the price of a kind in a request with so much input in all, cached or not."""
-    best, price = -1, prices.get(kind, Decimal(0))
+    best, price = -1, prices.get(kind, _FREE)
+    tier = f"{kind}>"
     for key, candidate in prices.items():
-        name, _, start = key.partition(">")
-        if start and name == kind and best < int(start) < input_tokens:
-            best, price = int(start), candidate
+        if key.startswith(tier) and best < (start := int(key[len(tier) :])) < input_tokens:
+            best, price = start, candidate
     return price
 
 
 def highest_price(prices: UnitPrices, kinds: tuple[str, ...], input_bound: int) -> Decimal:
     """Return the highest price of any of the kinds, at any tier that the input can reach."""
-    highest = Decimal(0)
+    highest = _FREE
     for key, candidate in prices.items():
+        # Cheap first: this is looked at four times per call.
+        if candidate <= highest or not key.startswith(kinds):
+            continue
         name, _, start = key.partition(">")
         if name in kinds and (not start or int(start) < input_bound):
-            highest = max(highest, candidate)
+            highest = candidate
     return highest
 
 
