@@ -226,6 +226,7 @@ class Bench:
             msg = "a snapshot differs from the tree"
             raise RuntimeError(msg)
         tracked.close()
+        walked.close()
         self.tell_ten(times, tracked.detection)
         shutil.rmtree(self.top / "store-walk")
         shutil.rmtree(self.top / "store-process")
