@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from machine_at_work import put_to_work
 from served import ALL_METHODS, call
 from walk import Walk
 from walk_queue import register
@@ -29,6 +30,7 @@ from autovibe.v1 import (
     checkpoints_pb2,
     documents_pb2,
     identity_pb2,
+    logs_pb2,
     machines_pb2,
     metering_pb2,
     options_pb2,
@@ -42,6 +44,7 @@ in_module = pytest.mark.asyncio(loop_scope="module")
 LISTS: Final = [m for m in ALL_METHODS if m.descriptor.name.startswith("List")]
 BY_CURSOR: Final = {
     "autovibe.v1.WorkService/ListTaskLogs": "its cursor is kept and goes on when there is more",
+    "autovibe.v1.LogService/ListExecutionLogs": "as ListTaskLogs",
 }
 """Lists that go on after their end, so that there is no token that would mean the end."""
 _PATH: Final = "a.txt"
@@ -145,6 +148,22 @@ async def _more(world: Composed, found: Found, number: int) -> None:
     )
     await _one_more_user(services, f"user-{number}")
     await _talk(services, number)
+    at_work = await services.work.create_task(
+        work_pb2.CreateTaskRequest(
+            project="website",
+            description=f"work {number}",
+            start=True,
+            context=work_pb2.TaskContext(agent="shell", isolation="process", agent_args=["true"]),
+        )
+    )
+    order, _ = await put_to_work(services, str(world.plane.instance_id), at_work)
+    await services.work.finish_execution(
+        work_pb2.FinishExecutionRequest(
+            execution_id=order.execution.id,
+            lease_generation=order.lease_generation,
+            outcome="paused",
+        )
+    )
 
 
 async def _talk(services: Services, number: int) -> None:
@@ -207,7 +226,12 @@ async def _request(world: Composed, method: Method) -> Message:
             checkpoints_pb2.ListCheckpointsRequest()
         )
         request.checkpoint_id = listed.checkpoints[0].id  # type: ignore[attr-defined]  # it has one
-    if "task_id" in method.descriptor.input_type.fields_by_name and (
+    if method.service.endswith(".LogService") and method.descriptor.name != "ListExecutions":
+        listed_executions = await world.local.logs.list_executions(
+            logs_pb2.ListExecutionsRequest(statuses=["completed"])
+        )
+        request.execution_id = listed_executions.executions[-1].id  # type: ignore[attr-defined]  # as above
+    elif "task_id" in method.descriptor.input_type.fields_by_name and (
         method.name in BY_CURSOR or method.descriptor.name == "ListTaskDependencies"
     ):
         tasks = await world.local.work.list_tasks(work_pb2.ListTasksRequest(statuses=["completed"]))

@@ -57,6 +57,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.DocumentService/GetMachineDocuments": "a worker asks for what a machine is given",
     **dict.fromkeys((f"autovibe.v1.ApprovalService/{name}" for name in _ASKS), _OWN),
     "autovibe.v1.AgentService/RelayAgentCall": _OWN,
+    "autovibe.v1.LogService/RecordAgentWork": _OWN,
     "autovibe.v1.CheckpointService/RecordCheckpoint": _OWN,
     "autovibe.v1.IdentityService/RegisterInstance": _OWN,
     "autovibe.v1.IdentityService/HeartbeatInstance": _OWN,

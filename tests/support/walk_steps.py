@@ -11,7 +11,7 @@ from pathlib import Path
 from machine_at_work import AtWork
 from plane import make_repository, write_files
 from walk import Walk
-from walk_agent import agent_calls
+from walk_agent import agent_calls, look_at_execution
 from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
@@ -67,6 +67,7 @@ async def walk(going: Walk) -> Found:
     task = await _task(services)
     found = await _execution(going, repo, project, imported.checkpoint, task)
     await _look(services, found)
+    await look_at_execution(going, found.execution.id)
     await _store(going, found)
     await _purge(going, found)
     await other_tasks(services, found)
