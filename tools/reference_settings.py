@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from typing import Final
 
 from repository import ROOT
 
 from autovibe.kernel import (
+    approval_settings,
     breaker_settings,
     checkpoint_settings,
     database_settings,
@@ -20,6 +22,7 @@ from autovibe.kernel import (
     people_settings,
     serving_settings,
     settings,
+    talk_settings,
     worker_settings,
 )
 
@@ -261,6 +264,34 @@ PEOPLE: Final = (
     ),
     ("failures_per_address", "failures_per_address", "The same for an address."),
 )
+CHAT: Final = (
+    (
+        "attachment_mb",
+        "attachment_mb",
+        "Largest file that may be attached to a message, up to 11; 0 takes none.",
+    ),
+    (
+        "attachment_types",
+        "attachment_types",
+        "Media types that may be attached, or families of them as in `image/*`.",
+    ),
+)
+DOCUMENTS: Final = (
+    ("max_kb", "max_kb", "Largest context document."),
+    ("machine_kb", "machine_kb", "Most that one machine is given of them."),
+)
+APPROVALS: Final = (
+    (
+        "deadline_s",
+        "deadline_s",
+        "Seconds after which nobody has answered: a no, or the default of a question.",
+    ),
+    (
+        "hold_s",
+        "hold_s",
+        "Seconds after which a machine that waits for a person is freed; 0 keeps it.",
+    ),
+)
 SERVING: Final = (
     ("tls_certificate", "tls_certificate", "Certificate chain (PEM) of REST and gRPC."),
     ("tls_key", "tls_key", "Its private key (PEM)."),
@@ -369,6 +400,9 @@ def page() -> str:
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
         ("people", PEOPLE, people_settings.PeopleSettings),
+        ("chat", CHAT, talk_settings.ChatSettings),
+        ("documents", DOCUMENTS, talk_settings.DocumentSettings),
+        ("approvals", APPROVALS, approval_settings.ApprovalSettings),
         ("up", SERVING, serving_settings.ServingSettings),
     ):
         own = {field.name: field for field in dataclasses.fields(kind)}
@@ -406,6 +440,8 @@ def default(field: dataclasses.Field[object]) -> str:
     """Return a field's default as a person would write it."""
     if field.default in (None, (), "", dataclasses.MISSING):
         return "none"
+    if isinstance(field.default, tuple):
+        return f"`{json.dumps(field.default)}`"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     return f"`{field.default}`"
@@ -428,6 +464,9 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
             "gateway",
             "maintenance",
             "people",
+            "chat",
+            "documents",
+            "approvals",
             "serving",
             "queue",
             "worker",
