@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import random
 from collections.abc import AsyncGenerator, Callable
@@ -14,7 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from autovibe.kernel.errors import AutovibeError, Code
+from autovibe.kernel.errors import AutovibeError, Code, InvalidArgumentError
 from autovibe.kernel.ids import new_id
 from autovibe.sdk.contract import Method
 from autovibe.sdk.failures import remote_error, unreachable
@@ -69,6 +70,9 @@ async def connect_grpc(
         certificate: the one certificate (PEM) that the server may show; without it nothing is
             encrypted.
         patience: with a server that is away; without it such a call fails at once.
+
+    Raises:
+        InvalidArgumentError: there is no certificate, and the server is not on this host.
     """
     async with _channel(target, certificate) as channel:
         caller = _Caller(target, token, timeout_s, patience)
@@ -165,12 +169,25 @@ def _repeats(method: Method) -> tuple[bool, str]:
 
 def _channel(target: str, certificate: bytes | None) -> grpc.aio.Channel:
     if certificate is None:
+        if not _is_loopback(target):
+            raise InvalidArgumentError(
+                f"What is sent to {target} would not be encrypted; give the server's certificate.",
+                field="server",
+            )
         return grpc.aio.insecure_channel(target, options=_OPTIONS)
     # Whatever address it is reached by: the certificate itself says which server it is.
     options = (*_OPTIONS, ("grpc.ssl_target_name_override", TLS_NAME))
     return grpc.aio.secure_channel(
         target, grpc.ssl_channel_credentials(certificate), options=options
     )
+
+
+def _is_loopback(target: str) -> bool:
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _serialized(request: Message) -> bytes:
