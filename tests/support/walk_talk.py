@@ -88,7 +88,9 @@ async def _conversations(services: Services, conversation_id: str) -> None:
         chat_pb2.CreateConversationRequest(project="website", title="Plans")
     )
     await chat.update_conversation(
-        chat_pb2.UpdateConversationRequest(conversation_id=made.id, title="Old plans", archived=True)
+        chat_pb2.UpdateConversationRequest(
+            conversation_id=made.id, title="Old plans", archived=True
+        )
     )
     await chat.get_conversation(chat_pb2.GetConversationRequest(conversation_id=conversation_id))
     await chat.list_conversations(
@@ -117,9 +119,7 @@ async def write(services: Services, project_id: str) -> None:
     await documents.rollback_document(
         documents_pb2.RollbackDocumentRequest(document_id=made.id, version=1)
     )
-    await documents.get_document(
-        documents_pb2.GetDocumentRequest(document_id=made.id, version=2)
-    )
+    await documents.get_document(documents_pb2.GetDocumentRequest(document_id=made.id, version=2))
     await documents.list_documents(
         documents_pb2.ListDocumentsRequest(project="website", tags=["a"], query="täb")
     )

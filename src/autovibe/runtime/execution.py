@@ -32,6 +32,7 @@ from autovibe.runtime.launching import (
     Credentials,
     agent_request,
     calling_machine,
+    checkpoint_scope,
     is_supervised,
     machine_spec,
 )
@@ -158,19 +159,8 @@ class Execution:
         sampled = Sampled.of(self.order, machine_id, self.around.limits.cpus)
         sampler = UsageSampler(self.around.metering, machine, log, self.around.clock, sampled)
         reach("machine_spawned")
-        checkpointer = Checkpointer(
-            store=self.around.store,
-            checkpoints=self.around.checkpoints,
-            machine=machine,
-            adapter=adapter,
-            log=log,
-            clock=self.around.clock,
-            scope=self._scope(machine, driver, workplace, given.session_id),
-            position=Position(base.id, base.manifest_root),
-            tree=tree,
-            count_missed=self.around.count_missed,
-        )
-        self._closing.push_async_callback(checkpointer.settled)
+        scope = checkpoint_scope(self.order, machine, driver, workplace, given.session_id)
+        checkpointer = self._checkpointer(machine, adapter, log, base, tree, scope)
         task = self.order.task
         record = self._record(machine_id, adapter, log)
         reporter = CallReporter(
@@ -178,6 +168,9 @@ class Execution:
         )
         egress = EgressReporter(self.around.machines, machine_id, log, self.around.clock)
         gate = self._gate(workplace, driver, log)
+        desk = _Desk(
+            machine, adapter, checkpointer, reporter, workplace, sampler, breaker, gate, steering, record
+        )
         gateway: OpenGateway | None = None
         try:
             await update_machine_row(
@@ -195,18 +188,7 @@ class Execution:
             await update_machine_row(self.around, machine_id, status="working")
             log.tell_working(machine_id, driver.name, machine.enforced)
             async with steering.going():
-                yield _Desk(
-                    machine,
-                    adapter,
-                    checkpointer,
-                    reporter,
-                    workplace,
-                    sampler,
-                    breaker,
-                    gate,
-                    steering,
-                    record,
-                )
+                yield desk
         finally:
             # The processes go first, so that nobody waits for an answer; calls under way are then
             # drained and settled before the gateway closes.
@@ -289,20 +271,30 @@ class Execution:
         self._closing.push_async_callback(asyncio.to_thread, tree.close)
         return tree
 
-    def _scope(
-        self, machine: Machine, driver: MachineDriver, workplace: Workplace, session_id: str
-    ) -> Scope:
-        return Scope(
-            project_id=self.order.task.project_id,
-            machine_id=machine.machine_id,
-            work_order_id=self.order.work_order_id,
-            lease_generation=self.order.lease_generation,
-            hypervisor=driver.name,
-            vm_id=machine.vm_id,
-            session_id=session_id,
-            workspace=workplace.workspace,
-            home=workplace.home,
+    def _checkpointer(  # noqa: PLR0917 - what a checkpointer is made of
+        self,
+        machine: Machine,
+        adapter: AgentAdapter,
+        log: ExecutionLog,
+        base: checkpoints_pb2.Checkpoint,
+        tree: TrackedTree,
+        scope: Scope,
+    ) -> Checkpointer:
+        """Return what checkpoints the machine; it has settled when this execution closes."""
+        checkpointer = Checkpointer(
+            store=self.around.store,
+            checkpoints=self.around.checkpoints,
+            machine=machine,
+            adapter=adapter,
+            log=log,
+            clock=self.around.clock,
+            scope=scope,
+            position=Position(base.id, base.manifest_root),
+            tree=tree,
+            count_missed=self.around.count_missed,
         )
+        self._closing.push_async_callback(checkpointer.settled)
+        return checkpointer
 
     async def _work(self, desk: _Desk, log: ExecutionLog) -> tuple[Ending, Exit]:
         """Follow the agent until it ends or has to be stopped; return how it ended."""

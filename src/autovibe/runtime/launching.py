@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autovibe.domains.machines.agent import AgentAdapter, AgentLaunch, AgentRequest
-from autovibe.domains.machines.driver import Limits, MachineDriver, MachineSpec
+from autovibe.domains.machines.driver import Limits, Machine, MachineDriver, MachineSpec
 from autovibe.domains.metering.gateway import CallingMachine
+from autovibe.runtime.checkpointer import Scope
 from autovibe.runtime.workplace import Workplace
 from autovibe.v1 import work_pb2
 
@@ -68,6 +69,27 @@ def machine_spec(
         path_prefix=launch.path_prefix,
         limits=limits,
         stderr_path=workplace.stderr,
+    )
+
+
+def checkpoint_scope(
+    order: work_pb2.ClaimedOrder,
+    machine: Machine,
+    driver: MachineDriver,
+    workplace: Workplace,
+    session_id: str,
+) -> Scope:
+    """Return what the checkpoints of a machine are of."""
+    return Scope(
+        project_id=order.task.project_id,
+        machine_id=machine.machine_id,
+        work_order_id=order.work_order_id,
+        lease_generation=order.lease_generation,
+        hypervisor=driver.name,
+        vm_id=machine.vm_id,
+        session_id=session_id,
+        workspace=workplace.workspace,
+        home=workplace.home,
     )
 
 
