@@ -100,19 +100,7 @@ async def _more(world: Composed, found: Found, number: int) -> None:
             task_id=task.id, depends_on_task_id=tasks.tasks[0].id, dependency_type="related"
         )
     )
-    machine_id = str(uuid.uuid4())
-    await services.machines.create_machine(
-        machines_pb2.CreateMachineRequest(
-            id=machine_id,
-            machine_type="shell",
-            project_id=found.project.id,
-            hypervisor="process",
-            instance_id=str(world.plane.instance_id),
-        )
-    )
-    await services.machines.update_machine(
-        machines_pb2.UpdateMachineRequest(machine_id=machine_id, status="active")
-    )
+    await _machine(world, found)
     await services.metering.record_usage_many(
         metering_pb2.RecordUsageManyRequest(
             samples=[
@@ -163,6 +151,23 @@ async def _more(world: Composed, found: Found, number: int) -> None:
             lease_generation=order.lease_generation,
             outcome="paused",
         )
+    )
+
+
+async def _machine(world: Composed, found: Found) -> None:
+    services = world.local
+    machine_id = str(uuid.uuid4())
+    await services.machines.create_machine(
+        machines_pb2.CreateMachineRequest(
+            id=machine_id,
+            machine_type="shell",
+            project_id=found.project.id,
+            hypervisor="process",
+            instance_id=str(world.plane.instance_id),
+        )
+    )
+    await services.machines.update_machine(
+        machines_pb2.UpdateMachineRequest(machine_id=machine_id, status="active")
     )
 
 

@@ -146,11 +146,7 @@ class Execution:
         log: ExecutionLog,
     ) -> AsyncGenerator[_Desk]:
         """Restore, start, and serve the gateway; in the end nothing of the machine runs."""
-        base = await self.around.checkpoints.get_checkpoint(
-            checkpoints_pb2.GetCheckpointRequest(
-                checkpoint_id=self.order.payload.base_checkpoint_id
-            )
-        )
+        base = await self._base()
         tree = await self._restored(workplace, base.manifest_root)
         if is_supervised(self.order) and (aside := await asyncio.to_thread(workplace.quieten)):
             log.write("notice", f"Set aside, as nobody has allowed it: {', '.join(aside)}")
@@ -169,7 +165,16 @@ class Execution:
         egress = EgressReporter(self.around.machines, machine_id, log, self.around.clock)
         gate = self._gate(workplace, driver, log)
         desk = _Desk(
-            machine, adapter, checkpointer, reporter, workplace, sampler, breaker, gate, steering, record
+            machine,
+            adapter,
+            checkpointer,
+            reporter,
+            workplace,
+            sampler,
+            breaker,
+            gate,
+            steering,
+            record,
         )
         gateway: OpenGateway | None = None
         try:
@@ -260,6 +265,14 @@ class Execution:
         breaker = Breaker(settings, earlier.failed, Decimal(earlier.cost_cad))
         log.listen(breaker.line)
         return breaker
+
+    async def _base(self) -> checkpoints_pb2.Checkpoint:
+        """Return the checkpoint that the machine starts from."""
+        return await self.around.checkpoints.get_checkpoint(
+            checkpoints_pb2.GetCheckpointRequest(
+                checkpoint_id=self.order.payload.base_checkpoint_id
+            )
+        )
 
     async def _restored(self, workplace: Workplace, root: str) -> TrackedTree:
         """Restore a checkpoint, and watch the files from then on."""
