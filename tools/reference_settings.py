@@ -18,6 +18,7 @@ from autovibe.kernel import (
     database_settings,
     egress_settings,
     gateway_settings,
+    log_settings,
     maintenance_settings,
     people_settings,
     serving_settings,
@@ -264,6 +265,15 @@ PEOPLE: Final = (
     ),
     ("failures_per_address", "failures_per_address", "The same for an address."),
 )
+LOGS: Final = (
+    (
+        "redact",
+        "redact",
+        "Regular expressions; what they find is taken out of logs, beside known shapes of secrets.",
+    ),
+    ("raw_kb", "raw_kb", "Raw output of one execution in its log; 0 keeps none."),
+    ("tail_kb", "tail_kb", "The end of the raw output that stays with the execution."),
+)
 CHAT: Final = (
     (
         "attachment_mb",
@@ -400,6 +410,7 @@ def page() -> str:
         ("gateway", GATEWAY, gateway_settings.GatewaySettings),
         ("maintenance", MAINTENANCE, maintenance_settings.MaintenanceSettings),
         ("people", PEOPLE, people_settings.PeopleSettings),
+        ("logs", LOGS, log_settings.LogSettings),
         ("chat", CHAT, talk_settings.ChatSettings),
         ("documents", DOCUMENTS, talk_settings.DocumentSettings),
         ("approvals", APPROVALS, approval_settings.ApprovalSettings),
@@ -466,6 +477,7 @@ def refuse_gaps(text: str, fields: set[str]) -> None:
             "people",
             "chat",
             "documents",
+            "logs",
             "approvals",
             "serving",
             "queue",

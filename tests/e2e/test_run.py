@@ -17,6 +17,7 @@ from autovibe.testing.demo_repository import PROMPT
 from autovibe.testing.scripts import steps
 
 
+@pytest.mark.req("S3-56")
 @pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
 )
@@ -72,6 +73,7 @@ async def _is_recorded(user: User, result: dict[str, Any]) -> None:
     (run,) = told["agent_runs"]
     assert (run["status"], run["agent_name"]) == ("completed", "claude_code")
     assert run["tokens_used"] > 0
+    assert told["execution"]["exit_code"] == 0
     assert '"type":"result"' in told["stdout_log"]
     logs = await user.autovibe("logs", result["task_id"], "--level", "DEBUG", "--json")
     details = [entry["event"] for entry in logs.json["entries"]]
