@@ -43,7 +43,7 @@ _SPECIAL_BITS: Final = stat.S_ISUID | stat.S_ISGID
 _AHEAD: Final = 1 << 18
 _NEAR: Final = 1 << 16
 _MOST_OPEN: Final = 16
-_MOST_BLOCKS: Final = 8
+_MOST_BLOCKS: Final = 32
 
 
 class BadPieceError(Exception):

@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING, Final
 
 from autovibe.store import tree
 from autovibe.store.bulk import PieceReader, check_all
+from autovibe.store.errors import UnsafeTreeError
+from autovibe.store.packfile import HASH_BYTES
 from autovibe.store.partner import Partner, is_worthwhile
 from autovibe.store.reading import check_depth
-from autovibe.store.tree import decode_directory, decode_list
+from autovibe.store.tree import (
+    decode_directory,
+    decode_entry,
+    decode_list,
+    decode_tree,
+    encode_entry,
+    is_safe_name,
+    part_ids,
+    split_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from autovibe.store.bulk import Content, Piece
     from autovibe.store.places import Places, QuickReader
+    from autovibe.store.tree import TreeEntry
 
 _BATCH_BYTES: Final = 2 << 20
 _BATCH_CONTENTS: Final = 512
@@ -149,18 +161,52 @@ class Needs:
                 continue
             self._trees.add(digest)
             check_depth(depth)
-            for entry in decode_directory(self._own(digest), self._own):
-                if entry.kind == tree.DIR:
-                    waiting.append((entry.digest, depth + 1))
-                elif entry.kind == tree.FILE and not entry.flags & tree.UNREADABLE:
-                    if entry.chunks:
-                        self._content(
-                            entry.chunks + entry.digest,
-                            entry.digest,
-                            decode_list(self._own(entry.chunks), entry.size),
-                        )
-                    elif entry.digest not in self._contents:
-                        self._content(entry.digest, entry.digest, [entry.digest])
+            for data in self._directories(digest):
+                self._entries(data, waiting, depth + 1)
+
+    def _directories(self, digest: bytes) -> list[bytes]:
+        """Return the trees that a directory consists of."""
+        data = self._own(digest)
+        parts = part_ids(data)
+        if not parts:
+            return [data]
+        decode_directory(data, self._own)  # refuses parts that do not follow each other
+        return [self.quick.get(part) for part in parts]
+
+    def _entries(self, data: bytes, waiting: list[tuple[bytes, int]], depth: int) -> None:
+        """Take what the entries of a tree need; most need not be decoded for that."""
+        split = split_tree(data)
+        if split is None:  # of format 1
+            split = {entry.name: encode_entry(entry) for entry in decode_tree(data)}
+        seen, find, take = self._contents, self.quick.places.find, self.take
+        for name, encoded in split.items():
+            if not is_safe_name(name):
+                msg = f"A tree has the name {name!r}, which no snapshot writes: verify the store."
+                raise UnsafeTreeError(msg)
+            kind, flags = encoded[0], encoded[1]
+            if kind == tree.FILE and not flags:
+                digest = encoded[-HASH_BYTES:]
+                if digest in seen:
+                    continue
+                piece = find(digest)
+                if piece is not None:
+                    seen.add(digest)
+                    self.objects[digest] = piece[1]
+                    take((digest, [piece]))
+                else:
+                    self.whole = False
+            elif kind in {tree.FILE, tree.DIR}:
+                self._entry(decode_entry(encoded), waiting, depth)
+
+    def _entry(self, entry: TreeEntry, waiting: list[tuple[bytes, int]], depth: int) -> None:
+        if entry.kind == tree.DIR:
+            waiting.append((entry.digest, depth))
+        elif not entry.flags & tree.UNREADABLE:
+            if entry.chunks:
+                ids = decode_list(self._own(entry.chunks), entry.size)
+                self._content(entry.chunks + entry.digest, entry.digest, ids)
+            else:
+                self._content(entry.digest, entry.digest, [entry.digest])
 
     def _own(self, digest: bytes) -> bytes:
         data = self.quick.get(digest)
