@@ -137,18 +137,16 @@ async def open_control_plane(
         )
         drivers = local_drivers(settings, clock)
         fleet = LocalFleet(adapters(), drivers)
-        relay = RelayAgentCall()
-        registry = _registry(
+        operations = _operations(
             settings,
+            clock,
+            instance_id,
             database=database,
             store=store,
             control=reaching,
             fleet=fleet,
             telemetry=telemetry,
-            relay=relay,
         )
-        operations = Operations(database, registry, instance_id=instance_id, clock=clock)
-        relay.invoke = operations.invoke_for_machine
         owner = Actor("system", _user_name(), ALL_SCOPES)
         services = local_twin(operations, lambda: operations.context(owner))
         reaching.services = services
@@ -195,21 +193,23 @@ def open_store(settings: Settings, clock: Clock) -> Store:
     return Store.open(settings.store_path, key=key, clock=clock, journal=True)
 
 
-def _registry(
+def _operations(
     settings: Settings,
+    clock: Clock,
+    instance_id: uuid.UUID,
     *,
     database: Database,
     store: Store,
     control: ReachingControl,
     fleet: LocalFleet,
     telemetry: GatewayTelemetry,
-    relay: RelayAgentCall,
-) -> Registry:
-    """Return every service, joined with what it works with."""
+) -> Operations:
+    """Return every operation, its service joined with what it works with."""
+    relay = RelayAgentCall()
     keeper = StoreProcess(settings.store_path, settings.checkpoints.key_file)
     leave = Leave(settings.approvals.deadline_s)
     work = WorkService(store, control, fleet, _defaults(settings), leave)
-    return Registry(
+    registry = Registry(
         {
             "autovibe.v1.IdentityService": IdentityService(settings.people),
             "autovibe.v1.AuditService": AuditService(),
@@ -237,6 +237,9 @@ def _registry(
             "autovibe.v1.QueueService": QueueService(database.bells, __version__),
         }
     )
+    operations = Operations(database, registry, instance_id=instance_id, clock=clock)
+    relay.invoke = operations.invoke_for_machine
+    return operations
 
 
 def surroundings_of(

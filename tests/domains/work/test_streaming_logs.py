@@ -34,17 +34,14 @@ class _Follower:
     stop_after: int = 0
     cursor: str = ""
     seen: list[str] = field(default_factory=list)
-    pages: int = 0
-    wanted: dict[str, Any] = field(default_factory=dict)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self) -> None:
-        request = logs_pb2.StreamTaskLogsRequest(
-            task_id=self.task_id, cursor=self.cursor, **self.wanted
-        )
+        request = logs_pb2.StreamTaskLogsRequest(task_id=self.task_id, cursor=self.cursor)
         async for page in self.plane.services.logs.stream_task_logs(request):
             self.seen += [entry.message for entry in page.entries]
             self.cursor = page.next_cursor
-            self.pages += 1
+            self.begun.set()
             if self.stop_after and len(self.seen) >= self.stop_after:
                 return
             if self.slow:
@@ -89,8 +86,7 @@ async def test_followers_at_one_place_share_what_is_read(
 
     followers = [_Follower(plane, order.task.id) for _ in range(60)]
     running = [asyncio.create_task(one.follow()) for one in followers]
-    while not all(follower.pages for follower in followers):
-        await asyncio.sleep(0.01)
+    await asyncio.gather(*(follower.begun.wait() for follower in followers))
     monkeypatch.setattr(type(plane.db), "read", counted)
     for number in range(10):
         await plane.say(order, f"line {number}")
