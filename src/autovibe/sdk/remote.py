@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable
@@ -32,6 +33,7 @@ from autovibe.v1 import options_pb2
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 # A stream that has nothing to say says so every 15 seconds.
 _STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_JSON: Final = {"content-type": "application/json"}
 _CODE_OF_STATUS: Final = {status: code for code, status in reversed(HTTP_STATUS.items())}
 
 
@@ -87,7 +89,8 @@ def _call_of(session: aiohttp.ClientSession, base: str, method: Method) -> Call:
             async with session.request(
                 http.verb,
                 URL(f"{base}{path}{query}", encoded=True),
-                json=data if http.has_body else None,
+                data=_body(data) if http.has_body else None,
+                headers=_JSON if http.has_body else None,
                 allow_redirects=False,
             ) as answer:
                 body = await answer.read()
@@ -177,6 +180,11 @@ def _path_and_data(http: HttpRule, request: Message) -> tuple[str, dict[str, Any
 def _segment(value: str) -> str:
     # "." and ".." would be taken for steps in the path.
     return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
+
+
+def _body(data: dict[str, Any]) -> io.BytesIO:
+    """Return the body of a call: as a file, which is sent in pieces however large it is."""
+    return io.BytesIO(json.dumps(data).encode())
 
 
 def _query(data: dict[str, Any]) -> str:
