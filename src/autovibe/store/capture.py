@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autovibe.store.exclude import Exclude
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
-    from autovibe.store.packs import PackWriter
+    from autovibe.store.packwriter import PackWriter
     from autovibe.store.statcache import DirRecord, Known, StatCache
     from autovibe.store.walk import Inode
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-    from autovibe.store.packs import PackWriter
+    from autovibe.store.packwriter import PackWriter
     from autovibe.store.tree import Holes
 
 _SECOND_NS: Final = 1_000_000_000

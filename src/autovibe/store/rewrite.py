@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from autovibe.kernel import faults
 from autovibe.store.files import store_writes, sync_dir
-from autovibe.store.packs import Objects, PackWriter
+from autovibe.store.packs import Objects
+from autovibe.store.packwriter import PackWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from autovibe.store.exclude import Exclude
     from autovibe.store.hint import Hint
     from autovibe.store.model import Progress
-    from autovibe.store.packs import Objects, PackWriter
+    from autovibe.store.packs import Objects
+    from autovibe.store.packwriter import PackWriter
     from autovibe.store.statcache import StatCache
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
