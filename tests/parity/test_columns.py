@@ -18,6 +18,7 @@ from autovibe.db.discovery import load_models
 from autovibe.db.types import JsonValue
 from autovibe.v1 import (
     agents_pb2,
+    approvals_pb2,
     audit_pb2,
     chat_pb2,
     checkpoints_pb2,
@@ -34,6 +35,7 @@ from autovibe.v1 import (
 )
 
 MESSAGES: Final[dict[str, type[Message]]] = {
+    "approval_requests": approvals_pb2.Approval,
     "audit_log": audit_pb2.AuditRecord,
     "audit_seals": audit_pb2.AuditSeal,
     "project_members": projects_pb2.ProjectMember,
@@ -93,7 +95,6 @@ PRIVATE: Final = {
 
 PRIVATE_TABLES: Final = {
     "agent_executions": "a ModelCall has its own names: what was asked is the prompt, and so on",
-    "approval_requests": "no operation on them yet",
     "provider_pauses": "the brake's own; waiting calls are shown as ParkedCalls",
     "budget_holds": "the ledger's own; a budget shows their sum as reserved_amount",
     "budget_reservations": "the ledger's own; usage shows what came of a call",
@@ -181,9 +182,6 @@ UNWRITTEN: Final = {
     ("users", "metadata"),
     ("users", "settings"),
     ("work_orders", "result"),
-    ("approval_requests", "answer"),
-    ("approval_requests", "details"),
-    ("approval_requests", "options"),
     ("context_documents", "metadata"),
     ("hub_checkpoints", "metadata"),
     ("hub_checkpoints", "system_metrics"),

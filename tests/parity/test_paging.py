@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from machine_at_work import put_to_work
 from served import ALL_METHODS, call
 from walk import Walk
+from walk_approvals import ask_question
 from walk_queue import register
 from walk_steps import Found, walk
 
@@ -145,6 +146,11 @@ async def _more(world: Composed, found: Found, number: int) -> None:
         )
     )
     order, _ = await put_to_work(services, str(world.plane.instance_id), at_work)
+    await _ask_and_pause(services, order, number)
+
+
+async def _ask_and_pause(services: Services, order: work_pb2.ClaimedOrder, number: int) -> None:
+    await ask_question(services, order, f"question {number}")
     await services.work.finish_execution(
         work_pb2.FinishExecutionRequest(
             execution_id=order.execution.id,

@@ -19,6 +19,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from autovibe.operations import Operations
 
 BETWEEN_FIELDS: Final = {
+    ("AnswerApproval", "choice"): "for everything but a question",
+    ("AnswerApproval", "text"): "for a question",
+    ("SetPermissionPolicy", "policy.rules"): "which parts of a rule go together",
     ("CreateConversation", "task_id"): "a task or a project is named",
     ("CreateConversation", "project"): "the task that is named too is another project's",
     ("SendMessage", "conversation_id"): "a conversation, a task or a project is named, not two",

@@ -12,6 +12,7 @@ from machine_at_work import AtWork
 from plane import make_repository, write_files
 from walk import Walk
 from walk_agent import agent_calls, look_at_execution
+from walk_approvals import approvals
 from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
@@ -207,7 +208,7 @@ async def _execution(
             )
         )
     await network(services, order, machine)
-    await talk(services, order, machine)
+    await _converse(services, order, machine)
     await write(services, project.id)
     going.machine = AtWork(order.execution.id, machine.id, order.lease_generation)
     await agent_calls(going)
@@ -291,6 +292,13 @@ async def _final_checkpoint(
             lease_generation=order.lease_generation,
         )
     )
+
+
+async def _converse(
+    services: Services, order: work_pb2.ClaimedOrder, machine: machines_pb2.Machine
+) -> None:
+    await talk(services, order, machine)
+    await approvals(services, order)
 
 
 async def _look(services: Services, found: Found) -> None:
