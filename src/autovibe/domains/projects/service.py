@@ -37,7 +37,7 @@ DEFAULT_GREEDINESS: Final = Decimal("0.50")
 _CONTROL: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 )
-"""Beside control characters what turns the direction of writing, as in the rules of the contract."""
+"""Beside control characters what turns the direction of writing, as the contract has it."""
 _MAX_STEM: Final = 200
 _LISTS: Final = Region("project_list", ttl_s=300, tables=("projects",))
 
