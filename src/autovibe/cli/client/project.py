@@ -56,11 +56,11 @@ def create(name: str, description: str, greediness: str, *, as_json: bool) -> No
 
 
 @project.command("list", epilog="Example: autovibe project list --sort -updated_at")
-@click.option("--status", default="", type=click.Choice(_STATUSES), help="Only in this status.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only in this status.")
 @sort_option("name", "created_at", "updated_at", default="name")
 @limit_option
 @json_option
-def list_(status: str, order_by: str, limit: int, *, as_json: bool) -> None:
+def list_(status: str | None, order_by: str, limit: int, *, as_json: bool) -> None:
     """List projects, by name unless --sort says otherwise."""
 
     async def body(connection: Connection) -> tuple[list[projects_pb2.Project], str]:

@@ -30,13 +30,9 @@ _PRIORITIES: Final = ("low", "normal", "high", "critical")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Take the new prompt from this file.",
 )
-@click.option("--type", "task_type", type=click.Choice(_TYPES), default="", help="Kind of work.")
-@click.option(
-    "--permission", type=click.Choice(_LEVELS), default="", help="What it may do without asking."
-)
-@click.option(
-    "--priority", type=click.Choice(_PRIORITIES), default="", help="Its place in the queue, too."
-)
+@click.option("--type", "task_type", type=click.Choice(_TYPES), help="Kind of work.")
+@click.option("--permission", type=click.Choice(_LEVELS), help="What it may do without asking.")
+@click.option("--priority", type=click.Choice(_PRIORITIES), help="Its place in the queue, too.")
 @click.option(
     "--label",
     "labels",
@@ -54,9 +50,9 @@ def edit(
     title: str,
     prompt: str,
     prompt_file: Path | None,
-    task_type: str,
-    permission: str,
-    priority: str,
+    task_type: str | None,
+    permission: str | None,
+    priority: str | None,
     labels: Sequence[str],
     issue: int | None,
     pull_request: int | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -136,10 +136,11 @@ class PostgresqlDialect:
         names = list(rows[0])
         connection = await session.connection()
         processors = bind_processors(table, names, connection.dialect)
-        steps = list(zip(names, processors, strict=True))
-        records = [
-            [row[name] if step is None else step(row[name]) for name, step in steps] for row in rows
+        columns = [
+            _processed([row[name] for row in rows], step)
+            for name, step in zip(names, processors, strict=True)
         ]
+        records = list(zip(*columns, strict=True))
         raw: Any = await connection.get_raw_connection()
         try:
             await raw.driver_connection.copy_records_to_table(
@@ -334,3 +335,21 @@ _BY_STATE: Final[tuple[tuple[str, type[AutovibeError], str], ...]] = (
         "The database user may not do this ({cause}); grant it the right.",
     ),
 )
+
+
+_NONE_YET: Final = object()
+
+
+def _processed(values: list[Any], step: Callable[[Any], Any] | None) -> list[Any]:
+    """Return the values of a column as the driver takes them; many rows share one."""
+    if step is None:
+        return values
+    processed: list[Any] = []
+    last: Any = _NONE_YET
+    done: Any = None
+    for value in values:
+        # Equal is not enough: 1 and True are, also inside of a JSON value.
+        if value is not last and (value or last or type(value) is not type(last)):
+            last, done = value, step(value)
+        processed.append(done)
+    return processed
