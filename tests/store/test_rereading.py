@@ -56,6 +56,8 @@ def test_two_processes_find_everything_whole(store: Store, taken: str, partners:
 
 def test_an_audit_keeps_to_one_process(store: Store, taken: str, partners: list[Partner]):
     assert store.audit().ok
+    assert store.verify(alone=True).ok
+    assert store.verify(taken, alone=True).ok
     assert partners == []
 
 

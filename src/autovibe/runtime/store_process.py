@@ -99,13 +99,13 @@ class StoreProcess:
         return snapshot, bool(checked["ok"])
 
     async def verify_tree(self, root: str) -> VerifyResult:
-        """Re-read and re-hash all that a root needs.
+        """Re-read and re-hash all that a root needs, on one core at most (decision B7).
 
         Raises:
             AutovibeError: as the store says.
             StoreProcessError: the process died.
         """
-        told = await self._run("verify", root)
+        told = await self._run("verify", root, "--alone")
         damages = {
             name: tuple(Damage(item["object"], tuple(item["paths"])) for item in told[name])
             for name in ("missing", "corrupt")

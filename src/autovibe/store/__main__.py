@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a file with the ids to check, one a line, - for standard input; all by default",
     )
+    verify.add_argument("--alone", action="store_true", help="use one processor only")
     commands.add_parser("audit", help="read all that refs need, and name the refs with damage")
     prune = commands.add_parser("prune", help="give back the space of what no ref needs")
     prune.add_argument("--grace-s", type=int, required=True, help="seconds after its last ref")
@@ -137,6 +138,7 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
     if options.command == "serve":
         resident = package.Resident(store, dict(options.root), detection=options.detection)
         resident.serve(lambda: reporter.emit("ready", detection=resident.tree.detection))
+        return 0
     if options.command == "snapshot":
         taken = _snapshot(store, options, reporter)
         if not store.verify(taken.root, progress=reporter.progress).ok:
@@ -147,7 +149,9 @@ def _run(options: argparse.Namespace, reporter: _Reporter) -> int:
     if options.command in {"audit", "prune"}:
         return _upkeep(store, options, reporter)
     chosen = _ids(options.objects_from) if options.objects_from else None
-    verified = store.verify(options.root, objects=chosen, progress=reporter.progress)
+    verified = store.verify(
+        options.root, objects=chosen, alone=options.alone, progress=reporter.progress
+    )
     reporter.emit("result", **dataclasses.asdict(verified))
     return 0 if verified.ok else 1
 

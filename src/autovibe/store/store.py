@@ -205,6 +205,7 @@ class Store(TransferringStore):
         objects: Collection[str] | None = None,
         share: float = 1.0,
         seed: int = 0,
+        alone: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> VerifyResult:
         """Read objects from the disk, hash them again, and name the paths that damage affects.
@@ -214,6 +215,7 @@ class Store(TransferringStore):
             objects: those to check; everything reachable by default.
             share: of the objects, 0 to 1; directories are all read in any case.
             seed: chooses the share.
+            alone: use one processor only.
             progress: called for each object read.
 
         Raises:
@@ -227,9 +229,9 @@ class Store(TransferringStore):
         if root is not None and objects is not None:
             return verify.verify_objects(self._objects, root, objects, progress)
         if root is not None and share == 1:
-            return verify.verify_all(self._objects, root, progress)
+            return verify.verify_all(self._objects, root, progress, alone=alone)
         roots = [root] if root is not None else [named for _, named in self.refs()]
-        return verify.verify_share(self._objects, roots, share, seed, progress)
+        return verify.verify_share(self._objects, roots, share, seed, progress, alone=alone)
 
     def audit(self, *, progress: Callable[[Progress], None] | None = None) -> AuditResult:
         """Read everything that refs need from the disk, hash it, and name the refs with damage.

@@ -37,10 +37,17 @@ _Verdict = Literal["missing", "corrupt"]
 
 
 def verify_all(
-    objects: Objects, root: str, progress: Callable[[Progress], None] | None
+    objects: Objects,
+    root: str,
+    progress: Callable[[Progress], None] | None,
+    *,
+    alone: bool = False,
 ) -> VerifyResult:
-    """Check everything reachable from a root, and that it fits together."""
-    whole = _verify_quickly(objects, parse_root(root), progress)
+    """Check everything reachable from a root, and that it fits together.
+
+    With `alone` it is done in this one process.
+    """
+    whole = _verify_quickly(objects, parse_root(root), progress, alone=alone)
     if whole is not None:
         return whole
     check = _Check(objects, progress)
@@ -49,7 +56,11 @@ def verify_all(
 
 
 def _verify_quickly(
-    objects: Objects, root: bytes, progress: Callable[[Progress], None] | None
+    objects: Objects,
+    root: bytes,
+    progress: Callable[[Progress], None] | None,
+    *,
+    alone: bool,
 ) -> VerifyResult | None:
     """Read everything in the order of the disk; None when not all is whole, or can be read so.
 
@@ -59,7 +70,7 @@ def _verify_quickly(
         return None
     told = _Teller(progress)
     quick = QuickReader(objects, from_disk=True)
-    rereader = Rereader(told.add)
+    rereader = Rereader(told.add, alone=alone)
     try:
         needs = Needs(quick, rereader.take)
         needs.add(root)
