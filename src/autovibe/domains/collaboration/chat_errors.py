@@ -50,14 +50,14 @@ class AttachmentNotFoundError(AutovibeError):
 class AttachmentTooLargeError(AutovibeError):
     """The file is larger than the settings allow."""
 
-    code = Code.FAILED_PRECONDITION
+    code = Code.INVALID_ARGUMENT
     reason = "ATTACHMENT_TOO_LARGE"
 
 
 class AttachmentTypeRefusedError(AutovibeError):
     """The settings do not allow files of this type."""
 
-    code = Code.FAILED_PRECONDITION
+    code = Code.INVALID_ARGUMENT
     reason = "ATTACHMENT_TYPE_REFUSED"
 
 

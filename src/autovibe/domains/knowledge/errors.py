@@ -22,7 +22,7 @@ class DocumentVersionNotFoundError(AutovibeError):
 class DocumentTooLargeError(AutovibeError):
     """The content is larger than the settings allow."""
 
-    code = Code.FAILED_PRECONDITION
+    code = Code.INVALID_ARGUMENT
     reason = "DOCUMENT_TOO_LARGE"
 
 
