@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import random
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from autovibe import store as store_package
 from autovibe.store import Store, patch
-from autovibe.store.patch import hunks
+from autovibe.store.patching import hunks
 
 
 def git(directory: Path, *arguments: str, stdin: bytes | None = None) -> str:
@@ -197,3 +199,9 @@ def test_random_edits_are_applied_by_git(store: Store, tmp_path: Path, seed: int
 def test_hunks_of_equal_content_are_none():
     lines = [f"{number}\n" for number in range(20)]
     assert list(hunks(lines, lines)) == []
+
+
+def test_no_name_of_the_package_is_that_of_a_module_too():
+    # Whoever imports such a module would find it in place of what the package means.
+    modules = {module.name for module in pkgutil.iter_modules(store_package.__path__)}
+    assert modules.isdisjoint(store_package.__all__)

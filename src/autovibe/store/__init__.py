@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         StoreStats,
         VerifyResult,
     )
-    from autovibe.store.patch import iter_patch, patch
+    from autovibe.store.patching import iter_patch, patch
     from autovibe.store.protocol import CheckpointStore
     from autovibe.store.refs import NewRef, Ref
     from autovibe.store.resident import Resident
@@ -75,7 +75,7 @@ _PLACES: Final = {
         "AuditResult Change CheckResult Damage Entry ExportResult Kind LogEntry Progress "
         "PruneResult RefDamage RestoreResult Skipped Snapshot StoreStats VerifyResult"
     ),
-    "patch": "iter_patch patch",
+    "patching": "iter_patch patch",
     "protocol": "CheckpointStore",
     "refs": "NewRef Ref",
     "resident": "Resident",
