@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autovibe.store import ObjectCorruptError, Progress, Store, fresh
+from autovibe.store import ObjectCorruptError, Progress, Store, fresh, partner, rereading
 from autovibe.store.partner import Partner
 
 
@@ -78,6 +78,20 @@ def test_restore_goes_on_alone_when_the_second_process_dies(
     assert killed
     assert found_in(tmp_path / "out") == contents
     assert store.snapshot({"w": tmp_path / "out"}).root == taken.root
+
+
+def test_restore_and_verification_do_without_a_second_process_that_cannot_be_had(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    contents = make_many(tmp_path / "tree")
+    taken = store.snapshot({"w": tmp_path / "tree"})
+    monkeypatch.setattr(partner.sys, "executable", "")
+    for module in (fresh, rereading):
+        monkeypatch.setattr(module, "is_worthwhile", lambda: True)
+    monkeypatch.setattr(rereading, "_BATCH_CONTENTS", 100)
+    store.restore(taken.root, tmp_path / "out", path="w")
+    assert found_in(tmp_path / "out") == contents
+    assert store.verify(taken.root).ok
 
 
 def test_damage_that_the_second_process_meets_is_reported_and_leaves_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import deque
@@ -133,7 +134,8 @@ class FreshWriter(TreeWriter):
         self._share, self._share_files, self._share_bytes = [], 0, 0
         self._batches += 1
         if self._batches == _FEW_BATCHES and self.objects.seal is None and is_worthwhile():
-            self._partner = Partner(self.dest)
+            with contextlib.suppress(OSError):  # no process can be had: this one does it all
+                self._partner = Partner(self.dest)
         self._feed(wait=False)
         while len(self._waiting) > _MOST_WAITING:
             self._write_share(self._waiting.popleft())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -83,7 +84,8 @@ class Rereader:
         self._batch, self._batch_bytes = [], 0
         self._batches += 1
         if self._batches == _FEW_BATCHES and self._helps:
-            self._partner = Partner(-1)
+            with contextlib.suppress(OSError):  # no process can be had: this one does it all
+                self._partner = Partner(-1)
 
     def _feed(self, *, wait: bool) -> None:
         partner = self._partner
