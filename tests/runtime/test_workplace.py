@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,23 @@ def test_a_workplace_is_removed_whole_even_when_it_forbids_it(tmp_path: Path):
     assert not workplace.root.exists()
     assert (source / "sub" / "deep" / "a").read_text() == "1"
     workplace.remove()
+
+
+def test_nothing_that_came_with_the_files_runs_by_itself_in_a_quiet_machine(tmp_path: Path) -> None:
+    place = Workplace(tmp_path)
+    place.home.mkdir(parents=True)
+    (place.home / ".bashrc").write_text("touch ran")
+    (place.home / ".profile").symlink_to("elsewhere")
+    place.workspace.mkdir()
+    subprocess.run(["git", "init", "-q", str(place.workspace)], check=True)
+    for name in ("core.fsmonitor", "filter.x.clean", "alias.st", "diff.x.textconv", "user.name"):
+        subprocess.run(["git", "-C", str(place.workspace), "config", name, "x"], check=True)
+    assert place.quieten() == [".bashrc", ".profile"]
+    assert sorted(path.name for path in place.home.iterdir()) == [
+        ".bashrc.autovibe-off",
+        ".profile.autovibe-off",
+    ]
+    listed = ["git", "config", "--file", str(place.workspace / ".git/config"), "--list"]
+    left = subprocess.run(listed, check=True, capture_output=True, text=True).stdout
+    assert "user.name=x" in left
+    assert not any(word in left for word in ("fsmonitor", "filter", "alias", "textconv"))

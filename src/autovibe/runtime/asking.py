@@ -26,7 +26,9 @@ _PATHS: Final = ("file_path", "notebook_path", "path")
 _OF_WORKSPACE: Final = frozenset({"Glob", "Grep", "LS"})
 """Tools that mean the whole workspace when they name no path."""
 _AUTONOMOUS: Final = "autonomous"
-_ASK_TOOL: Final = "mcp__autovibe__ask"
+_OWN_TOOLS: Final = "mcp__autovibe__"
+"""They talk to people, and do nothing else."""
+_ASK_TOOL: Final = f"{_OWN_TOOLS}ask"
 _OWN_QUESTION: Final = "AskUserQuestion"
 _USES: Final = frozenset({"command", "file_edit", "tool"})
 
@@ -117,7 +119,7 @@ class Gate:
             self._names[use] = str(event.details.get("tool", ""))
         elif event.kind == "tool_result" and not event.details.get("is_error"):
             name = self._names.get(use, "")
-            if use in self._allowed or name == _ASK_TOOL:
+            if use in self._allowed or name.startswith(_OWN_TOOLS):
                 return
             if self.order.task.permission_level != _AUTONOMOUS:
                 self.passed = name or "a tool"
