@@ -17,6 +17,8 @@ SILENT = AgentOutcome(finished=False, is_error=True, message="")
 # In the order of the rules: what makes each of them fit, and what it says then.
 CONDITIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "lease lost": ({"lease_lost": True}, "failed", "LEASE_LOST"),
+    "passed by": ({"passed_by": "Bash"}, "failed", "UNGATED_TOOL"),
+    "waits for a person": ({"waits_for_person": True}, "paused", "WAITING_FOR_APPROVAL"),
     "interrupted": ({"interrupted": True}, "paused", "INTERRUPTED"),
     "timed out": ({"timed_out_after_s": 60}, "timeout", "TASK_TIMED_OUT"),
     "checkpoint failed": ({"checkpoint_error": "disk full"}, "failed", "CHECKPOINT_FAILED"),

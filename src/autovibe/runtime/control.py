@@ -20,6 +20,8 @@ class Running(Protocol):
     """An execution that can be asked to stop."""
 
     interrupted: asyncio.Event
+    leaving: bool
+    """Set when it is interrupted because this process ends, and not for what it does."""
     ended: asyncio.Event
 
 
@@ -47,6 +49,7 @@ class LocalControl:
     def interrupt_all(self) -> None:
         """Ask every execution to stop."""
         for execution in self.running.values():
+            execution.leaving = True
             execution.interrupted.set()
 
 

@@ -64,6 +64,7 @@ class Execution:
     order: work_pb2.ClaimedOrder
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    leaving: bool = False
     _lease_lost: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -346,6 +347,7 @@ class Execution:
             ended = asyncio.create_task(desk.machine.wait())
             done, _ = await asyncio.wait({ended, *stoppers}, return_when=asyncio.FIRST_COMPLETED)
             desk.ended_by_itself = ended in done
+            waited = desk.gate.waits
             if ended not in done:
                 log.write("state", "Stopping the agent", status="stopping")
                 await desk.machine.stop(_STOP_GRACE_S)
@@ -364,7 +366,8 @@ class Execution:
             refusal=desk.reporter.refusal,
             exhaustion=None if desk.ended_by_itself else desk.sampler.exhaustion or None,
             breaker=None if desk.ended_by_itself else desk.breaker.message or None,
-            waits_for_person=held.is_set() and not desk.ended_by_itself,
+            waits_for_person=not desk.ended_by_itself
+            and (held.is_set() or (self.leaving and waited)),
             passed_by=desk.gate.passed or None,
             lease_lost=self._lease_lost.is_set(),
             checkpoint_error=desk.checkpointer.error,

@@ -160,10 +160,10 @@ def _agent_failed(facts: Facts) -> Ending | None:
 RULES: Final[tuple[Rule, ...]] = (
     _lease_lost,
     _passed_by,
+    _waits_for_person,
     _interrupted,
     _timed_out,
     _checkpoint_failed,
-    _waits_for_person,
     _exhausted,
     _breaker_open,
     _refused,

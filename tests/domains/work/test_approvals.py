@@ -228,6 +228,19 @@ async def test_an_answer_that_comes_while_the_machine_is_freed_is_not_lost(ready
     assert (await ready.see(task.id)).status == "queued"
 
 
+async def test_a_task_whose_machine_was_freed_by_a_process_that_died_then_goes_on(
+    ready: Plane, tmp_path: Path
+) -> None:
+    task = await supervised(ready)
+    order = await ready.claimed()
+    await answer(ready, (await ask(ready, order)).approval_id)
+    metrics = work_pb2.ExecutionMetrics(stop_reason="WAITING_FOR_APPROVAL")
+    await ready.finish(order, "paused", metrics=metrics)
+    assert (await ready.see(task.id)).status == "blocked"
+    await run_job(scheduler_of(ready, tmp_path).runner, "expire-approvals")
+    assert (await ready.see(task.id)).status == "queued"
+
+
 async def test_what_an_ended_task_asked_for_is_withdrawn(ready: Plane) -> None:
     await supervised(ready)
     order = await ready.claimed()

@@ -163,6 +163,9 @@ async def expire_approvals(tx: WriteTx, ctx: CallContext, *, dry_run: bool) -> S
     found = await rows.overdue(tx, now, _AT_ONCE)
     for one in found:
         await expire(tx, ctx, one)
+    # Whoever freed a machine may have died before it looked whether the answer had come meanwhile.
+    for task in await rows.stranded(tx, WAITING, _AT_ONCE):
+        await _take_up(tx, ctx, task)
     return Slice(len(found), more=len(found) == _AT_ONCE)
 
 

@@ -6,10 +6,16 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 
 from autovibe.db import ReadTx, WriteTx
-from autovibe.domains.work.models import ApprovalKind, ApprovalRequest, ApprovalStatus, Task
+from autovibe.domains.work.models import (
+    ApprovalKind,
+    ApprovalRequest,
+    ApprovalStatus,
+    Task,
+    TaskStatus,
+)
 
 
 async def find_between(
@@ -93,6 +99,28 @@ async def overdue(tx: WriteTx, now: datetime, limit: int) -> Sequence[ApprovalRe
         .limit(limit)
     )
     return (await tx.session.scalars(tx.dialect.for_update(query, ApprovalRequest))).all()
+
+
+async def stranded(tx: WriteTx, reason: str, limit: int) -> Sequence[Task]:
+    """Return tasks that are blocked for a reason although nothing that they asked is open.
+
+    Only those that have begun: their machine was freed while they waited.
+    """
+    asks = exists().where(
+        ApprovalRequest.task_id == Task.id, ApprovalRequest.status == ApprovalStatus.OPEN
+    )
+    query = (
+        select(Task)
+        .where(
+            Task.status == TaskStatus.BLOCKED,
+            Task.block_reason == reason,
+            Task.started_at.is_not(None),
+            ~asks,
+        )
+        .order_by(Task.id)
+        .limit(limit)
+    )
+    return (await tx.session.scalars(tx.dialect.for_update(query, Task))).all()
 
 
 async def count_overdue(tx: ReadTx | WriteTx, now: datetime) -> int:
