@@ -65,6 +65,7 @@ NOT_IN_REST: Final = {
     "autovibe.v1.IdentityService/ListInstances": "recovery asks for it; `doctor` shows it",
     "autovibe.v1.IdentityService/IssueToken": "a process of the home has it; people: CreateToken",
     "autovibe.v1.IdentityService/NoteTokenUse": "a skin reports it",
+    "autovibe.v1.IdentityService/OpenBrowserSession": "a skin asks it; its request is a secret",
     "autovibe.v1.IdentityService/AuthenticateToken": "a skin asks it; its request is a secret",
     "autovibe.v1.MachineService/CreateMachine": _OWN,
     "autovibe.v1.MachineService/UpdateMachine": _OWN,
