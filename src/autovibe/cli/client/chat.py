@@ -230,7 +230,7 @@ def _send(  # what a message is made of
         print_json(to_document(sent))
         return
     how = {"queued": " The agent gets it as soon as it can."} if sent.HasField("delivery") else {}
-    print_notes([f"Sent {short(sent.id)}.{how.get(sent.delivery.status, '')}"])
+    print_notes([f"Sent message ({short(sent.id)}).{how.get(sent.delivery.status, '')}"])
 
 
 @chat.command(epilog="Example: autovibe chat edit 1a2b3c4d 'Use PostgreSQL 17, please'")
