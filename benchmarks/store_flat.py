@@ -39,18 +39,29 @@ def main() -> int:
     return 0
 
 
+def directory_of(tree: Path, at: int) -> str:
+    """Return the directory of a file."""
+    number = at // IN_A_DIRECTORY
+    return f"{tree}/{number // IN_A_DIRECTORY}/{number % IN_A_DIRECTORY}"
+
+
+def build(directory: str, files: range, rng: random.Random) -> None:
+    """Make one directory; a million files leave no time for more than these calls."""
+    os.makedirs(directory)  # noqa: PTH103 - as above
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    for at in files:
+        out_fd = os.open(f"f{at}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=fd)
+        os.write(out_fd, rng.randbytes(100).hex().encode() * 2)
+        os.close(out_fd)
+    os.close(fd)
+
+
 def measure(size: int, top: Path) -> None:
     """Build a tree of one size and print its rows."""
     rng = random.Random(SEED)  # noqa: S311  # the same tree every time, not a secret
     tree = top / "tree"
-    paths = [
-        tree / f"{at // IN_A_DIRECTORY // 100}" / f"{at // IN_A_DIRECTORY % 100}" / f"f{at}"
-        for at in range(size)
-    ]
-    for path in paths:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True)
-        path.write_bytes(rng.randbytes(100).hex().encode() * 2)
+    for number in range(0, size, IN_A_DIRECTORY):
+        build(directory_of(tree, number), range(number, min(size, number + IN_A_DIRECTORY)), rng)
     roots = {"w": tree}
     store = Store.open(top / "store", journal=True)
     tracked = TrackedTree(store, roots, choose(roots), audit_every=0)
@@ -62,7 +73,8 @@ def measure(size: int, top: Path) -> None:
         resident.snapshot()
     times: dict[str, list[float]] = {"tracked": [], "walk": []}
     for number in range(ROUNDS):
-        for path in rng.sample(paths, CHANGED):
+        for at in rng.sample(range(size), CHANGED):
+            path = Path(directory_of(tree, at), f"f{at}")
             path.write_bytes(b"round %d %s" % (number, rng.randbytes(8).hex().encode()))
         times["tracked"].append(timed(lambda: tracked.snapshot(ref=NewRef("b/t"))))
         times["walk"].append(timed(lambda: walked.snapshot(ref=NewRef("b/w"))))
