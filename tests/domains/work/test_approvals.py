@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from autovibe.domains.work.errors import (
 )
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.testing import factories
-from autovibe.v1 import approvals_pb2, work_pb2
+from autovibe.v1 import approvals_pb2, logs_pb2, work_pb2
 
 pytestmark = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
@@ -226,6 +227,34 @@ async def test_an_answer_that_comes_while_the_machine_is_freed_is_not_lost(ready
     await answer(ready, asked.approval_id)
     await freed(ready, order)
     assert (await ready.see(task.id)).status == "queued"
+
+
+async def test_what_is_recorded_of_a_call_names_the_request_that_decided_it(
+    ready: Plane,
+) -> None:
+    await supervised(ready)
+    order = await ready.claimed()
+    reports = [
+        logs_pb2.ToolCallReport(tool_use_id=use, source=source, tool_name="Bash", status="running")
+        for use, source in (("toolu_1", "agent"), ("toolu_1", "gateway"), ("toolu_2", "agent"))
+    ]
+    await ready.services.logs.record_agent_work(
+        logs_pb2.RecordAgentWorkRequest(
+            execution_id=order.execution.id,
+            lease_generation=order.lease_generation,
+            tool_calls=reports,
+        )
+    )
+    asked = await ask(ready, order)
+    await answer(ready, asked.approval_id)
+    await ask(ready, order)
+    rows = await ready.rows("SELECT metadata FROM tool_executions")
+    found = [json.loads(row) if isinstance(row, str) else row for (row,) in rows]
+    assert sorted((one["tool_use_id"], one.get("approval_id", "")) for one in found) == [
+        ("toolu_1", asked.approval_id),
+        ("toolu_1", asked.approval_id),
+        ("toolu_2", ""),
+    ]
 
 
 async def test_a_task_whose_machine_was_freed_by_a_process_that_died_then_goes_on(

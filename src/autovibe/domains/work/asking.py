@@ -83,7 +83,18 @@ async def ask(
     found = await _earlier(tx, ctx, task, execution, details)
     if found is None:
         found = await _new(tx, ctx, execution, request, details=details, deadline_s=deadline_s)
+    await _note_on_calls(tx, execution, found, request.tool_use_id)
     return _response(found)
+
+
+async def _note_on_calls(
+    tx: WriteTx, execution: Execution, found: ApprovalRequest, tool_use_id: str
+) -> None:
+    """Let what is recorded of a call name the request that decided it."""
+    if found.status == ApprovalStatus.OPEN or not tool_use_id:
+        return
+    for call in await rows.tool_calls_of(tx, execution.correlation_id, tool_use_id):
+        call.metadata_ = {**call.metadata_, "approval_id": str(found.id)}
 
 
 async def _by_rules(tx: WriteTx, task: Task, request: approvals_pb2.AskApprovalRequest) -> Decision:

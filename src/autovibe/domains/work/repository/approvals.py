@@ -15,6 +15,7 @@ from autovibe.domains.work.models import (
     ApprovalStatus,
     Task,
     TaskStatus,
+    ToolExecution,
 )
 
 
@@ -88,6 +89,17 @@ async def open_of_execution(tx: WriteTx, execution_id: uuid.UUID) -> Sequence[Ap
         ApprovalRequest.status == ApprovalStatus.OPEN,
     )
     return (await tx.session.scalars(tx.dialect.for_update(query, ApprovalRequest))).all()
+
+
+async def tool_calls_of(
+    tx: WriteTx, correlation_id: str, tool_use_id: str
+) -> Sequence[ToolExecution]:
+    """Return what was recorded of one call of a tool, by each of its sources."""
+    query = select(ToolExecution).where(
+        ToolExecution.correlation_id == correlation_id,
+        tx.dialect.json_contains(ToolExecution.metadata_, {"tool_use_id": tool_use_id}),
+    )
+    return (await tx.session.scalars(query)).all()
 
 
 async def overdue(tx: WriteTx, now: datetime, limit: int) -> Sequence[ApprovalRequest]:
