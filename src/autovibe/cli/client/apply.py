@@ -96,7 +96,7 @@ async def ask_leave(connection: Connection, task_id: str, *, may_ask: bool) -> N
         RemoteError: somebody has to answer first; the question is in the inbox.
     """
     task = await connection.services.work.get_task(work_pb2.GetTaskRequest(task_id=task_id))
-    if task.permission_level == "autonomous":
+    if task.permission_level not in {"supervised", "human_required"}:
         return
     approvals = connection.services.approvals
     asked = await approvals.request_apply(approvals_pb2.RequestApplyRequest(task_id=task.id))
