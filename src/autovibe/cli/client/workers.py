@@ -81,8 +81,8 @@ def start(
 ) -> int:
     """Claim tasks and do them until a signal ends it or it is drained; then pause what runs.
 
-    It needs no database. It shares the checkpoint store with the server: the same home on this
-    host, a shared file system between hosts.
+    It needs no database. In the server's home it shares the checkpoint store; anywhere else
+    checkpoints are carried over the connection.
     """
     run = lazy.load("autovibe.cli.local.worker:start_worker")
     status: int = run(
