@@ -25,7 +25,6 @@ async def fuzzed(home: Path, *, seed: int, examples: int, phases: tuple[str, ...
             session.get(f"{world.rest.url}/openapi.json") as answer,
         ):
             document = json.loads(await answer.text())
-        operations = sum(len(verbs) for verbs in document["paths"].values())
         done = await asyncio.to_thread(
             fuzz,
             document,
@@ -35,7 +34,8 @@ async def fuzzed(home: Path, *, seed: int, examples: int, phases: tuple[str, ...
             examples=examples,
             phases=phases,
         )
-        assert len(done.operations) == operations
+        # What fuzz() leaves out of the document is called by nobody.
+        assert len(done.operations) == sum(len(verbs) for verbs in document["paths"].values())
         return done
 
 
