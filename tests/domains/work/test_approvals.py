@@ -284,6 +284,7 @@ async def test_what_an_ended_task_asked_for_is_withdrawn(ready: Plane) -> None:
         await answer(ready, asked.approval_id)
 
 
+@pytest.mark.req("S3-28")
 async def test_a_task_that_needs_a_person_begins_when_one_allows_it(
     ready: Plane, tmp_path: Path
 ) -> None:
