@@ -1,6 +1,7 @@
 """A fleet works off a graph of tasks for minutes while its processes are killed at random.
 
-AUTOVIBE_SCENARIO_SEED repeats a run, AUTOVIBE_SCENARIO_TASKS makes it smaller.
+AUTOVIBE_SCENARIO_SEED repeats a run, AUTOVIBE_SCENARIO_TASKS makes it smaller,
+AUTOVIBE_SCENARIO_ASKING is the share of tasks that ask a person before they do something.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from pathlib import Path
 import pytest
 from aftermath import Aftermath
 from cli_user import User
-from scenario import STEPS, Fleet, Trouble, all_over, graph_of, write_graph
+from scenario import STEPS, Fleet, Trouble, all_over, answer_late, graph_of, write_graph
 
+from autovibe.store import PathNotFoundError
 from autovibe.testing.databases import TestDatabases
 from autovibe.testing.scripts import steps
 
 TASKS = int(os.environ.get("AUTOVIBE_SCENARIO_TASKS", "200"))
 SEED = int(os.environ.get("AUTOVIBE_SCENARIO_SEED", "0")) or random.randrange(1, 10**6)
+ASKING = float(os.environ.get("AUTOVIBE_SCENARIO_ASKING", "0.08"))
 TASKS_PER_KILL = 8
 
 
@@ -47,14 +50,20 @@ async def test_whatever_is_killed_every_task_is_done_exactly_once(fleet: Fleet) 
     user, dice = fleet.user, random.Random(SEED)
     first = await user.shell("true", "--isolation", "process")  # the project gets its files
     assert first.status == 0, first.err
-    graph = write_graph(user.home / "graph.yaml", graph_of(user, "calc", TASKS, dice))
+    graph = write_graph(user.home / "graph.yaml", graph_of(user, "calc", TASKS, dice, ASKING))
     await fleet.begin()
     made = await user.autovibe("task", "import", str(graph), "--start", "--json")
     assert made.status == 0, made.err
     trouble = Trouble(fleet, dice, TASKS // TASKS_PER_KILL)
     killing = asyncio.create_task(trouble.make())
+    answered: list[str] = []
+    answering = asyncio.create_task(answer_late(user, random.Random(SEED), answered))
     tasks = await all_over(user, "calc", TASKS + 1)
-    killing.cancel()
+    for work in (killing, answering):
+        work.cancel()
+    await asyncio.gather(killing, answering, return_exceptions=True)
+    careful = [task for task in tasks if task["permission_level"] != "autonomous"]
+    assert len(answered) >= len(careful)
     assert trouble.kills
     assert {task["status"] for task in tasks} == {"completed"}
     await fleet.reached()
@@ -74,13 +83,27 @@ async def _each_was_done_once(after: Aftermath, keys: dict[str, str]) -> None:
     )
     assert {count for _, count in done} == {1}
     assert len(done) == len(keys) + 1
-    results = await after.rows("SELECT id, result_checkpoint_id FROM tasks")
-    for task_id, checkpoint_id in results:
+    results = await after.rows(
+        "SELECT id, permission_level, base_checkpoint_id, result_checkpoint_id FROM tasks"
+    )
+    wanted = [f"step {number}" for number in range(1, STEPS + 1)]
+    for task_id, permission, base_id, checkpoint_id in results:
         key = {one.replace("-", ""): name for one, name in keys.items()}.get(
             str(task_id).replace("-", "")
         )
-        if key is not None:
-            text = await after.text_of(checkpoint_id, f"{key}/steps.txt")
-            assert text.splitlines() == [f"step {number}" for number in range(1, STEPS + 1)], key
+        if key is None:
+            continue
+        # A real agent works where the one before it did.
+        own = f"{key}/" if permission == "autonomous" else ""
+        before = await _lines(after, base_id, f"{own}steps.txt")
+        assert await _lines(after, checkpoint_id, f"{own}steps.txt") == [*before, *wanted], key
     calls, _ = await after.calls()
     assert calls >= len(after.user.server.billed)
+
+
+async def _lines(after: Aftermath, checkpoint_id: str, path: str) -> list[str]:
+    """Return the lines of a file of a checkpoint, none where there is no such file."""
+    try:
+        return (await after.text_of(checkpoint_id, path)).splitlines()
+    except PathNotFoundError:
+        return []

@@ -26,8 +26,18 @@ _BLOCKERS: Final = 30
 """How far back a task may wait for others: so that the graph is deep and wide."""
 
 
-def graph_of(user: User, project: str, count: int, dice: random.Random) -> dict[str, Any]:
-    """Return a graph of tasks, each of which waits for up to two of those before it."""
+def graph_of(
+    user: User, project: str, count: int, dice: random.Random, asking: float
+) -> dict[str, Any]:
+    """Return a graph of tasks, each of which waits for up to two of those before it.
+
+    Args:
+        user: who runs them.
+        project: theirs.
+        count: how many.
+        dice: chooses.
+        asking: share of those that a person must allow something; a real agent does them.
+    """
     tasks: dict[str, Any] = {}
     for number in range(count):
         key = f"t{number}"
@@ -40,6 +50,13 @@ def graph_of(user: User, project: str, count: int, dice: random.Random) -> dict[
             "priority": dice.choice(("low", "normal", "high")),
             "isolation": dice.choice(("process", "sandbox")),
         }
+        if dice.random() < asking:
+            del tasks[key]["args"]
+            tasks[key] |= {
+                "agent": "claude_code",
+                "isolation": "sandbox",
+                "permission": dice.choice(("supervised", "human_required")),
+            }
     return {"project": project, "defaults": {"agent": "shell", "retries": 3}, "tasks": tasks}
 
 
@@ -128,6 +145,18 @@ class Trouble:
             name = self.dice.choice(names)
             if self.fleet.kill(name):
                 self.kills.append(name)
+
+
+async def answer_late(user: User, dice: random.Random, answered: list[str]) -> None:
+    """Allow whatever is asked, each some seconds after it was seen; the server may be away."""
+    while True:
+        told = await user.autovibe("inbox", "--json")
+        waiting = told.json["approvals"] if told.status == 0 else []
+        await asyncio.sleep(dice.uniform(0.5, 4))
+        for one in waiting:
+            said = await user.autovibe("approve", one["id"], "--json")
+            if said.status == 0:
+                answered.append(one["id"])
 
 
 async def tasks_of(user: User, project: str) -> list[dict[str, Any]]:

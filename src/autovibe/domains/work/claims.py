@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from autovibe.db import WriteTx
 from autovibe.domains.work.enqueuing import DEFAULT_QUEUE
@@ -52,13 +52,6 @@ class Wanted:
     lease_s: int
     limit: int
     task_id: uuid.UUID | None = None
-
-
-class Heard(Protocol):
-    """A worker that is heard of."""
-
-    status: Any
-    last_heartbeat_at: datetime | None
 
 
 async def find_worker(tx: WriteTx, worker_id: str) -> Worker:
@@ -136,7 +129,7 @@ async def _claim(
     return await _start(tx, _Start(claimant, wanted, now), taken, rooms)
 
 
-def hear_of(worker: Heard, now: datetime) -> None:
+def hear_of(worker: Worker | Claimant, now: datetime) -> None:
     """Note that a worker lives; it asks several times a second, and one note a minute will do."""
     heard = worker.last_heartbeat_at
     if heard is None or now - heard >= _HEARD_EVERY or worker.status == WorkerStatus.OFFLINE:
