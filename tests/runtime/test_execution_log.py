@@ -11,7 +11,9 @@ from plane import Plane, write_files
 
 from autovibe.db.errors import DatabaseBusyError, DatabaseUnavailableError, InvalidValueError
 from autovibe.kernel.errors import AutovibeError
+from autovibe.kernel.log_settings import LogSettings
 from autovibe.kernel.protoconv import from_struct
+from autovibe.kernel.redaction import Redactor
 from autovibe.runtime import execution_log
 from autovibe.runtime.execution_log import ExecutionLog
 from autovibe.v1 import services, work_pb2
@@ -242,3 +244,33 @@ async def test_under_a_lost_lease_nothing_more_is_written(desk: Desk):
     assert tries == 2
     await desk.log.close()
     assert [entry.message for entry in await desk.lines()] == ["in time"]
+
+
+async def test_secrets_never_reach_the_database_and_raw_output_is_bounded(
+    plane: Plane, tmp_path: Path
+) -> None:
+    desk = await _open(plane, tmp_path / "tree")
+    await desk.log.close()
+    log = ExecutionLog(
+        cast("services.WorkService", desk.sink),
+        desk.order.execution.id,
+        desk.order.lease_generation,
+        plane.clock,
+        redactor=Redactor(["provider-key-1"]),
+        settings=LogSettings(raw_kb=1, tail_kb=1),
+    )
+    log.redactor.hide("the-virtual-key")
+    log.write("agent", "key the-virtual-key", input={"a": ["provider-key-1"], "password": "x" * 9})
+    for number in range(40):
+        log.raw("stdout", f"{number} the-virtual-key {'x' * 40}")
+    await log.close()
+    lines = await desk.lines()
+    assert "key [secret]" in [line.message for line in lines]
+    assert not any(key in str(lines) for key in ("the-virtual-key", "provider-key-1", "x" * 41))
+    raw = await plane.services.work.list_task_logs(
+        work_pb2.ListTaskLogsRequest(task_id=desk.order.task.id, stream="stdout", level="DEBUG")
+    )
+    assert 10 < len(raw.entries) < 30
+    assert "the-virtual-key" not in str(raw)
+    assert log.tail("stdout").splitlines()[-1] == f"39 [secret] {'x' * 40}"
+    assert len(log.tail("stdout")) <= 1024
