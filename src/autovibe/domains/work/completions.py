@@ -146,10 +146,11 @@ async def finish_many(
     The locks go from orders to tasks, as a claim's do.
     """
     now = ctx.clock.now()
-    executions = await completing.running_executions(
+    read = await completing.read_executions(
         tx, [uuid.UUID(report.execution_id) for report in reports]
     )
-    orders = await completing.lock_orders(
+    executions = {execution_id: execution for execution_id, (execution, _) in read.items()}
+    orders = await completing.read_orders(
         tx, [one.work_order_id for one in executions.values() if one.work_order_id is not None]
     )
     tasks = {

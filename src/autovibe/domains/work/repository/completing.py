@@ -68,42 +68,6 @@ class HeldOrder(NamedTuple):
     route: str
 
 
-async def running_executions(
-    tx: WriteTx, execution_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, RunningExecution]:
-    """Return executions by id."""
-    query = select(
-        Execution.id,
-        Execution.work_order_id,
-        Execution.worker_id,
-        Execution.lease_generation,
-        Execution.status,
-        Execution.started_at,
-    ).where(Execution.id.in_(execution_ids))
-    return {row.id: RunningExecution(*row) for row in await tx.session.execute(query)}
-
-
-async def lock_orders(tx: WriteTx, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HeldOrder]:
-    """Return orders by id, locked in the order of their ids."""
-    query = (
-        select(
-            WorkOrder.id,
-            WorkOrder.task_id,
-            WorkOrder.queue_name,
-            WorkOrder.status,
-            WorkOrder.lease_generation,
-            WorkOrder.retry_count,
-            WorkOrder.max_retries,
-            WorkOrder.available_at,
-            WorkOrder.route,
-        )
-        .where(WorkOrder.id.in_(order_ids))
-        .order_by(WorkOrder.id)
-        .with_for_update(of=WorkOrder)
-    )
-    return {row.id: HeldOrder(*row) for row in await tx.session.execute(query)}
-
-
 class EndingTask(NamedTuple):
     """What the end of a task's execution depends on, locked."""
 
