@@ -105,7 +105,7 @@ PRIVATE_TABLES: Final = {
     "hub_instances": "no operation on them yet",
     "llm_round_table_results": "no operation on them yet",
     "login_throttles": "it slows guesses down, and nobody is to know how far they came",
-    "machine_messages": "no operation on them yet",
+    "machine_messages": "a MachineLetter has its own names, and a ChatMessage those of people",
     "maintenance_log": "the scheduler's own",
     "orders": "no operation on them yet",
     "outbox_events": "the relay's own",
@@ -113,7 +113,7 @@ PRIVATE_TABLES: Final = {
     "rag_documents": "no operation on them yet",
     "resource_usage_daily": "sums of resource_usage by day; UsageReport gives them",
     "resource_usage": "one row per call; UsageReport gives the sums",
-    "tool_executions": "no operation on them yet",
+    "tool_executions": "a ToolCall has its own names: which tool, and who told of it",
     "worker_capabilities": "a worker shows their names as capabilities",
     "worker_assignments": "a queue's own: the execution says who does a task",
 }
@@ -195,10 +195,8 @@ UNWRITTEN: Final = {
     ("llm_round_table_results", "participants"),
     ("orders", "metadata"),
     ("products", "metadata"),
-    ("rag_documents", "metadata"),
-    ("tool_executions", "inputs"),
-    ("tool_executions", "metadata"),
     ("tool_executions", "outputs"),
+    ("rag_documents", "metadata"),
     ("worker_capabilities", "metadata"),
 }
 """JSON columns that no operation writes yet: they hold their default, or nothing."""

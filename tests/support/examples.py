@@ -49,15 +49,33 @@ def examples_of(
         if method.operation.audience != options_pb2.AUDIENCE_PEOPLE:
             continue
         name = method.descriptor.name
-        example = {
-            "request": _shown(_given(to_json(request)), directory),
-            "response": _shown(to_json(response), directory),
-        }
+        example = _example(
+            _shown(_given(to_json(request)), directory), _shown(to_json(response), directory)
+        )
         size = len(json.dumps(example))
         shown = size if size <= _LONGEST else -size
         if name not in best or shown > best[name][0]:
             best[name] = shown, example
-    return {name: best[name][1] for name in sorted(best)}
+    found = {name: example for name, (_, example) in best.items()}
+    user, task = found["GetUser"]["response"], found["GetTask"]["response"]
+    (order, *_) = found["ListWorkOrders"]["response"]["work_orders"]
+    # What no walk gets done: nobody has read the mail, and no order of it has died.
+    found |= {
+        "ChangePassword": _example(
+            {"current_password": "correct horse", "new_password": "battery staple"}, {}
+        ),
+        "RequestEmailVerification": _example({}, {}),
+        "VerifyEmail": _example({"token": "avt_example1"}, user | {"is_verified": True}),
+        "RequeueWorkOrder": _example({"work_order_id": order["id"]}, order | {"status": "pending"}),
+        "RetryTask": _example(
+            {"task_id": task["id"], "budget": "2.00CAD"}, task | {"status": "queued"}
+        ),
+    }
+    return dict(sorted(found.items()))
+
+
+def _example(request: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
+    return {"request": request, "response": response}
 
 
 def _given(value: Any) -> Any:

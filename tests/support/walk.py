@@ -51,6 +51,9 @@ _LEFT_OUT: Final = {
     "last_used_at",
     "token_id",
     "token_name",
+    "sender_name",
+    "answered_by",
+    "by",
     # Of a store, and of trees that hold times.
     "store_id",
     "ids",

@@ -79,3 +79,13 @@ async def approvals(services: Services, order: work_pb2.ClaimedOrder) -> None:
     ):
         with contextlib.suppress(AutovibeError):
             await refused
+
+
+async def ask_to_apply(services: Services, task_id: str) -> None:
+    """Ask for leave to apply a result, and withdraw it."""
+    asked = await services.approvals.request_apply(
+        approvals_pb2.RequestApplyRequest(task_id=task_id)
+    )
+    await services.approvals.cancel_approval(
+        approvals_pb2.CancelApprovalRequest(approval_id=asked.id)
+    )

@@ -12,7 +12,7 @@ from machine_at_work import AtWork
 from plane import make_repository, write_files
 from walk import Walk
 from walk_agent import agent_calls, look_at_execution
-from walk_approvals import approvals
+from walk_approvals import approvals, ask_to_apply
 from walk_calls import network, pay
 from walk_people import people
 from walk_queue import queue
@@ -229,6 +229,7 @@ async def _execution(
             **lease,
         )
     )
+    await ask_to_apply(services, task.id)
     return Found(repo, project, genesis, final, task, machine, order.execution)
 
 
