@@ -53,6 +53,7 @@ _LEFT_OUT: Final = {
     "token_name",
     "sender_name",
     "answered_by",
+    "decided_by",
     "by",
     # Of a store, and of trees that hold times.
     "store_id",
