@@ -67,6 +67,7 @@ async def walk(going: Walk) -> Found:
     )
     task = await _task(services)
     found = await _execution(going, repo, project, imported.checkpoint, task)
+    await ask_to_apply(services, found.task.id)
     await _look(services, found)
     await look_at_execution(going, found.execution.id)
     await _store(going, found)
@@ -229,7 +230,6 @@ async def _execution(
             **lease,
         )
     )
-    await ask_to_apply(services, task.id)
     return Found(repo, project, genesis, final, task, machine, order.execution)
 
 
