@@ -20,6 +20,7 @@ from autovibe.kernel.errors import (
 )
 from autovibe.sdk.services import Services
 from autovibe.v1 import (
+    approvals_pb2,
     checkpoints_pb2,
     logs_pb2,
     machines_pb2,
@@ -60,6 +61,8 @@ class FakePlane:
         self.checkpoints: dict[str, checkpoints_pb2.Checkpoint] = {}
         self.findings: list[checkpoints_pb2.SecretFinding] = []
         self.refusals: dict[str, AutovibeError] = {}
+        self.machines: list[checkpoints_pb2.RunningMachine] = []
+        self.approvals: list[approvals_pb2.Approval] = []
         self.unavailable = 0
         self.whole = True
         self.tree = checkpoints_pb2.CheckpointTree()
@@ -387,7 +390,11 @@ class FakePlane:
         self, request: Any
     ) -> checkpoints_pb2.ListRunningMachinesResponse:
         self._take(request)
-        return checkpoints_pb2.ListRunningMachinesResponse()
+        return checkpoints_pb2.ListRunningMachinesResponse(machines=self.machines)
+
+    async def list_approvals(self, request: Any) -> approvals_pb2.ListApprovalsResponse:
+        self._take(request)
+        return approvals_pb2.ListApprovalsResponse(approvals=self.approvals)
 
     async def get_parked_calls(self, request: Any) -> metering_pb2.ParkedCalls:
         self._take(request)

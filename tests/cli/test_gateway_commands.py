@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from autovibe.v1 import checkpoints_pb2, metering_pb2, model_calls_pb2, projects_pb2
+from autovibe.v1 import (
+    approvals_pb2,
+    checkpoints_pb2,
+    metering_pb2,
+    model_calls_pb2,
+    projects_pb2,
+)
 
 CSV = "currency,rate_to_cad,valid_from,source\nUSD,1.4012,2026-11-01,bank\nEUR, 1.5 ,2026-11-02,\n"
 
@@ -185,3 +191,18 @@ def test_status_tells_of_parked_calls(cli, asked):
     assert "3 calls wait, the oldest for 12 s" in ended.out + ended.err
     parked = json.loads(cli("status", "--json").out)["parked"]
     assert parked[0]["projects"][0]["calls"] == 3
+
+
+def test_status_tells_which_machines_wait_for_a_person(cli, plane):
+    machine = checkpoints_pb2.RunningMachine(
+        machine_id="7" * 36, project_name="calc", machine_type="claude-code", status="working"
+    )
+    plane.machines.append(machine)
+    assert "working" in cli("status").out
+    plane.approvals.append(
+        approvals_pb2.Approval(id="8" * 36, machine_id=machine.machine_id, kind="tool_use")
+    )
+    ended = cli("status")
+    assert "waits for a person" in ended.out
+    assert "1 request waits for a person; see `autovibe inbox`." in ended.out + ended.err
+    assert json.loads(cli("status", "--json").out)["waiting"][0]["kind"] == "tool_use"

@@ -15,7 +15,8 @@ from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_lines, print_notes
 from autovibe.cli.render import moment, short, table
-from autovibe.v1 import checkpoints_pb2, metering_pb2
+from autovibe.kernel.paging import MAX_PAGE_SIZE
+from autovibe.v1 import approvals_pb2, checkpoints_pb2, metering_pb2
 
 
 class _Found(NamedTuple):
@@ -23,6 +24,7 @@ class _Found(NamedTuple):
 
     machines: list[checkpoints_pb2.RunningMachine]
     token: str
+    waiting: list[approvals_pb2.Approval]
     parked: list[metering_pb2.ParkedProviderKey]
     low: list[metering_pb2.Budget]
     names: dict[str, str]
@@ -33,7 +35,7 @@ class _Found(NamedTuple):
 @limit_option
 @json_option
 def status(project_name: str, limit: int, *, as_json: bool) -> None:
-    """Show the machines that run now, how old their newest checkpoints are, and parked calls.
+    """Show the machines that run now, how old their newest checkpoints are, and what waits.
 
     It tells of budgets of projects that are nearly used up, too. Calls are parked while the quota
     of a provider's key is used up; those of workers in other processes stand in the logs of their
@@ -55,32 +57,39 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
         parked = await connection.services.metering.get_parked_calls(
             metering_pb2.GetParkedCallsRequest()
         )
+        waiting = await connection.services.approvals.list_approvals(
+            approvals_pb2.ListApprovalsRequest(project=project_name, page_size=MAX_PAGE_SIZE)
+        )
         low = await low_budgets(connection, project_name)
         names = await project_names(connection) if low and not as_json else {}
-        return _Found(machines, token, list(parked.keys), low, names)
+        return _Found(machines, token, list(waiting.approvals), list(parked.keys), low, names)
 
-    found, token, parked, low, names = with_connection(body)
+    found, token, waiting, parked, low, names = with_connection(body)
     if as_json:
         print_json(
             {
                 "machines": [to_document(one) for one in found],
                 "next_page_token": token,
+                "waiting": [to_document(one) for one in waiting],
                 "parked": [to_document(one) for one in parked],
                 "low_budgets": [to_document(one) for one in low],
             }
         )
         return
+    if waiting:
+        print_notes([f"{_counted(len(waiting))} for a person; see `autovibe inbox`."])
     print_notes([_parked_line(key) for key in parked])
     print_notes([low_line(one, names) for one in low])
     if not found:
         print_notes(["No machine runs."])
         return
+    asking = {one.machine_id for one in waiting}
     rows = [
         (
             one.project_name,
             short(one.machine_id),
             one.machine_type,
-            one.status,
+            "waits for a person" if one.machine_id in asking else one.status,
             moment(one.spawned_at),
             moment(one.last_checkpoint_at) if one.last_checkpoint_id else "none yet",
             one.current_progress,
@@ -98,6 +107,10 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
     )
     print_lines(table(headers, rows))
     print_notes(more(token))
+
+
+def _counted(requests: int) -> str:
+    return "1 request waits" if requests == 1 else f"{requests} requests wait"
 
 
 def _parked_line(key: metering_pb2.ParkedProviderKey) -> str:
