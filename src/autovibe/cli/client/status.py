@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import click
@@ -83,7 +83,14 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
     if not found:
         print_notes(["No machine runs."])
         return
-    asking = {one.machine_id for one in waiting}
+    print_lines(_machines(found, {one.machine_id for one in waiting}))
+    print_notes(more(token))
+
+
+def _machines(
+    found: Sequence[checkpoints_pb2.RunningMachine], asking: Collection[str]
+) -> list[str]:
+    """Return the table of machines; those in `asking` have asked a person."""
     rows = [
         (
             one.project_name,
@@ -97,16 +104,10 @@ def status(project_name: str, limit: int, *, as_json: bool) -> None:
         for one in found
     ]
     headers = (
-        "PROJECT",
-        "MACHINE",
-        "AGENT",
-        "STATUS",
-        "STARTED (UTC)",
-        "CHECKPOINT (UTC)",
-        "PROGRESS",
+        *("PROJECT", "MACHINE", "AGENT", "STATUS"),
+        *("STARTED (UTC)", "CHECKPOINT (UTC)", "PROGRESS"),
     )
-    print_lines(table(headers, rows))
-    print_notes(more(token))
+    return table(headers, rows)
 
 
 def _counted(requests: int) -> str:
