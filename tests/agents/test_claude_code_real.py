@@ -65,7 +65,8 @@ async def test_claude_code_fixes_the_demo_repository(adapter, bench):
     assert (bench.workspace / "build.log").read_text() == "build\n"
     assert demo_test_status(bench.workspace) == 0
     assert [call.turn for call in server.calls()] == list(range(6))
-    assert {call.path for call in server.requests} == {"/v1/messages"}
+    # It looks for our tools, and calls nothing else.
+    assert {call.path for call in server.requests} == {"/v1/messages", "/agent/mcp"}
     assert all(
         call.headers["authorization"] == f"Bearer {server.api_key}" for call in server.calls()
     )
@@ -322,14 +323,17 @@ async def test_the_plants_would_work_without_our_arguments(bench):
     assert (bench.home / "hook-ran").exists()
 
 
-async def test_an_mcp_configuration_of_the_runtime_is_passed_on(adapter, bench):
+async def test_the_only_mcp_servers_are_ours(adapter, bench):
+    (bench.workspace / ".mcp.json").write_text(
+        json.dumps({"mcpServers": {"theirs": {"command": "touch", "args": ["theirs-ran"]}}})
+    )
     async with ModelServer(plain_text()) as server:
-        request = bench.request(server)
-        config = {"mcpServers": {"ours": {"command": "touch", "args": [str(bench.home / "ours")]}}}
-        (request.settings_dir / "mcp.json").write_text(json.dumps(config))
-        run = await bench.run(adapter, request, server.port)
+        run = await bench.run(adapter, bench.request(server), server.port)
     assert run.outcome.finished
-    assert (bench.home / "ours").exists()
+    asked = [call for call in server.requests if call.path == "/agent/mcp"]
+    assert asked
+    assert {call.headers["authorization"] for call in asked} == {f"Bearer {server.api_key}"}
+    assert not list(bench.base.rglob("theirs-ran"))
 
 
 async def test_several_agents_at_once_get_their_own_turns(adapter, bench, tmp_path):

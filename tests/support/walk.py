@@ -54,6 +54,7 @@ _LEFT_OUT: Final = {
     "sender_name",
     "answered_by",
     "decided_by",
+    "duration_seconds",
     "by",
     # Of a store, and of trees that hold times.
     "store_id",
