@@ -8,7 +8,7 @@ from autovibe.cli.client.approval_text import approval_lines
 from autovibe.cli.client.project_policy import policy_lines, read_policy
 from autovibe.kernel.errors import InvalidArgumentError
 from autovibe.kernel.protoconv import struct
-from autovibe.v1 import agents_pb2, approvals_pb2
+from autovibe.v1 import agents_pb2, approvals_pb2, work_pb2
 
 RULES = """
 [[rule]]
@@ -64,3 +64,31 @@ def test_rules_are_read_from_toml_and_written_back_the_same() -> None:
 def test_a_file_that_says_nothing_clear_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"rules\.toml"):
         read_policy(text, "rules.toml")
+
+
+def test_the_inbox_has_tasks_that_were_stopped_and_not_those_that_go_on(cli, plane) -> None:
+    def blocked(number: int, reason: str) -> work_pb2.Task:
+        task = work_pb2.Task(
+            id=f"{number}" * 8 + "-0000-4000-8000-000000000000",
+            title=f"Task \x1b[2J{number}",
+            status="blocked",
+            block_reason=reason,
+        )
+        plane.tasks[task.id] = task
+        return task
+
+    assert "Nothing waits for you." in cli("inbox").err + cli("inbox").out
+    blocked(1, "BUDGET_EXHAUSTED")
+    blocked(2, "WAITING_FOR_DEPENDENCY")
+    blocked(3, "WAITING_FOR_APPROVAL")
+    blocked(4, "INTERRUPTED")
+    shown = cli("inbox").out
+    assert "11111111  was stopped: BUDGET_EXHAUSTED" in shown
+    assert "autovibe task resume 11111111 --budget AMOUNT" in shown
+    assert "autovibe task resume 44444444\n" in shown
+    assert "\x1b" not in shown
+    assert "22222222" not in shown
+    assert "33333333" not in shown
+    document = cli("inbox", "--json").document()
+    assert [one["id"][:1] for one in document["stopped_tasks"]] == ["1", "4"]
+    assert len(cli("inbox", "--task", "4444", "--json").document()["stopped_tasks"]) == 1

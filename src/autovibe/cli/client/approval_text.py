@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf import json_format
 
 from autovibe.cli.render import moment, short
 from autovibe.kernel.text import printable
-from autovibe.v1 import approvals_pb2
+from autovibe.v1 import approvals_pb2, work_pb2
 
 _LABEL: Final = 11
+_NEED_BUDGET: Final = frozenset({"BUDGET_EXHAUSTED", "BUDGET_HELD", "NO_BUDGET"})
 _ASKS: Final = {
     "start": "to begin a task",
     "tool_use": "to use a tool",
@@ -35,6 +37,27 @@ def approval_lines(one: approvals_pb2.Approval) -> list[str]:
     if one.status == "open":
         default = one.default_answer or "no answer"
         pairs.append(("until", f"{moment(one.deadline_at)} UTC, then: {default}"))
+    return lines + _labelled(pairs)
+
+
+def stopped_lines(task: work_pb2.Task) -> list[str]:
+    """Return what a person has to know of a task that was stopped and waits for a word."""
+    needs_budget = task.block_reason in _NEED_BUDGET
+    more = " --budget AMOUNT" if needs_budget else ""
+    return [
+        f"{short(task.id)}  was stopped: {task.block_reason}",
+        *_labelled(
+            [
+                ("task", printable(task.title, one_line=True)),
+                ("since", f"{moment(task.updated_at)} UTC"),
+                ("go on", f"autovibe task resume {short(task.id)}{more}"),
+            ]
+        ),
+    ]
+
+
+def _labelled(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    lines: list[str] = []
     for label, text in pairs:
         rows = text.splitlines() if text else []
         lines += [f"  {label if not at else '':<{_LABEL}}{row}" for at, row in enumerate(rows)]

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
-from autovibe.cli.client.approval_text import approval_lines
+from autovibe.cli.client.approval_text import approval_lines, stopped_lines
 from autovibe.cli.client.command import json_option, limit_option, with_connection
 from autovibe.cli.client.connection import Connection
 from autovibe.cli.client.paging import collect, more
 from autovibe.cli.document import to_document
 from autovibe.cli.output import print_json, print_json_line, print_lines, print_notes
 from autovibe.cli.render import plural, short
-from autovibe.v1 import approvals_pb2
+from autovibe.kernel.paging import MAX_PAGE_SIZE
+from autovibe.v1 import approvals_pb2, work_pb2
 
 _WATCH_S: Final = 1.0
+_GO_ON_BY_THEMSELVES: Final = frozenset({"WAITING_FOR_APPROVAL", "WAITING_FOR_DEPENDENCY"})
+"""Why tasks are blocked that need no word of a person, or whose request stands there already."""
+
+
+class _Found(NamedTuple):
+    """What is shown."""
+
+    approvals: list[approvals_pb2.Approval]
+    token: str
+    stopped: list[work_pb2.Task]
 
 
 @click.command(epilog="Example: autovibe inbox --watch")
@@ -36,7 +47,7 @@ def inbox(
     watch: bool,
     as_json: bool,
 ) -> None:
-    """Show all that waits for a person, the oldest first.
+    """Show all that waits for a person, the oldest first: requests, then tasks that were stopped.
 
     What is asked came out of a machine: it is shown whole, with everything escaped that a terminal
     would obey. With --watch and --json each line is one document.
@@ -58,7 +69,7 @@ def inbox(
 
         return await collect(page, limit)
 
-    async def body(connection: Connection) -> tuple[list[approvals_pb2.Approval], str]:
+    async def body(connection: Connection) -> _Found:
         shown: set[str] = set()
         while watch:
             found, _ = await fetch(connection)
@@ -67,17 +78,41 @@ def inbox(
                     shown.add(one.id)
                     _show(one, as_json=as_json)
             await asyncio.sleep(_WATCH_S)
-        return await fetch(connection)
+        return _Found(*await fetch(connection), await _stopped(connection, project_name, task_id))
 
-    found, token = with_connection(body)
+    found, token, stopped = with_connection(body)
     if as_json:
-        print_json({"approvals": [to_document(one) for one in found], "next_page_token": token})
+        print_json(
+            {
+                "approvals": [to_document(one) for one in found],
+                "next_page_token": token,
+                "stopped_tasks": [to_document(one) for one in stopped],
+            }
+        )
         return
-    for number, one in enumerate(found):
-        print_lines([*([""] if number else []), *approval_lines(one)])
-    if not found:
+    blocks = [approval_lines(one) for one in found] + [stopped_lines(one) for one in stopped]
+    for number, lines in enumerate(blocks):
+        print_lines([*([""] if number else []), *lines])
+    if not blocks:
         print_notes(["Nothing waits for you."])
     print_notes(more(token))
+
+
+async def _stopped(connection: Connection, project_name: str, task_id: str) -> list[work_pb2.Task]:
+    """Return the tasks that go on only when somebody says so, those stopped first at first."""
+    answer = await connection.services.work.list_tasks(
+        work_pb2.ListTasksRequest(
+            project=project_name,
+            statuses=["blocked"],
+            order_by="updated_at",
+            page_size=MAX_PAGE_SIZE,
+        )
+    )
+    return [
+        one
+        for one in answer.tasks
+        if one.block_reason not in _GO_ON_BY_THEMSELVES and one.id.startswith(task_id)
+    ]
 
 
 @click.command(epilog="Example: autovibe approve 1a2b3c4d --all-identical")
