@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from aftermath import Aftermath
 from cli_user import User
-from scenario import STEPS, Fleet, Trouble, all_over, answer_late, graph_of, write_graph
+from scenario import STEPS, Fleet, Trouble, all_over, answer_late, graph_of, sweep, write_graph
 
 from autovibe.store import PathNotFoundError
 from autovibe.testing.databases import TestDatabases
@@ -70,6 +70,7 @@ async def test_whatever_is_killed_every_task_is_done_exactly_once(fleet: Fleet) 
     balance = await user.autovibe("usage", "audit", "--json")
     assert balance.status == 0, balance.out
     await fleet.end()
+    await sweep(user)
     after = Aftermath(user, user.environment["AUTOVIBE_DATABASE_URL"])
     await after.nothing_is_left()
     keys = {task["task_id"]: task["key"] for task in made.json["tasks"]}
