@@ -35,6 +35,7 @@ from _timing import (
     floor,
     ms,
     out,
+    peak_kib,
     quiet,
     read_all,
     read_archive,
@@ -251,11 +252,11 @@ class Bench:
                 raise RuntimeError(msg)
             yield
         finally:
+            # What wait4 tells counts the memory of this process, too: the two shared it at first.
+            self.resident_kib = peak_kib(server.pid)
             server.kill()
-            _, status, usage = os.wait4(server.pid, 0)
-            server.returncode = os.waitstatus_to_exitcode(status)
+            server.wait()
             server.stdout.close()
-            self.resident_kib = usage.ru_maxrss
 
     def ask(self) -> None:
         """Take a snapshot as a process that asks another."""
